@@ -1,0 +1,48 @@
+"""The clock as a port, so that tests own the time."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+__all__ = ["Clock", "SystemClock", "Timer"]
+
+
+class Timer(Protocol):
+    """A callback that is due later."""
+
+    def cancel(self) -> None:
+        """Forget the callback; harmless if it ran already."""
+        ...
+
+
+class Clock(Protocol):
+    """What the node knows about time."""
+
+    def now(self) -> float:
+        """Return monotonic time, seconds."""
+        ...
+
+    def wall_ms(self) -> int:
+        """Return the time of day, UTC milliseconds since 1970."""
+        ...
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        """Call ``callback`` on the event loop at monotonic time ``when``, seconds."""
+        ...
+
+
+class SystemClock:
+    """The event loop's own clock."""
+
+    def now(self) -> float:
+        """Return the loop's monotonic time, seconds."""
+        return asyncio.get_running_loop().time()
+
+    def wall_ms(self) -> int:
+        """Return the time of day, UTC milliseconds since 1970."""
+        return time.time_ns() // 1_000_000
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        """Call ``callback`` at loop time ``when``, seconds."""
+        return asyncio.get_running_loop().call_at(when, callback)

@@ -1,0 +1,1 @@
+"""Where documents live: one port, several databases behind it."""

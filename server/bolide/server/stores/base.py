@@ -1,0 +1,336 @@
+"""The store port: what live queries and collections need of a database.
+
+One contract suite (``tests/integration/stores``) runs over every implementation. A store answers
+reads *at a position*, applies write operations, groups them in transactions, and tells of every
+change to its collections in one ordered feed.
+
+Positions are totally ordered within one store and mean "everything up to here": an embedded
+store numbers its changes, MongoDB uses cluster times. A snapshot at position P holds exactly the
+changes with a position up to P; a feed that is at P has delivered exactly those.
+"""
+
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Any, Protocol, TypeAlias
+
+from bolide.core.values import Document
+
+__all__ = [
+    "Change",
+    "ChangeBatch",
+    "ChangeKind",
+    "Delete",
+    "FeedListener",
+    "FindAndModify",
+    "IndexSpec",
+    "Insert",
+    "Position",
+    "Query",
+    "Receipt",
+    "Snapshot",
+    "Store",
+    "Transaction",
+    "Update",
+    "WriteOperation",
+]
+
+
+class Position(Protocol):
+    """A place in a store's history; compare only positions of the same store."""
+
+    def __lt__(self, other: Any, /) -> bool: ...
+    def __le__(self, other: Any, /) -> bool: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Query:
+    """What one cursor asks for.
+
+    Attributes:
+        collection: Name of the collection.
+        selector: MongoDB selector; ``{}`` is everything.
+        sort: ``(path, 1 or -1)`` pairs, most significant first; equal keys go by ``_id``.
+        skip: Documents left out at the start.
+        limit: Most documents returned; 0 is no limit.
+        projection: MongoDB projection, or None for whole documents.
+    """
+
+    collection: str
+    selector: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    sort: tuple[tuple[str, int], ...] = ()
+    skip: int = 0
+    limit: int = 0
+    projection: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The documents of a query at one moment.
+
+    Attributes:
+        position: The moment.
+        documents: In the query's order, projected; shared, never to be changed.
+    """
+
+    position: Position
+    documents: Sequence[Document]
+
+
+class ChangeKind(Enum):
+    """What happened to a document, or to a whole collection."""
+
+    INSERT = "insert"
+    UPDATE = "update"
+    REPLACE = "replace"
+    DELETE = "delete"
+    COLLECTION_LOST = "collection lost"
+    """Dropped, renamed or overwritten as a whole: its observers read again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One committed change of one document.
+
+    Attributes:
+        position: Where it stands in the feed.
+        collection: Name of the collection.
+        id: The document's ``_id``; None for ``COLLECTION_LOST``.
+        kind: What happened.
+        before: The document before, where the store knows it; None otherwise and for ``INSERT``.
+        after: The whole document after it; None for ``DELETE`` and ``COLLECTION_LOST``.
+    """
+
+    position: Position
+    collection: str
+    id: Any
+    kind: ChangeKind
+    before: Document | None
+    after: Document | None
+
+
+@dataclass(frozen=True, slots=True)
+class ChangeBatch:
+    """Changes to be applied in one turn; a transaction is never cut.
+
+    Attributes:
+        position: The feed's position after the batch.
+        changes: In order; may be empty, when only the position moved.
+    """
+
+    position: Position
+    changes: Sequence[Change]
+
+
+class FeedListener(Protocol):
+    """Who is told of changes; called on the event loop, must not block nor raise."""
+
+    def changes_received(self, batch: ChangeBatch) -> None:
+        """Take the next batch; batches come in order, without gaps."""
+        ...
+
+    def history_lost(self, position: Position) -> None:
+        """Learn that changes before ``position`` were missed: read again, at or after it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Insert:
+    """Insert documents; each has its ``_id``.
+
+    With ``ordered`` the first failure ends it; without, the others are still inserted.
+    """
+
+    collection: str
+    documents: Sequence[Document]
+    ordered: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Update:
+    """Apply a modifier (``$`` keys), or with none of these a replacement.
+
+    Attributes:
+        collection: Name of the collection.
+        selector: Which documents.
+        modifier: Modifier or replacement document.
+        many: All that match instead of the first.
+        upsert: Insert where nothing matches.
+        upsert_id: ``_id`` for an upsert whose selector and modifier give none.
+        array_filters: As in MongoDB; the embedded stores refuse them with a clear error.
+    """
+
+    collection: str
+    selector: Mapping[str, Any]
+    modifier: Mapping[str, Any]
+    many: bool = False
+    upsert: bool = False
+    upsert_id: Any = None
+    array_filters: Sequence[Mapping[str, Any]] | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delete:
+    """Delete the first match, or with ``many`` all."""
+
+    collection: str
+    selector: Mapping[str, Any]
+    many: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FindAndModify:
+    """Change the first document in ``sort`` order and return it.
+
+    Attributes:
+        collection: Name of the collection.
+        selector: Which documents.
+        modifier: Modifier or replacement document; None deletes.
+        sort: As in :class:`Query`.
+        projection: Applied to the returned document.
+        upsert: Insert where nothing matches.
+        upsert_id: ``_id`` for an upsert whose selector and modifier give none.
+        return_after: Return the document after the change instead of before.
+    """
+
+    collection: str
+    selector: Mapping[str, Any]
+    modifier: Mapping[str, Any] | None
+    sort: tuple[tuple[str, int], ...] = ()
+    projection: Mapping[str, Any] | None = None
+    upsert: bool = False
+    upsert_id: Any = None
+    return_after: bool = False
+
+
+WriteOperation: TypeAlias = Insert | Update | Delete | FindAndModify
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """What a write did; sent after it is durable (or, in a transaction, applied).
+
+    Attributes:
+        position: Position of its last change; None if it changed nothing, or before the commit
+            of its transaction.
+        collections: Names of the collections it changed.
+        inserted_ids: ``_id`` of each inserted document, in order.
+        matched: Documents that matched.
+        modified: Documents that differ afterwards.
+        deleted: Documents deleted.
+        upserted_id: ``_id`` of the upserted document, None if there was none.
+        document: What :class:`FindAndModify` returns.
+    """
+
+    position: Position | None = None
+    collections: frozenset[str] = frozenset()
+    inserted_ids: Sequence[Any] = ()
+    matched: int = 0
+    modified: int = 0
+    deleted: int = 0
+    upserted_id: Any = None
+    document: Document | None = None
+
+
+class Transaction(Protocol):
+    """Reads and writes that commit together, or not at all; leaving by an exception aborts."""
+
+    @property
+    def receipt(self) -> Receipt | None:
+        """The position and collections of the whole, once committed."""
+        ...
+
+    async def read(self, query: Query) -> Sequence[Document]:
+        """Read, own writes included."""
+        ...
+
+    async def write(self, operation: WriteOperation) -> Receipt:
+        """Write; seen by others after the commit."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IndexSpec:
+    """An index.
+
+    Attributes:
+        keys: ``(path, 1 or -1)`` pairs.
+        name: Unique per collection; made from the keys as MongoDB does if empty.
+        unique: Refuse a second document with the same key.
+        sparse: Leave out documents that have none of the paths.
+    """
+
+    keys: tuple[tuple[str, int], ...]
+    name: str = ""
+    unique: bool = False
+    sparse: bool = False
+
+
+class Store(Protocol):
+    """A database of collections.
+
+    Errors are PyMongo's: ``DuplicateKeyError``, ``WriteError``, ``BulkWriteError`` (``Insert`` of
+    several), ``OperationFailure`` for a selector or modifier that does not compile.
+    """
+
+    async def open(self) -> None:
+        """Connect, check and start the feed."""
+        ...
+
+    async def close(self) -> None:
+        """Finish what was acknowledged and let go of everything."""
+        ...
+
+    async def read(self, query: Query, *, after: Position | None = None) -> Snapshot:
+        """Read at a position not before ``after``; own acknowledged writes are always seen."""
+        ...
+
+    async def count(self, query: Query) -> int:
+        """Count what :meth:`read` would return."""
+        ...
+
+    async def distinct(self, collection: str, path: str, selector: Mapping[str, Any]) -> list[Any]:
+        """Return the different values at ``path``, array elements one by one."""
+        ...
+
+    async def write(self, operation: WriteOperation) -> Receipt:
+        """Apply one operation, atomically for each document as MongoDB does."""
+        ...
+
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Group reads and writes; commits on leaving the block."""
+        ...
+
+    async def create_index(self, collection: str, index: IndexSpec) -> str:
+        """Make sure an index exists; returns its name."""
+        ...
+
+    async def drop_index(self, collection: str, name: str) -> None:
+        """Remove an index."""
+        ...
+
+    async def indexes(self, collection: str) -> Sequence[IndexSpec]:
+        """List the indexes of a collection."""
+        ...
+
+    async def drop_collection(self, collection: str) -> None:
+        """Remove all documents and indexes; the feed tells ``COLLECTION_LOST``."""
+        ...
+
+    @property
+    def feed_position(self) -> Position:
+        """How far the feed has been delivered to listeners."""
+        ...
+
+    def listen(self, listener: FeedListener) -> None:
+        """Tell ``listener`` of every change after :attr:`feed_position`."""
+        ...
+
+    def unlisten(self, listener: FeedListener) -> None:
+        """Tell it nothing more."""
+        ...
+
+    async def feed_reached(self, position: Position) -> None:
+        """Wait until the feed has delivered everything up to ``position``."""
+        ...
