@@ -100,8 +100,8 @@ class CustomValue(Protocol):
 
 
 EJSONValue: TypeAlias = (
-    "None | bool | int | float | str | bytes | Binary | datetime | DatetimeMS | Decimal128"
-    " | ObjectId | Regex | CustomValue | list[EJSONValue] | dict[str, EJSONValue]"
+    "bool | int | float | str | bytes | Binary | datetime | DatetimeMS | Decimal128"
+    " | ObjectId | Regex | CustomValue | list[EJSONValue] | dict[str, EJSONValue] | None"
 )
 """Any value of the table above (``Int64`` is an ``int``, ``Encrypted`` a ``Binary``)."""
 
