@@ -1,0 +1,1 @@
+"""The node's sockets: DDP over WebSocket and SockJS, pages, and the management listener."""

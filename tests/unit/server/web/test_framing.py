@@ -1,0 +1,48 @@
+"""Framing: messages survive both framings, rubbish is told from messages."""
+
+import json
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bolide.server.web.framing import RAW, SOCKJS, BadFrame
+
+TEXTS = st.lists(st.text(st.characters(exclude_categories=("Cs",))), min_size=1)
+
+
+@given(TEXTS)
+def test_sockjs_frame_of_the_server_is_a_json_array_of_strings(messages: list[str]) -> None:
+    (frame,) = SOCKJS.frames(messages)
+    assert frame[0] == "a"
+    assert json.loads(frame[1:]) == messages
+
+
+@given(TEXTS)
+def test_sockjs_client_sends_an_array(messages: list[str]) -> None:
+    assert SOCKJS.messages(json.dumps(messages)) == messages
+
+
+def test_sockjs_client_may_send_one_string() -> None:
+    assert SOCKJS.messages('"x"') == ("x",)
+
+
+def test_empty_sockjs_frame_holds_nothing() -> None:
+    assert SOCKJS.messages("") == ()
+
+
+@pytest.mark.parametrize("frame", ["{}", "[1]", "nonsense", "[", "\ud800"])
+def test_other_sockjs_frames_are_bad(frame: str) -> None:
+    with pytest.raises(BadFrame):
+        SOCKJS.messages(frame)
+
+
+def test_sockjs_says_goodbye_with_a_reason() -> None:
+    assert SOCKJS.closing("Go away!") == 'c[3000,"Go away!"]'
+    assert (SOCKJS.opening, SOCKJS.heartbeat) == ("o", "h")
+
+
+def test_raw_frame_is_the_message() -> None:
+    assert list(RAW.frames(["a", "b"])) == ["a", "b"]
+    assert list(RAW.messages("a")) == ["a"]
+    assert (RAW.opening, RAW.heartbeat, RAW.closing("x")) == (None, None, None)
