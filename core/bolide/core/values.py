@@ -1,8 +1,8 @@
 """The value model: what a document, an argument or a result may hold.
 
-========================  ===========================================  =========================
+========================  ===========================================  ==================
 Python                    wire (EJSON)                                 BSON
-========================  ===========================================  =========================
+========================  ===========================================  ==================
 ``None``                  ``null``                                     null
 ``bool``                  ``true``, ``false``                          bool
 ``int``, ``Int64``        number; ``$type: long`` beyond 2**53         int32, int64
@@ -17,23 +17,26 @@ Python                    wire (EJSON)                                 BSON
 ``Regex``                 ``$regexp``, ``$flags``                      regex
 ``list``                  array                                        array
 ``dict``                  object, key order kept                       document
-``CustomValue``           ``$type``, ``$value``                        ``EJSON$type``, ``EJSON$value``
-========================  ===========================================  =========================
+``CustomValue``           ``$type``, ``$value``                        document (see below)
+========================  ===========================================  ==================
 
+A custom value is stored as ``{"EJSON$type": name, "EJSON$value": value}``, as Meteor does.
 1 equals 1.0 and neither equals True. Values are treated as immutable everywhere: a change makes
 a new container, so that many sessions may share one document.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from enum import Enum
-from typing import Any, Final, Literal, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Literal, Protocol, TypeAlias, Union, runtime_checkable
 
 from bson import Binary, Decimal128, Int64, ObjectId
 from bson.datetime_ms import DatetimeMS
 
 __all__ = [
+    "ENCRYPTED_SUBTYPE",
+    "INVALID_DATE",
     "UNDEFINED",
     "CustomValue",
     "DatetimeMS",
@@ -43,9 +46,14 @@ __all__ = [
     "Encrypted",
     "Fields",
     "Int64",
+    "InvalidDate",
     "ObjectId",
     "Regex",
     "Undefined",
+    "date_from_millis",
+    "date_to_millis",
+    "equals",
+    "is_encrypted",
 ]
 
 ENCRYPTED_SUBTYPE: Final = 6
@@ -86,6 +94,16 @@ UNDEFINED: Final[Literal[Undefined.UNDEFINED]] = Undefined.UNDEFINED
 """JavaScript's ``undefined``: in ``changed`` it clears a field; it is never stored nor sent."""
 
 
+class InvalidDate(Enum):
+    """The type of :data:`INVALID_DATE`."""
+
+    INVALID_DATE = "invalid date"
+
+
+INVALID_DATE: Final[Literal[InvalidDate.INVALID_DATE]] = InvalidDate.INVALID_DATE
+"""What ``{"$date": "rubbish"}`` means; written as ``{"$date": null}`` and never stored."""
+
+
 @runtime_checkable
 class CustomValue(Protocol):
     """An application's own EJSON type; registered with :func:`bolide.core.ejson.add_type`."""
@@ -99,10 +117,24 @@ class CustomValue(Protocol):
         ...
 
 
-EJSONValue: TypeAlias = (
-    "bool | int | float | str | bytes | Binary | datetime | DatetimeMS | Decimal128"
-    " | ObjectId | Regex | CustomValue | list[EJSONValue] | dict[str, EJSONValue] | None"
-)
+EJSONValue: TypeAlias = Union[
+    bool,
+    int,
+    float,
+    str,
+    bytes,
+    Binary,
+    datetime,
+    DatetimeMS,
+    InvalidDate,
+    Decimal128,
+    ObjectId,
+    Regex,
+    CustomValue,
+    "list[EJSONValue]",
+    "dict[str, EJSONValue]",
+    None,
+]
 """Any value of the table above (``Int64`` is an ``int``, ``Encrypted`` a ``Binary``)."""
 
 # Documents come from drivers and applications, whose values no type checker knows.
@@ -111,3 +143,100 @@ Document: TypeAlias = dict[str, Any]
 
 Fields: TypeAlias = Mapping[str, Any]
 """Top-level fields by name, without ``_id``; :data:`UNDEFINED` only where a docstring says so."""
+
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MILLISECOND: Final = timedelta(milliseconds=1)
+
+# Types whose own ``==`` is already the equality of values, as long as both sides have the same.
+_PLAIN_TYPES: Final = frozenset({str, int, bool, bytes, ObjectId, Encrypted, Regex, Decimal128})
+
+
+def date_to_millis(date: datetime | DatetimeMS) -> int:
+    """Count the milliseconds since 1970, UTC; what is finer is cut, as BSON does.
+
+    Args:
+        date: A naive ``datetime`` is taken as UTC.
+    """
+    if isinstance(date, DatetimeMS):
+        return int(date)
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return (date - _EPOCH) // _MILLISECOND
+
+
+def date_from_millis(millis: int) -> datetime | DatetimeMS:
+    """Make a date; beyond the years 1 to 9999 a ``DatetimeMS``.
+
+    Args:
+        millis: Milliseconds since 1970, UTC; within 64 bits.
+    """
+    try:
+        return _EPOCH + timedelta(milliseconds=millis)
+    except OverflowError:
+        return DatetimeMS(millis)
+
+
+def equals(
+    a: EJSONValue | Undefined, b: EJSONValue | Undefined, *, key_order: bool = False
+) -> bool:
+    """Tell whether two values are the same for a client.
+
+    1 equals 1.0 but not True; NaN equals NaN; Decimal128 values are equal when they are written
+    alike, since trailing zeros mean precision. Binary subtypes are not seen by clients and do not
+    count, except that ciphertext equals only ciphertext.
+
+    Args:
+        a: A value.
+        b: Another.
+        key_order: Objects with the same keys in another order differ.
+
+    Follows Meteor's ``EJSON.equals`` with its option ``keyOrderSensitive``.
+    """
+    if a is b:
+        return True
+    kind = type(a)
+    if kind is type(b) and kind in _PLAIN_TYPES:
+        return a == b
+    if isinstance(a, dict):
+        return isinstance(b, dict) and _objects_equal(a, b, key_order=key_order)
+    if isinstance(a, list):
+        return (
+            isinstance(b, list)
+            and len(a) == len(b)
+            and all(equals(x, y, key_order=key_order) for x, y in zip(a, b, strict=True))
+        )
+    return _scalars_equal(a, b)
+
+
+def _objects_equal(a: dict[str, EJSONValue], b: dict[str, EJSONValue], *, key_order: bool) -> bool:
+    if len(a) != len(b) or (key_order and list(a) != list(b)):
+        return False
+    return all(
+        name in b and equals(value, b[name], key_order=key_order) for name, value in a.items()
+    )
+
+
+def _scalars_equal(a: EJSONValue | Undefined, b: EJSONValue | Undefined) -> bool:
+    if isinstance(a, bool) or isinstance(b, bool):
+        return False
+    if isinstance(a, (int, float)):
+        # NaN is the one value that differs from itself.
+        return isinstance(b, (int, float)) and (a == b or (a != a and b != b))
+    if isinstance(a, bytes):
+        return isinstance(b, bytes) and bytes.__eq__(a, b) and is_encrypted(a) == is_encrypted(b)
+    if isinstance(a, (datetime, DatetimeMS)):
+        return isinstance(b, (datetime, DatetimeMS)) and date_to_millis(a) == date_to_millis(b)
+    if isinstance(a, str):
+        return isinstance(b, str) and a == b
+    if isinstance(a, CustomValue):
+        return (
+            isinstance(b, CustomValue)
+            and a.type_name() == b.type_name()
+            and equals(a.to_json_value(), b.to_json_value())
+        )
+    return False
+
+
+def is_encrypted(value: object) -> bool:
+    """Tell whether a value is ciphertext: :class:`Encrypted`, or a ``Binary`` of its subtype."""
+    return isinstance(value, Binary) and value.subtype == ENCRYPTED_SUBTYPE
