@@ -1,0 +1,1 @@
+"""MongoDB's semantics on plain values: selectors, sorting, projections, modifiers."""
