@@ -1,0 +1,173 @@
+"""The invocation: one run of a handler, with who runs it and what was decided.
+
+It is a context variable, so that a collection knows on whose behalf it is used. Code outside an
+invocation (start-up, jobs, the command line) is trusted.
+"""
+
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from bolide.core.errors import StateError
+from bolide.server.explained import Explained
+from bolide.server.stores.base import Position, Receipt
+
+if TYPE_CHECKING:
+    from bolide.core.ddp.random import SeededStreams
+
+__all__ = ["Invocation", "SessionInfo", "UndecidedAccess", "current", "entered"]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SessionInfo:
+    """The session that a handler runs for.
+
+    Attributes:
+        id: The session's id, 17 characters.
+        client_address: Address of the client as the node sees it, None if unknown.
+        headers: Headers of the request that opened the session; names are lower case.
+    """
+
+    id: str
+    client_address: str | None = None
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    _close: Callable[[], object] = field(default=lambda: None, repr=False)
+
+    def close(self) -> None:
+        """Close the session and its socket; its handlers are stopped as if the client had left."""
+        self._close()
+
+
+class UndecidedAccess(Explained, StateError):
+    """A handler read, wrote or sent data before anybody decided that it may."""
+
+    code: ClassVar[str] = "undecided-access"
+
+    def __init__(self, handler: str, action: str) -> None:
+        """Keep what happened.
+
+        Args:
+            handler: Kind and name, such as ``"method patients.move"``.
+            action: What it did, in the past tense, such as ``"wrote to patients"``.
+        """
+        super().__init__(handler, action)
+        self.handler = handler
+        self.action = action
+
+    def __str__(self) -> str:
+        """Say what to write."""
+        return (
+            f"The {self.handler} {self.action} without a decision:"
+            " call ctx.require(...), ctx.require_login() or declare public=True."
+        )
+
+
+class Invocation:
+    """One run of a handler.
+
+    Attributes:
+        kind: What kind of handler runs.
+        name: Its registered name; None for a universal publication.
+        user_id: Who is logged in, None if nobody is.
+        session: The session it runs for; None if the server itself called.
+        is_decided: Whether somebody decided that it may touch data.
+        fence: Collection -> position of the invocation's last write to it.
+        random: The streams that a client's optimistic run draws from, too; None: fresh entropy.
+    """
+
+    __slots__ = ("fence", "is_decided", "kind", "name", "random", "session", "user_id")
+
+    def __init__(
+        self,
+        kind: Literal["publication", "method"],
+        name: str | None,
+        *,
+        user_id: str | None = None,
+        session: SessionInfo | None = None,
+        is_decided: bool = False,
+        fence: dict[str, Position] | None = None,
+        random: "SeededStreams | None" = None,
+    ) -> None:
+        """Begin a run.
+
+        Args:
+            kind: What kind of handler runs.
+            name: Its registered name; None for a universal publication.
+            user_id: Who is logged in, None if nobody is.
+            session: The session it runs for; None if the server itself called.
+            is_decided: Whether the handler was declared public.
+            fence: The fence of the calling invocation, for a nested call; None makes a new one.
+            random: The streams of the invocation; None: fresh entropy.
+        """
+        self.kind: Literal["publication", "method"] = kind
+        self.name = name
+        self.user_id = user_id
+        self.session = session
+        self.is_decided = is_decided
+        self.fence: dict[str, Position] = {} if fence is None else fence
+        self.random = random
+
+    @property
+    def handler(self) -> str:
+        """Kind and name for people: ``"method patients.move"``."""
+        if self.name is None:
+            return f"universal {self.kind}"
+        return f"{self.kind} {self.name}"
+
+    def check_exit(self, action: str) -> None:
+        """Make sure that somebody decided before data pass.
+
+        Args:
+            action: What is about to happen, in the past tense, such as ``"wrote to patients"``;
+                names only, never data, since it is logged.
+
+        Raises:
+            UndecidedAccess: If nobody did; the client sees 500, the log this text.
+        """
+        if not self.is_decided:
+            raise UndecidedAccess(self.handler, action)
+
+    def wrote(self, receipt: Receipt) -> None:
+        """Remember a write, so that ``updated`` waits until it was delivered.
+
+        Args:
+            receipt: Of the write, or of a committed transaction.
+        """
+        if receipt.position is not None:
+            for collection in receipt.collections:
+                self.reached(collection, receipt.position)
+
+    def reached(self, collection: str, position: Position) -> None:
+        """Move the fence of one collection forward, never back.
+
+        Args:
+            collection: Name of the collection.
+            position: Of a write, or of a read that saw it.
+        """
+        before = self.fence.get(collection)
+        if before is None or before < position:
+            self.fence[collection] = position
+
+
+_current: ContextVar[Invocation | None] = ContextVar("bolide_invocation", default=None)
+
+
+def current() -> Invocation | None:
+    """Return the running invocation; None in trusted code."""
+    return _current.get()
+
+
+@contextmanager
+def entered(invocation: Invocation | None) -> Generator[None]:
+    """Run the block, and the tasks it starts, in an invocation.
+
+    Args:
+        invocation: None runs the block as trusted code.
+    """
+    token = _current.set(invocation)
+    try:
+        yield
+    finally:
+        _current.reset(token)
