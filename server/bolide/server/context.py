@@ -1,0 +1,256 @@
+"""The context: what a publish function or a method is given."""
+
+import secrets
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import structlog
+from structlog.typing import FilteringBoundLogger
+
+from bolide.core.errors import AuthError, LocalProtocolError
+from bolide.core.values import Fields
+from bolide.server.access.authorize import AccessRequest, Authorize
+from bolide.server.access.invocation import Invocation, SessionInfo
+from bolide.server.explained import Explained
+
+if TYPE_CHECKING:
+    from bolide.core.ddp.random import SeededStreams
+
+__all__ = ["Context", "Host", "SessionInfo", "WrongHandler"]
+
+
+class Host(Protocol):
+    """What a context asks the session's driver for."""
+
+    def unblock(self) -> None:
+        """Let the next message of the session begin."""
+        ...
+
+    # An ``_id`` is what the application made it: mostly str or ObjectId.
+    def added(self, collection: str, id: Any, fields: Fields) -> None:
+        """Publish a document."""
+        ...
+
+    def changed(self, collection: str, id: Any, fields: Fields) -> None:
+        """Publish new values of fields; UNDEFINED clears one."""
+        ...
+
+    def removed(self, collection: str, id: Any) -> None:
+        """Take a document back."""
+        ...
+
+    def ready(self) -> None:
+        """Say that the initial documents were published."""
+        ...
+
+    def stop(self) -> None:
+        """End the subscription."""
+        ...
+
+    def error(self, error: BaseException) -> None:
+        """End the subscription with an error."""
+        ...
+
+    def on_stop(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` when the subscription ends, at once if it has."""
+        ...
+
+    async def set_user_id(self, user_id: str | None) -> None:
+        """Change who is logged in; returns when all subscriptions ran again."""
+        ...
+
+    # Arguments and results of methods: any value.
+    async def call(self, name: str, args: tuple[Any, ...]) -> Any:
+        """Run another method for the same person and session."""
+        ...
+
+
+class WrongHandler(Explained, LocalProtocolError):
+    """A publish function used what only methods have, or the other way round."""
+
+    code: ClassVar[str] = "wrong-handler"
+
+    def __init__(self, member: str, handler: str, owner: str) -> None:
+        """Keep what was used where.
+
+        Args:
+            member: Name of the attribute of the context.
+            handler: Kind and name of the handler.
+            owner: Which handlers have it, in the plural.
+        """
+        super().__init__(member, handler, owner)
+        self.member = member
+        self.handler = handler
+        self.owner = owner
+
+    def __str__(self) -> str:
+        """Say where it works."""
+        return f"The {self.handler} used ctx.{self.member}, which only {self.owner} have."
+
+
+class Context:
+    """What a handler knows and may do; its first argument.
+
+    Attributes:
+        log: A structured logger, bound to the session and the handler's name. Log names and
+            counts, never documents or arguments: they are patient data.
+    """
+
+    __slots__ = ("_authorize", "_host", "_invocation", "log")
+
+    def __init__(self, invocation: Invocation, host: Host, authorize: Authorize) -> None:
+        """Make the context of one run.
+
+        Args:
+            invocation: The run.
+            host: What the session's driver does for it.
+            authorize: Who decides.
+        """
+        self._invocation = invocation
+        self._host = host
+        self._authorize = authorize
+        session = invocation.session
+        self.log: FilteringBoundLogger = structlog.get_logger("bolide.app").bind(
+            session=None if session is None else session.id, handler=invocation.handler
+        )
+
+    @property
+    def user_id(self) -> str | None:
+        """Who is logged in, None if nobody is."""
+        return self._invocation.user_id
+
+    @property
+    def session(self) -> SessionInfo | None:
+        """The session: ``id``, ``client_address``, ``headers``, ``close()``.
+
+        None if the server itself called the method.
+        """
+        return self._invocation.session
+
+    def require_login(self) -> str:
+        """Go on only if somebody is logged in; returns who.
+
+        Raises:
+            AuthError: If nobody is; the client sees 403.
+        """
+        user_id = self._invocation.user_id
+        if user_id is None:
+            raise AuthError
+        self._invocation.is_decided = True
+        return user_id
+
+    def require(self, permission: str, access_scope: str | None = None) -> None:
+        """Go on only if the person has a permission.
+
+        Args:
+            permission: What, such as ``"ward:read"``.
+            access_scope: Where, such as ``"ward/7"``; None for everywhere.
+
+        Raises:
+            AuthError: If not; the client sees 403 and not why.
+        """
+        request = AccessRequest(self._invocation.user_id, permission, access_scope)
+        # Only True itself allows: a coroutine that somebody forgot to await is true as well.
+        if self._authorize(request) is not True:
+            raise AuthError
+        self._invocation.is_decided = True
+
+    def unblock(self) -> None:
+        """Let the session's next message begin before this handler ends."""
+        self._host.unblock()
+
+    # An ``_id`` is what the application made it: mostly str or ObjectId.
+    def added(self, collection: str, id: Any, fields: Fields) -> None:
+        """Publish a document.
+
+        Args:
+            collection: Name of the collection in the client.
+            id: The document's ``_id``.
+            fields: Its top-level fields; ``_id`` among them is ignored.
+        """
+        self._only("publication", "added")
+        self._invocation.check_exit(f"published a document of {collection}")
+        self._host.added(collection, id, fields)
+
+    def changed(self, collection: str, id: Any, fields: Fields) -> None:
+        """Publish new values of fields of a document that was added.
+
+        Args:
+            collection: Name of the collection in the client.
+            id: The document's ``_id``.
+            fields: The new values; UNDEFINED clears a field.
+        """
+        self._only("publication", "changed")
+        self._invocation.check_exit(f"published a change of {collection}")
+        self._host.changed(collection, id, fields)
+
+    def removed(self, collection: str, id: Any) -> None:
+        """Take back a document that was added."""
+        self._only("publication", "removed")
+        self._host.removed(collection, id)
+
+    def ready(self) -> None:
+        """Say that the initial documents were published."""
+        self._only("publication", "ready")
+        self._invocation.check_exit("said that it is ready")
+        self._host.ready()
+
+    def stop(self) -> None:
+        """End the subscription, without an error."""
+        self._only("publication", "stop")
+        self._host.stop()
+
+    def error(self, error: BaseException) -> None:
+        """End the subscription with an error.
+
+        Args:
+            error: A ``MethodError`` reaches the client as it is; of all others it sees 500.
+        """
+        self._only("publication", "error")
+        self._host.error(error)
+
+    def on_stop(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` when the subscription ends; at once if it has."""
+        self._only("publication", "on_stop")
+        self._host.on_stop(callback)
+
+    async def set_user_id(self, user_id: str | None) -> None:
+        """Change who is logged in, and run the session's subscriptions again for them.
+
+        Args:
+            user_id: Who; None for nobody.
+        """
+        self._only("method", "set_user_id")
+        await self._host.set_user_id(user_id)
+        self._invocation.user_id = user_id
+
+    @property
+    def random(self) -> "SeededStreams":
+        """The streams that the client's optimistic run draws from, too.
+
+        ``.id()``, ``.hex(n)``, ``.fraction()``, ``.stream(name)``.
+        """
+        self._only("method", "random")
+        streams = self._invocation.random
+        if streams is None:
+            from bolide.core.ddp.random import SeededStreams
+
+            streams = self._invocation.random = SeededStreams(secrets.token_hex(20))
+        return streams
+
+    def call(self, name: str, *args: Any) -> Awaitable[Any]:
+        """Run another method, for the same person and session; it decides for itself.
+
+        Args:
+            name: Name of the method.
+            args: Its arguments.
+
+        Returns:
+            What it returns; its errors are raised here.
+        """
+        self._only("method", "call")
+        return self._host.call(name, args)
+
+    def _only(self, kind: str, member: str) -> None:
+        if self._invocation.kind != kind:
+            raise WrongHandler(member, self._invocation.handler, f"{kind}s")
