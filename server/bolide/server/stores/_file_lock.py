@@ -1,0 +1,55 @@
+"""The lock between processes that write to one file.
+
+SQLite's own busy handler sleeps and has no queue: with four writers its longest wait was 0.4 to
+1 s where ``flock`` needed 20 ms. The lock file lies beside the database and is never deleted,
+because two processes could then hold locks of two files of the same name.
+"""
+
+import fcntl
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+__all__ = ["FileLock"]
+
+
+class FileLock:
+    """An exclusive lock of a file; the operating system lets go of it when the process ends."""
+
+    def __init__(self, path: Path) -> None:
+        """Open the file, and create it if it does not exist.
+
+        Raises:
+            OSError: If it cannot be opened for writing.
+        """
+        self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+
+    def try_acquire(self) -> bool:
+        """Take the lock if it is free."""
+        try:
+            fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+    def acquire(self) -> None:
+        """Wait for the lock."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_EX)
+
+    def wait(self, acquired: Callable[[], None]) -> None:
+        """Wait for the lock in a thread of its own, and call ``acquired`` there."""
+
+        def run() -> None:
+            self.acquire()
+            acquired()
+
+        threading.Thread(target=run, name="bolide-file-lock", daemon=True).start()
+
+    def release(self) -> None:
+        """Let others have it."""
+        fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go of lock and file."""
+        os.close(self._descriptor)

@@ -1,0 +1,225 @@
+"""A workspace: changes over the committed documents that nobody else sees yet.
+
+They become visible, all at once, when its entries are given to :meth:`Database.apply`.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from pymongo.errors import OperationFailure
+
+from bolide.core.keys import Key, key_of
+from bolide.core.values import Document
+from bolide.server.stores._database import Collection, Database, Entry
+from bolide.server.stores._errors import (
+    INDEX_NOT_FOUND,
+    INDEX_OPTIONS_CONFLICT,
+    duplicate_key_error,
+)
+from bolide.server.stores._unique import UniqueIndex
+from bolide.server.stores.base import ChangeKind, IndexSpec
+
+__all__ = ["Workspace"]
+
+
+class _View:
+    """One collection in a workspace."""
+
+    __slots__ = ("_base", "_changed", "_gone", "_unique", "indexes")
+
+    def __init__(self, base: Collection) -> None:
+        self._base = base
+        self._changed: dict[Key, Document] = {}
+        self._gone: set[Key] = set()
+        self.indexes = base.indexes
+        self._unique = {name: _UniqueView(index) for name, index in base.unique.items()}
+
+    def get(self, key: Key) -> Document | None:
+        found = self._changed.get(key)
+        if found is None and key not in self._gone:
+            return self._base.documents.get(key)
+        return found
+
+    def __iter__(self) -> Iterator[Document]:
+        changed, gone = self._changed, self._gone
+        if not changed and not gone:
+            yield from self._base.documents.values()
+            return
+        older = self._base.documents
+        for key, document in older.items():
+            if key not in gone:
+                yield changed.get(key, document)
+        for key, document in changed.items():
+            if key not in older or key in gone:
+                yield document
+
+    def put(self, name: str, before: Document | None, after: Document) -> None:
+        key = key_of(after["_id"])
+        if before is None and (other := self.get(key)) is not None:
+            raise duplicate_key_error(name, "_id_", {"_id": 1}, {"_id": other["_id"]})
+        moves = [
+            (index, *index.difference(name, key, before, after)) for index in self._unique.values()
+        ]
+        for index, old, new in moves:
+            index.move(key, old, new)
+        self._changed[key] = after
+
+    def delete(self, document: Document) -> None:
+        key = key_of(document["_id"])
+        for index in self._unique.values():
+            index.move(key, index.index.keys(document), ())
+        self._changed.pop(key, None)
+        if key in self._base.documents:
+            self._gone.add(key)
+
+    def add_index(self, name: str, spec: IndexSpec) -> None:
+        if spec.unique:
+            view = _UniqueView(UniqueIndex(spec))
+            for document in self:
+                key = key_of(document["_id"])
+                view.move(key, *view.difference(name, key, None, document))
+            self._unique[spec.name] = view
+        self.indexes = (*self.indexes, spec)
+
+    def drop_index(self, dropped: str) -> None:
+        self.indexes = tuple(spec for spec in self.indexes if spec.name != dropped)
+        self._unique.pop(dropped, None)
+
+
+class _UniqueView:
+    """A unique index in a workspace."""
+
+    __slots__ = ("_changed", "index")
+
+    def __init__(self, index: UniqueIndex) -> None:
+        self.index = index
+        self._changed: dict[Key, Key | None] = {}
+
+    def difference(
+        self, name: str, key: Key, before: Document | None, after: Document
+    ) -> tuple[Iterable[Key], Iterable[Key]]:
+        """Return the keys that a document loses and gets, if none of these is taken."""
+        old = {} if before is None else self.index.keys(before)
+        new = self.index.keys(after)
+        for entry in new.keys() - old.keys():
+            owner = self._changed.get(entry, self)
+            if owner is self:
+                owner = self.index.entries.get(entry)
+            if owner is not None and owner != key:
+                spec = self.index.spec
+                value = self.index.key_value(new[entry])
+                raise duplicate_key_error(name, spec.name, dict(spec.keys), value)
+        return old.keys() - new.keys(), new.keys() - old.keys()
+
+    def move(self, key: Key, old: Iterable[Key], new: Iterable[Key]) -> None:
+        self._changed |= dict.fromkeys(old)
+        self._changed |= dict.fromkeys(new, key)
+
+
+class Workspace:
+    """Changes over a database, none of them committed.
+
+    Attributes:
+        entries: What was changed, in order.
+    """
+
+    __slots__ = ("_database", "_views", "entries")
+
+    def __init__(self, database: Database) -> None:
+        """Begin without changes; the database must not change as long as this is used."""
+        self._database = database
+        self._views: dict[str, _View] = {}
+        self.entries: list[Entry] = []
+
+    @property
+    def position(self) -> int:
+        """Position that the last entry will have once it is committed."""
+        return self._database.position + len(self.entries)
+
+    def documents(self, collection: str) -> Iterator[Document]:
+        """Go through all documents, oldest first."""
+        return iter(self._view(collection))
+
+    def document(self, collection: str, key: Key) -> Document | None:
+        """Return the document whose ``_id`` has this key."""
+        return self._view(collection).get(key)
+
+    def insert(self, collection: str, document: Document, body: bytes) -> None:
+        """Add a document.
+
+        Args:
+            collection: Name of the collection.
+            document: The document, with its ``_id`` first.
+            body: The same as BSON.
+
+        Raises:
+            DuplicateKeyError: If its ``_id`` or a unique index's key is taken.
+            WriteError: If a unique index cannot hold it.
+        """
+        self._view(collection).put(collection, None, document)
+        self.entries.append(Entry(collection, ChangeKind.INSERT, document["_id"], document, body))
+
+    def change(
+        self, collection: str, before: Document, after: Document, body: bytes, kind: ChangeKind
+    ) -> None:
+        """Put another document, with the same ``_id``, in the place of one.
+
+        Raises:
+            DuplicateKeyError: If a unique index's key is taken.
+            WriteError: If a unique index cannot hold it.
+        """
+        self._view(collection).put(collection, before, after)
+        self.entries.append(Entry(collection, kind, after["_id"], after, body))
+
+    def delete(self, collection: str, document: Document) -> None:
+        """Remove a document."""
+        self._view(collection).delete(document)
+        self.entries.append(Entry(collection, ChangeKind.DELETE, document["_id"]))
+
+    def create_index(self, collection: str, spec: IndexSpec) -> None:
+        """Add an index.
+
+        Args:
+            collection: Name of the collection.
+            spec: The index, with its name.
+
+        Raises:
+            DuplicateKeyError: If documents share a key of a unique index.
+            WriteError: If a unique index cannot hold a document.
+            OperationFailure: If there is another index of this name or with these keys.
+        """
+        view = self._view(collection)
+        for known in view.indexes:
+            if known == spec:
+                return
+            if known.name == spec.name or known.keys == spec.keys:
+                raise OperationFailure(
+                    f"Index {spec.name} conflicts with {known.name}, which has other options.",
+                    INDEX_OPTIONS_CONFLICT,
+                )
+        view.add_index(collection, spec)
+        self.entries.append(Entry(collection, None, indexes=view.indexes))
+
+    def drop_index(self, collection: str, name: str) -> None:
+        """Remove an index.
+
+        Raises:
+            OperationFailure: If there is none of this name.
+        """
+        view = self._view(collection)
+        if all(spec.name != name for spec in view.indexes):
+            raise OperationFailure(f"index not found with name [{name}]", INDEX_NOT_FOUND)
+        view.drop_index(name)
+        self.entries.append(Entry(collection, None, indexes=view.indexes))
+
+    def drop_collection(self, collection: str) -> None:
+        """Remove all documents and indexes; does nothing if there are none."""
+        view = self._view(collection)
+        if view.indexes or next(iter(view), None) is not None:
+            self._views[collection] = _View(Collection())
+            self.entries.append(Entry(collection, ChangeKind.COLLECTION_LOST))
+
+    def _view(self, collection: str) -> _View:
+        view = self._views.get(collection)
+        if view is None:
+            view = self._views[collection] = _View(self._database.committed(collection))
+        return view
