@@ -1,0 +1,262 @@
+"""Argument validation: a handler's annotations, made into a check of what clients send.
+
+Clients have one type of number, so ``int`` takes 5.0 and ``float`` takes 5; all else is strict.
+Objects become dataclasses, ``TypedDict`` or pydantic models, arrays become tuples and sets.
+
+An argument that goes into a selector could carry operators (``{"$ne": None}``) or a regular
+expression, and so ask for more than the developer meant. Both are refused wherever the annotation
+does not say :data:`EJSONValue`, :data:`Selector`, :data:`Modifier` or :data:`Pattern`.
+"""
+
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from types import GenericAlias
+from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast, get_type_hints
+
+from pydantic import ConfigDict, GetPydanticSchema, TypeAdapter
+from pydantic.errors import PydanticUserError
+from pydantic_core import CoreSchema, SchemaError, SchemaValidator, ValidationError, core_schema
+
+from bolide.core import values
+from bolide.core.errors import MethodError
+
+__all__ = ["Arguments", "EJSONValue", "Handler", "Modifier", "Pattern", "Selector"]
+
+# Handlers take any arguments after the context, and return any value.
+Handler: TypeAlias = Callable[..., Awaitable[Any]]
+"""A publish function or a method: ``async def handler(ctx, ...)``."""
+
+
+def _open(value: Any, info: core_schema.ValidationInfo[dict[int, Any]]) -> Any:
+    """Remember that an annotation lets this value hold anything."""
+    info.context[id(value)] = value
+    return value
+
+
+def _open_schema(inner: CoreSchema) -> GetPydanticSchema:
+    schema = core_schema.with_info_before_validator_function(_open, inner)
+    return GetPydanticSchema(lambda _source, _handler: schema)
+
+
+if TYPE_CHECKING:
+    EJSONValue = values.EJSONValue
+    Selector: TypeAlias = dict[str, Any]
+    Modifier: TypeAlias = dict[str, Any]
+    Pattern = values.Regex
+else:
+    EJSONValue = Annotated[Any, _open_schema(core_schema.any_schema())]
+    """Any value that DDP carries, operators and regular expressions included."""
+
+    Selector = Annotated[dict, _open_schema(core_schema.is_instance_schema(dict))]
+    """A MongoDB selector from the client; only for handlers that mean it."""
+
+    Modifier = Annotated[dict, _open_schema(core_schema.is_instance_schema(dict))]
+    """A MongoDB modifier from the client; only for handlers that mean it."""
+
+    Pattern = Annotated[values.Regex, _open_schema(core_schema.is_instance_schema(values.Regex))]
+    """A regular expression from the client."""
+
+# Schemas of values that DDP carries: strict, whatever a model around them is configured to do.
+_STRICT = frozenset({"bool", "bytes", "datetime", "dict", "float", "int", "list", "str"})
+
+# Schemas of what DDP cannot carry: made from the object, array or text that it does carry.
+_CONVERTED = frozenset({"dataclass", "enum", "frozenset", "model", "set", "tuple", "url", "uuid"})
+
+_Schema: TypeAlias = "dict[str, _Schema] | list[_Schema] | tuple[_Schema, ...] | str | float | None"
+"""A schema of pydantic as plain data; what it holds besides schemas is not looked into."""
+
+# What a schema holds besides schemas.
+_NO_SCHEMAS = frozenset({"cls", "config", "default", "expected", "function", "members", "metadata"})
+
+
+def _integral(value: Any) -> Any:
+    """Make the integer that a float stands for."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+_INTEGRAL: Any = {"type": "no-info", "function": _integral}
+
+
+def _rewritten(schema: _Schema, names: set[str]) -> _Schema:
+    """Rewrite a schema of pydantic into one of what DDP carries.
+
+    Args:
+        schema: A schema, or a container of schemas.
+        names: Collects the names of fields.
+    """
+    if isinstance(schema, list):
+        return [_rewritten(inner, names) for inner in schema]
+    if isinstance(schema, tuple):  # a choice of a union with its label
+        return tuple([_rewritten(inner, names) for inner in schema])
+    if not isinstance(schema, dict):
+        return schema
+    kind = schema.get("type")
+    if not isinstance(kind, str):  # fields by name
+        names.update(schema)
+        return {name: _rewritten(inner, names) for name, inner in schema.items()}
+    if kind == "dataclass-field":
+        names.add(str(schema["name"]))
+    result = {
+        key: inner if key in _NO_SCHEMAS else _rewritten(inner, names)
+        for key, inner in schema.items()
+    }
+    if kind in _STRICT:
+        result.setdefault("strict", True)
+    elif kind in _CONVERTED:
+        result["strict"] = False
+    if kind == "int":
+        return {"type": "function-before", "function": _INTEGRAL, "schema": result}
+    return result
+
+
+class _Argument:
+    """The check of one argument."""
+
+    __slots__ = ("_names", "_validator", "name")
+
+    def __init__(self, name: str, annotation: Any) -> None:
+        self.name = name
+        self._names: set[str] = set()
+        # As an element of a tuple, because pydantic takes no configuration for a model alone.
+        element: Any = GenericAlias(tuple, (annotation,))
+        adapter = TypeAdapter[Any](element, config=ConfigDict(arbitrary_types_allowed=True))
+        # The validators that models bring along would not know the rewritten schema.
+        self._validator = SchemaValidator(
+            cast("CoreSchema", _rewritten(cast("_Schema", adapter.core_schema), self._names)),
+            _use_prebuilt=False,
+        )
+
+    def validate(self, value: values.EJSONValue) -> Any:
+        """Return the value as the handler gets it.
+
+        Raises:
+            MethodError: 400, if it is not of the annotated type.
+        """
+        opened: dict[int, Any] = {}
+        try:
+            (validated,) = self._validator.validate_python((value,), context=opened)
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_context=False, include_input=False)[0]
+            raise self._refusal(first["loc"][1:], first["type"].replace("_", " ")) from None
+        if isinstance(value, (dict, list, values.Regex)):
+            self._check_closed(value, opened, ())
+        return validated
+
+    def _check_closed(
+        self, value: Any, opened: dict[int, Any], path: tuple[int | str, ...]
+    ) -> None:
+        if id(value) in opened:
+            return
+        if isinstance(value, values.Regex):
+            raise self._refusal(path, "regular expressions are not taken here")
+        if isinstance(value, dict):
+            if any(name.startswith("$") for name in value):
+                raise self._refusal(path, "keys that begin with $ are not taken here")
+            for name, field in value.items():
+                self._check_closed(field, opened, (*path, name))
+        elif isinstance(value, list):
+            for index, element in enumerate(value):
+                self._check_closed(element, opened, (*path, index))
+
+    def _refusal(self, path: tuple[int | str, ...], why: str) -> MethodError:
+        """Name the place; keys that the client made up are not repeated."""
+        place = ".".join(
+            str(part) if isinstance(part, int) or part in self._names else "*"
+            for part in (self.name, *path)[1:]
+        )
+        name = f"{self.name}.{place}" if place else self.name
+        return MethodError(400, f'Argument "{name}" is not valid: {why}')
+
+
+class Arguments:
+    """What the handler of one publication or method takes.
+
+    Attributes:
+        names: Names of the arguments, the variable one with its ``*`` at the end.
+    """
+
+    __slots__ = ("_fixed", "_required", "_variable", "names")
+
+    def __init__(self, fixed: Sequence[_Argument], required: int, variable: _Argument | None):
+        """Take the checks; :func:`read_arguments` makes them."""
+        self._fixed = tuple(fixed)
+        self._required = required
+        self._variable = variable
+        self.names = (*(a.name for a in fixed), *((f"*{variable.name}",) if variable else ()))
+
+    def bind(self, params: Sequence[values.EJSONValue]) -> list[Any]:
+        """Check what a client sent.
+
+        Args:
+            params: The arguments; not changed.
+
+        Returns:
+            The handler's arguments after the context; those left out have defaults.
+
+        Raises:
+            MethodError: 400, with the name of the first argument that is missing, bad or one too
+                many, and nothing of what was sent.
+        """
+        if len(params) < self._required:
+            raise MethodError(400, f'Argument "{self._fixed[len(params)].name}" is missing')
+        if len(params) > len(self._fixed) and self._variable is None:
+            count = len(self._fixed)
+            raise MethodError(400, f"Argument {count + 1} is one too many: {count} are taken")
+        bound = [
+            argument.validate(value) for argument, value in zip(self._fixed, params, strict=False)
+        ]
+        if self._variable is not None:
+            bound += [self._variable.validate(value) for value in params[len(self._fixed) :]]
+        return bound
+
+
+def read_arguments(handler: Handler, label: str) -> Arguments:
+    """Make the checks of a handler from its annotations.
+
+    Args:
+        handler: ``async def handler(ctx, name: type, ...)``.
+        label: What it is for people, such as ``"method patients.move"``.
+
+    Raises:
+        TypeError: If it is no such function; the text names handler and argument.
+    """
+    where = f"The handler of the {label} ({_location(handler)})"
+    if not inspect.iscoroutinefunction(handler):
+        raise TypeError(f"{where} is not a coroutine function: write `async def`.")
+    parameters = list(inspect.signature(handler).parameters.values())
+    if not parameters or parameters[0].kind not in _POSITIONAL:
+        raise TypeError(f"{where} takes no context: write `ctx: Context` as its first argument.")
+    try:
+        annotations = get_type_hints(handler, include_extras=True)
+    except NameError as error:
+        raise TypeError(
+            f"{where} has an annotation that cannot be read: {error};"
+            " EJSONValue is to be imported from bolide.server."
+        ) from error
+    fixed: list[_Argument] = []
+    variable: _Argument | None = None
+    required = 0
+    for parameter in parameters[1:]:
+        name = parameter.name
+        if name not in annotations:
+            raise TypeError(f"{where} has no type for {name!r}: write it, such as `{name}: str`.")
+        if parameter.kind not in (*_POSITIONAL, inspect.Parameter.VAR_POSITIONAL):
+            raise TypeError(f"{where} takes {name!r} by keyword, but clients send by position.")
+        try:
+            argument = _Argument(name, annotations[name])
+        except (PydanticUserError, SchemaError, TypeError) as error:
+            raise TypeError(f"{where} has a type for {name!r} that cannot be checked.") from error
+        if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
+            variable = argument
+            continue
+        fixed.append(argument)
+        required += parameter.default is inspect.Parameter.empty
+    return Arguments(fixed, required, variable)
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+
+
+def _location(handler: Handler) -> str:
+    """Say where a handler is written."""
+    return f"{handler.__module__}.{handler.__qualname__}"
