@@ -23,7 +23,7 @@ from bolide.core.values import (
     date_from_millis,
 )
 
-__all__ = ["Factory", "factories", "read"]
+__all__ = ["Factory", "NumberTooBig", "factories", "read"]
 
 Factory: TypeAlias = Callable[[Any], CustomValue]
 """Makes a custom value from what its ``to_json_value`` returned."""
@@ -37,6 +37,10 @@ _ISO_DATE: Final = re.compile(
     r"[0-9]{4}-[0-9]{2}-[0-9]{2}"
     r"(T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?)?"
 )
+
+
+class NumberTooBig(EJSONError):
+    """An integer that not even a float can hold; JSON with ``1e999`` is refused before."""
 
 
 def read(json: JSON) -> EJSONValue:
@@ -72,7 +76,7 @@ def _read_big_number(number: int) -> float:
     try:
         return float(number)
     except OverflowError:
-        raise EJSONError("A number is too big for 64 bits; send it as a string.") from None
+        raise NumberTooBig("A number is too big for 64 bits; send it as a string.") from None
 
 
 def _read_object(json: dict[str, JSON]) -> EJSONValue:

@@ -1,0 +1,190 @@
+"""Turn frames into messages of DDP and messages into frames.
+
+What a peer may send is decided here alone; when it may send it is the session's matter.
+
+Specified by DDP version 1; reasons of errors follow Meteor's ``ddp-server``.
+"""
+
+from collections.abc import Callable
+from typing import Final, TypeAlias, TypeGuard
+
+import msgspec
+
+from bolide.core._ejson_reader import NumberTooBig
+from bolide.core.ddp._server_messages import SERVER_PARSERS
+from bolide.core.ddp._wire import WRITERS
+from bolide.core.ddp.messages import (
+    BadMessage,
+    ClientMessage,
+    Connect,
+    Method,
+    Ping,
+    Pong,
+    ServerMessage,
+    Sub,
+    Unsub,
+)
+from bolide.core.ejson import JSON, from_json
+from bolide.core.errors import EJSONError, RemoteProtocolError
+from bolide.core.values import UNDEFINED, EJSONValue
+
+__all__ = ["parse_client_message", "parse_server_message", "serialize"]
+
+_Object: TypeAlias = dict[str, JSON]
+
+_VALUE_KEYS: Final = ("fields", "params", "result")
+_decode: Final = msgspec.json.Decoder().decode
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def parse_client_message(frame: str, *, max_depth: int) -> ClientMessage | BadMessage:
+    """Read one frame of a client.
+
+    ``connect`` with unusable versions comes out as ``Connect(version=None)``, which
+    :func:`~bolide.core.ddp.negotiation.negotiate` refuses. The session adds what depends on its
+    state: before ``connect`` everything that has a ``msg`` is answered with "Must connect first",
+    :class:`BadMessage` included if its ``offending_message`` has one; a second ``connect`` with
+    "Already connected"; ``ping`` and ``pong`` in version ``pre1`` with "Bad request".
+
+    Args:
+        frame: JSON text.
+        max_depth: Levels of arrays and objects, the message itself included.
+
+    Returns:
+        The message, or ``BadMessage`` with one of these reasons: "Bad request" (no JSON, too
+        deep, a number too big, half a surrogate pair; with ``offending_message``: no usable
+        ``msg``), "Parse error" (EJSON that we cannot read), "Malformed subscription",
+        "Malformed method invocation".
+    """
+    try:
+        json: JSON = _decode(frame)
+    except (ValueError, RecursionError):
+        return BadMessage("Bad request")
+    if not isinstance(json, (dict, list)) or _is_too_deep(json, frame, max_depth):
+        return BadMessage("Bad request")
+    if isinstance(json, list):
+        return BadMessage("Bad request", json)
+    try:
+        values = {key: from_json(json[key]) for key in _VALUE_KEYS if key in json}
+    except NumberTooBig:
+        return BadMessage("Bad request")
+    except EJSONError:
+        return BadMessage("Parse error")
+    kind = json.get("msg")
+    parse = _CLIENT_PARSERS.get(kind) if isinstance(kind, str) else None
+    return BadMessage("Bad request", json) if parse is None else parse(json, values.get("params"))
+
+
+def parse_server_message(frame: str) -> ServerMessage | None:
+    """Read one frame of a server.
+
+    Returns:
+        The message, or None if it is of a kind we do not know, which the protocol lets us ignore.
+
+    Raises:
+        RemoteProtocolError: If it is no JSON object, or a message of a known kind that lacks
+            something; the text names what, without values.
+    """
+    try:
+        json: JSON = _decode(frame)
+    except (ValueError, RecursionError):
+        raise RemoteProtocolError("The server sent a frame that is not valid JSON.") from None
+    if not isinstance(json, dict):
+        raise RemoteProtocolError("The server sent JSON that is no object.")
+    kind = json.get("msg")
+    parse = SERVER_PARSERS.get(kind) if isinstance(kind, str) else None
+    if parse is None:
+        return None
+    try:
+        return parse(json)
+    except EJSONError as error:
+        raise RemoteProtocolError(f"The server sent {kind!r} with EJSON we cannot read.") from error
+
+
+def serialize(message: ClientMessage | ServerMessage, *, bolide: bool = False) -> str:
+    """Write one message as JSON text.
+
+    Args:
+        message: Of either side.
+        bolide: Whether the peer negotiated our extensions of EJSON.
+
+    Raises:
+        EJSONError: If a value is of a type that no document may hold, or a string has half a
+            surrogate pair.
+    """
+    try:
+        return _encode(WRITERS[type(message)](message, bolide)).decode()
+    except UnicodeEncodeError:
+        raise EJSONError("A string with half a surrogate pair cannot be sent.") from None
+
+
+def _is_too_deep(json: list[JSON] | dict[str, JSON], frame: str, max_depth: int) -> bool:
+    if frame.count("[") + frame.count("{") <= max_depth:
+        return False
+    level: list[list[JSON] | dict[str, JSON]] = [json]
+    for _ in range(max_depth):
+        level = [
+            item
+            for container in level
+            for item in (container.values() if isinstance(container, dict) else container)
+            if isinstance(item, (dict, list))
+        ]
+    return bool(level)
+
+
+def _is_list_of_strings(json: JSON) -> TypeGuard[list[str]]:
+    return isinstance(json, list) and all(isinstance(item, str) for item in json)
+
+
+def _parse_connect(json: _Object, _: EJSONValue) -> Connect:
+    session, version, support = json.get("session"), json.get("version"), json.get("support")
+    bolide = json.get("bolide")
+    if not isinstance(version, str) or not _is_list_of_strings(support):
+        return Connect(None, ())
+    return Connect(
+        version,
+        tuple(support),
+        session if isinstance(session, str) else None,
+        bolide if isinstance(bolide, dict) else None,
+    )
+
+
+def _parse_sub(json: _Object, params: EJSONValue) -> Sub | BadMessage:
+    id, name = json.get("id"), json.get("name")
+    if isinstance(id, str) and isinstance(name, str):
+        if isinstance(params, list):
+            return Sub(id, name, params)
+        if "params" not in json:
+            return Sub(id, name)
+    return BadMessage("Malformed subscription", json)
+
+
+def _parse_unsub(json: _Object, _: EJSONValue) -> Unsub | BadMessage:
+    # Meteor answers such an `unsub` with a `nosub` without `id`, which tells nobody anything.
+    id = json.get("id")
+    return Unsub(id) if isinstance(id, str) else BadMessage("Malformed subscription", json)
+
+
+def _parse_method(json: _Object, params: EJSONValue) -> Method | BadMessage:
+    id, method, seed = json.get("id"), json.get("method"), json.get("randomSeed")
+    if (
+        isinstance(id, str)
+        and isinstance(method, str)
+        and (isinstance(seed, str) or "randomSeed" not in json)
+    ):
+        seed = seed if isinstance(seed, str) else None
+        if isinstance(params, list):
+            return Method(id, method, params, seed)
+        if "params" not in json:
+            return Method(id, method, (), seed)
+    return BadMessage("Malformed method invocation", json)
+
+
+_CLIENT_PARSERS: Final[dict[str, Callable[[_Object, EJSONValue], ClientMessage | BadMessage]]] = {
+    "connect": _parse_connect,
+    "sub": _parse_sub,
+    "unsub": _parse_unsub,
+    "method": _parse_method,
+    "ping": lambda json, _: Ping(json.get("id", UNDEFINED)),
+    "pong": lambda json, _: Pong(json.get("id", UNDEFINED)),
+}

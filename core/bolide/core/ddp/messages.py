@@ -1,0 +1,241 @@
+"""The messages of DDP, one frozen class each, named as on the wire.
+
+Ids of documents are values (``str`` or ``ObjectId``), never wire strings; ``fields``, ``params``
+and ``result`` hold values of :mod:`bolide.core.values`. Ids of subscriptions and methods are the
+client's own strings. Messages are shared between sessions: nobody changes what they hold.
+
+Specified by DDP version 1; ``bolide`` in ``Connect`` and ``Connected`` is our extension, left out
+of the wire when it is None.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypeAlias
+
+import msgspec
+
+from bolide.core.errors import Details
+from bolide.core.values import UNDEFINED, Fields, Undefined
+
+__all__ = [
+    "Added",
+    "BadMessage",
+    "Changed",
+    "ClientMessage",
+    "Connect",
+    "Connected",
+    "Error",
+    "Failed",
+    "Method",
+    "Nosub",
+    "Ping",
+    "Pong",
+    "Ready",
+    "Removed",
+    "Result",
+    "ServerMessage",
+    "Sub",
+    "Unsub",
+    "Updated",
+    "WireError",
+]
+
+
+class WireError(msgspec.Struct, frozen=True):
+    """An error as the other side sees it: in ``Nosub`` and ``Result``.
+
+    Attributes:
+        error: Machine-readable name or number, such as ``"not-found"`` or 404.
+        reason: One sentence for a person, or None.
+        details: Plain JSON, not EJSON, or None.
+        error_type: ``"Meteor.Error"``, which all clients know.
+    """
+
+    error: str | int | float
+    reason: str | None = None
+    details: "Details" = None
+    error_type: str = "Meteor.Error"
+
+    @property
+    def message(self) -> str:
+        """``reason [error]``, or ``[error]`` where there is no reason."""
+        return f"{self.reason} [{self.error}]" if self.reason else f"[{self.error}]"
+
+
+class Connect(msgspec.Struct, frozen=True):
+    """Open a session; the first message of a client.
+
+    Attributes:
+        version: The version the client speaks; None if the message was malformed, which
+            :func:`bolide.core.ddp.negotiation.negotiate` answers with ``Failed``.
+        support: Versions it could speak, preferred first.
+        session: A former session's id; never resumed.
+        bolide: The extensions it asks for, as plain JSON, or None.
+    """
+
+    version: str | None
+    support: tuple[str, ...]
+    session: str | None = None
+    bolide: "Mapping[str, Details] | None" = None
+
+
+class Sub(msgspec.Struct, frozen=True):
+    """Subscribe to the publication ``name`` with ``params`` under the client's ``id``."""
+
+    id: str
+    name: str
+    # Arguments of applications: any value.
+    params: Sequence[Any] = ()
+
+
+class Unsub(msgspec.Struct, frozen=True):
+    """Stop the subscription ``id``."""
+
+    id: str
+
+
+class Method(msgspec.Struct, frozen=True):
+    """Call ``method``; ``random_seed`` seeds the streams of :mod:`bolide.core.ddp.random`."""
+
+    id: str
+    method: str
+    params: Sequence[Any] = ()
+    random_seed: str | None = None
+
+
+class Ping(msgspec.Struct, frozen=True):
+    """Ask the other side to answer with a ``Pong`` of the same ``id``, UNDEFINED if it has none."""
+
+    id: "Details | Undefined" = UNDEFINED
+
+
+class Pong(msgspec.Struct, frozen=True):
+    """Answer a ``Ping``."""
+
+    id: "Details | Undefined" = UNDEFINED
+
+
+class BadMessage(msgspec.Struct, frozen=True):
+    """A frame of a client that is no message; the answer is ``Error`` with the same attributes.
+
+    Attributes:
+        reason: Meteor's text, such as ``"Bad request"``.
+        offending_message: The frame as plain JSON; UNDEFINED where Meteor tells none.
+    """
+
+    reason: str
+    offending_message: "Details | Undefined" = UNDEFINED
+
+
+class Connected(msgspec.Struct, frozen=True):
+    """The session is open.
+
+    Attributes:
+        session: Its id, 17 characters.
+        bolide: The extensions that were agreed on, as plain JSON, or None.
+    """
+
+    session: str
+    bolide: "Mapping[str, Details] | None" = None
+
+
+class Failed(msgspec.Struct, frozen=True):
+    """No session; the client may try again with ``version``."""
+
+    version: str
+
+
+class Error(msgspec.Struct, frozen=True):
+    """The server could not use a message; the connection stays open.
+
+    Attributes:
+        reason: Meteor's text.
+        offending_message: The message as plain JSON, UNDEFINED if it is not told.
+    """
+
+    reason: str
+    offending_message: "Details | Undefined" = UNDEFINED
+
+
+class Added(msgspec.Struct, frozen=True):
+    """A document enters the client's view.
+
+    Attributes:
+        collection: Name of the collection.
+        id: Its ``_id``.
+        fields: Without ``_id`` and without UNDEFINED.
+    """
+
+    collection: str
+    # An ``_id`` is what the application made it: mostly str or ObjectId.
+    id: Any
+    fields: Fields
+
+
+class Changed(msgspec.Struct, frozen=True):
+    """A document in the view has other fields now.
+
+    Attributes:
+        collection: Name of the collection.
+        id: Its ``_id``.
+        fields: New values of top-level fields, without UNDEFINED.
+        cleared: Names of the fields that are gone.
+    """
+
+    collection: str
+    id: Any
+    fields: Fields
+    cleared: tuple[str, ...] = ()
+
+
+class Removed(msgspec.Struct, frozen=True):
+    """A document left the view."""
+
+    collection: str
+    id: Any
+
+
+class Ready(msgspec.Struct, frozen=True):
+    """The initial data of these subscriptions have been sent."""
+
+    subs: tuple[str, ...]
+
+
+class Nosub(msgspec.Struct, frozen=True):
+    """A subscription ended, or never was; with ``error`` if it failed."""
+
+    id: str
+    error: WireError | None = None
+
+
+class Result(msgspec.Struct, frozen=True):
+    """What a method returned, or ``error``; UNDEFINED is written as no result at all."""
+
+    id: str
+    result: Any = UNDEFINED
+    error: WireError | None = None
+
+
+class Updated(msgspec.Struct, frozen=True):
+    """All data that these methods wrote have been sent."""
+
+    methods: tuple[str, ...]
+
+
+ClientMessage: TypeAlias = Connect | Sub | Unsub | Method | Ping | Pong
+"""What a client sends."""
+
+ServerMessage: TypeAlias = (
+    Connected
+    | Failed
+    | Error
+    | Ping
+    | Pong
+    | Added
+    | Changed
+    | Removed
+    | Ready
+    | Nosub
+    | Result
+    | Updated
+)
+"""What a server sends."""
