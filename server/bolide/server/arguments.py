@@ -150,12 +150,13 @@ class _Argument:
         if isinstance(value, values.Regex):
             raise self._refusal(path, "regular expressions are not taken here")
         if isinstance(value, dict):
-            if any(name.startswith("$") for name in value):
+            fields = cast("dict[str, values.EJSONValue]", value)
+            if any(name.startswith("$") for name in fields):
                 raise self._refusal(path, "keys that begin with $ are not taken here")
-            for name, field in value.items():
+            for name, field in fields.items():
                 self._check_closed(field, opened, (*path, name))
         elif isinstance(value, list):
-            for index, element in enumerate(value):
+            for index, element in enumerate(cast("list[values.EJSONValue]", value)):
                 self._check_closed(element, opened, (*path, index))
 
     def _refusal(self, path: tuple[int | str, ...], why: str) -> MethodError:
