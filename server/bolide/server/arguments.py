@@ -20,7 +20,16 @@ from pydantic_core import CoreSchema, SchemaError, SchemaValidator, ValidationEr
 from bolide.core import values
 from bolide.core.errors import MethodError
 
-__all__ = ["Arguments", "EJSONValue", "Handler", "Modifier", "Pattern", "Selector"]
+__all__ = [
+    "Arguments",
+    "EJSONValue",
+    "Handler",
+    "Modifier",
+    "Pattern",
+    "Selector",
+    "location_of",
+    "read_arguments",
+]
 
 # Handlers take any arguments after the context, and return any value.
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
@@ -221,7 +230,7 @@ def read_arguments(handler: Handler, label: str) -> Arguments:
     Raises:
         TypeError: If it is no such function; the text names handler and argument.
     """
-    where = f"The handler of the {label} ({_location(handler)})"
+    where = f"The handler of the {label} ({location_of(handler)})"
     if not inspect.iscoroutinefunction(handler):
         raise TypeError(f"{where} is not a coroutine function: write `async def`.")
     parameters = list(inspect.signature(handler).parameters.values())
@@ -258,6 +267,7 @@ def read_arguments(handler: Handler, label: str) -> Arguments:
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
 
 
-def _location(handler: Handler) -> str:
+def location_of(handler: Handler) -> str:
     """Say where a handler is written."""
-    return f"{handler.__module__}.{handler.__qualname__}"
+    name: str = getattr(handler, "__qualname__", type(handler).__qualname__)
+    return f"{handler.__module__}.{name}"

@@ -1,0 +1,1 @@
+"""Methods: what clients may call, by name."""

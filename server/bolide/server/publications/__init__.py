@@ -1,0 +1,1 @@
+"""Publications: what an app publishes, by name."""
