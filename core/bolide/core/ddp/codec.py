@@ -33,6 +33,8 @@ __all__ = ["parse_client_message", "parse_server_message", "serialize"]
 _Object: TypeAlias = dict[str, JSON]
 
 _VALUE_KEYS: Final = ("fields", "params", "result")
+# Each stream of a method is seeded by walking over the seed; Meteor's has 20 characters.
+_MAX_SEED_LENGTH: Final = 1000
 _decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -167,16 +169,13 @@ def _parse_unsub(json: _Object, _: EJSONValue) -> Unsub | BadMessage:
 
 def _parse_method(json: _Object, params: EJSONValue) -> Method | BadMessage:
     id, method, seed = json.get("id"), json.get("method"), json.get("randomSeed")
-    if (
-        isinstance(id, str)
-        and isinstance(method, str)
-        and (isinstance(seed, str) or "randomSeed" not in json)
-    ):
+    if "randomSeed" not in json or (isinstance(seed, str) and len(seed) <= _MAX_SEED_LENGTH):
         seed = seed if isinstance(seed, str) else None
-        if isinstance(params, list):
-            return Method(id, method, params, seed)
-        if "params" not in json:
-            return Method(id, method, (), seed)
+        if isinstance(id, str) and isinstance(method, str):
+            if isinstance(params, list):
+                return Method(id, method, params, seed)
+            if "params" not in json:
+                return Method(id, method, (), seed)
     return BadMessage("Malformed method invocation", json)
 
 
