@@ -1,0 +1,1 @@
+"""DDP sessions: the state machine, the merge box and what drives them."""
