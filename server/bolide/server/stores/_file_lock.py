@@ -38,11 +38,17 @@ class FileLock:
         fcntl.flock(self._descriptor, fcntl.LOCK_EX)
 
     def wait(self, acquired: Callable[[], None]) -> None:
-        """Wait for the lock in a thread of its own, and call ``acquired`` there."""
+        """Wait for the lock in a thread of its own, and call ``acquired`` there.
+
+        Closing meanwhile is allowed: the lock is then let go of as soon as it is there.
+        """
+        # A descriptor of its own for the same lock: the other one may be closed, its number reused.
+        descriptor = os.dup(self._descriptor)
 
         def run() -> None:
-            self.acquire()
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
             acquired()
+            os.close(descriptor)
 
         threading.Thread(target=run, name="bolide-file-lock", daemon=True).start()
 
