@@ -1,0 +1,113 @@
+"""Serve an ASGI application until the operator says stop."""
+
+import asyncio
+import signal
+import socket
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+from starlette.types import ASGIApp
+
+__all__ = ["run_loop", "serving", "stop_signals"]
+
+_GRACE_S = 10
+"""How long open requests may take to end once the service stops, seconds."""
+_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+@contextmanager
+def stop_signals() -> Generator[asyncio.Event]:
+    """Give an event that SIGINT and SIGTERM set, for the time of the block.
+
+    The first signal only sets the event; a second one ends the process at once.
+    """
+    stopped = asyncio.Event()
+    loop = asyncio.get_running_loop()
+
+    def forget() -> None:
+        for number in _SIGNALS:
+            loop.remove_signal_handler(number)
+
+    def stop() -> None:
+        stopped.set()
+        forget()
+
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop)
+    try:
+        yield stopped
+    finally:
+        forget()
+
+
+@asynccontextmanager
+async def serving(
+    application: ASGIApp, listener: socket.socket, *, max_frame_bytes: int
+) -> AsyncGenerator[None]:
+    """Serve an application for the time of the block, which begins when it takes connections.
+
+    The application's own start and end are the caller's: uvicorn would turn their errors into
+    tracebacks.
+
+    Args:
+        application: What to serve.
+        listener: Its listening socket; closed at the end.
+        max_frame_bytes: Largest WebSocket frame that is read; a larger one closes with 1009.
+    """
+    server = _Server(application, max_frame_bytes)
+    running = asyncio.create_task(server.serve([listener]))
+    listening = asyncio.create_task(server.listening.wait())
+    try:
+        await asyncio.wait((running, listening), return_when=asyncio.FIRST_COMPLETED)
+        if running.done():
+            await running  # raises what kept it from starting
+        yield
+    finally:
+        listening.cancel()
+        server.should_exit = True
+        await running
+
+
+def run_loop(main: Callable[[], Coroutine[None, None, None]]) -> None:
+    """Run a coroutine function on the fastest event loop there is.
+
+    Args:
+        main: Called inside the loop.
+    """
+    factory = uvicorn.Config(_nothing, log_config=None).get_loop_factory()
+    with asyncio.Runner(loop_factory=factory) as runner:
+        runner.run(main())
+
+
+async def _nothing(*_: object) -> None:
+    """Stand for the application where only the configuration counts."""
+
+
+class _Server(uvicorn.Server):
+    """One of several servers in a process: signals are not its matter."""
+
+    def __init__(self, application: ASGIApp, max_frame_bytes: int) -> None:
+        super().__init__(
+            uvicorn.Config(
+                application,
+                lifespan="off",
+                log_config=None,
+                access_log=False,
+                proxy_headers=False,
+                server_header=False,
+                ws_max_size=max_frame_bytes,
+                ws_per_message_deflate=False,
+                ws_ping_interval=None,  # DDP has a heartbeat of its own
+                timeout_graceful_shutdown=_GRACE_S,
+            )
+        )
+        self.listening = asyncio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Generator[None]:
+        yield
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
