@@ -1,0 +1,527 @@
+"""The client's side of DDP, over all the connections of one client.
+
+Sans-I/O. The shell dials, and tells how it went; the conversation remembers what must outlive a
+connection: subscriptions, calls, and what the server told.
+
+::
+
+    OFFLINE --connection_opened--> NEGOTIATING --connected--> OPEN
+       ^                                |                      |
+       |                        failed, silence         silence, flood
+       |                                v                      v
+       +------connection_lost------ GIVEN_UP <-----------------+
+
+Requests (calls and subscriptions) leave in the order they were made, at most ``max_in_flight``
+unanswered at a time. After a reconnect the calls come first whose answer was lost, then the
+subscriptions, then what was never sent.
+
+Catching up: from the second session on, documents are kept aside until every subscription of the
+session before is answered (:mod:`bolide.client.replica`). Answers that arrive meanwhile are told
+after the documents they belong to.
+
+Specified by DDP version 1; order and resending follow Meteor's client.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Any, Final, TypeAlias
+
+from bolide.client.events import (
+    CallFinished,
+    Complaint,
+    ConversationEvent,
+    GaveUp,
+    SessionOpened,
+    SubscriptionEnded,
+    SubscriptionReady,
+)
+from bolide.client.limits import ClientLimits
+from bolide.client.replica import Replica
+from bolide.core.ddp.codec import parse_server_message, serialize
+from bolide.core.ddp.heartbeat import Heartbeat, HeartbeatState
+from bolide.core.ddp.messages import (
+    Added,
+    Changed,
+    ClientMessage,
+    Connect,
+    Connected,
+    Error,
+    Failed,
+    Method,
+    Nosub,
+    Ping,
+    Pong,
+    Ready,
+    Removed,
+    Result,
+    ServerMessage,
+    Sub,
+    Unsub,
+    Updated,
+    WireError,
+)
+from bolide.core.errors import LocalProtocolError, RemoteProtocolError, SessionBusy
+from bolide.core.values import UNDEFINED
+
+__all__ = ["VERSIONS", "Conversation"]
+
+VERSIONS: Final = ("1", "pre2")
+"""Versions of DDP this client speaks, preferred first. "pre1" has no heartbeat: a dead server
+would look like a silent one."""
+
+_INVOCATION_FAILED: Final = WireError(
+    "invocation-failed",
+    "The connection was lost before the answer came; whether the method ran is not known.",
+)
+
+
+class _Phase(Enum):
+    OFFLINE = auto()
+    NEGOTIATING = auto()
+    OPEN = auto()
+    GIVEN_UP = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class _Frames:
+    """One message, written for servers that know our extensions and for those that do not."""
+
+    bolide: str
+    plain: str
+
+
+@dataclass(slots=True)
+class _Call:
+    frames: _Frames
+    retry: bool
+    is_sent: bool = False
+    result: Result | None = None
+    is_updated: bool = False
+
+
+@dataclass(slots=True)
+class _Subscription:
+    frames: _Frames
+    is_sent: bool = False
+    is_ready: bool = False
+
+
+_Request: TypeAlias = _Call | _Subscription
+
+
+class Conversation:
+    """Everything one client and its servers say to each other."""
+
+    def __init__(
+        self,
+        *,
+        limits: ClientLimits | None = None,
+        heartbeat_interval_s: float = 17.5,
+        heartbeat_timeout_s: float = 15.0,
+        catch_up_timeout_s: float = 30.0,
+    ) -> None:
+        """Begin without a connection.
+
+        Args:
+            limits: What may be held.
+            heartbeat_interval_s: Silence after which the server is pinged, seconds.
+            heartbeat_timeout_s: Further silence after which it is given up, seconds.
+            catch_up_timeout_s: How long one subscription may hold up the others after a reconnect.
+        """
+        self._limits = limits or ClientLimits()
+        self._heartbeat_interval_s = heartbeat_interval_s
+        self._heartbeat_timeout_s = heartbeat_timeout_s
+        self._catch_up_timeout_s = catch_up_timeout_s
+        self._phase = _Phase.OFFLINE
+        self._last_id = 0
+        self._calls: dict[str, _Call] = {}
+        self._subscriptions: dict[str, _Subscription] = {}
+        self._stopping: set[str] = set()
+        self._unsent: dict[str, _Request] = {}
+        self._in_flight: set[str] = set()
+        self._replica = Replica()
+        self._had_session = False
+        self._speaks_bolide = False
+        self._offered: list[str] = []
+        self._next_version = VERSIONS[0]
+        self._opening_deadline: float | None = None
+        self._heartbeat: Heartbeat | None = None
+        # While catching up: what is still to be answered; documents are held until the deadline.
+        self._awaited: set[str] | None = None
+        self._catch_up_deadline: float | None = None
+        self._held: list[ConversationEvent] = []
+        self._events: list[ConversationEvent] = []
+        self._out: list[str] = []
+
+    @property
+    def is_catching_up(self) -> bool:
+        """Whether documents that are shown may be older than the session."""
+        return self._awaited is not None
+
+    # The program's side.
+
+    def call(self, name: str, params: Sequence[Any], *, retry: bool = True) -> str:
+        """Call a method; its outcome is a :class:`CallFinished`.
+
+        Args:
+            name: Name of the method.
+            params: Its arguments; they are written down at once, so they may change afterwards.
+            retry: Send it again if the connection is lost before its result came.
+
+        Returns:
+            The call's id.
+
+        Raises:
+            SessionBusy: If ``max_calls`` calls are unfinished.
+            EJSONError: If an argument is no value.
+        """
+        if len(self._calls) >= self._limits.max_calls:
+            raise SessionBusy(
+                f"{self._limits.max_calls} calls are unfinished; await some of them first."
+            )
+        call_id = self._new_id()
+        call = _Call(_write(Method(call_id, name, params)), retry)
+        self._calls[call_id] = self._unsent[call_id] = call
+        self._send_requests()
+        return call_id
+
+    def forget(self, call_id: str) -> None:
+        """Let a call go whose outcome nobody waits for; it is not sent if it was not yet."""
+        self._calls.pop(call_id, None)
+        self._unsent.pop(call_id, None)
+
+    def subscribe(self, name: str, params: Sequence[Any]) -> str:
+        """Subscribe; a :class:`SubscriptionReady` or :class:`SubscriptionEnded` follows.
+
+        Returns:
+            The subscription's id.
+
+        Raises:
+            SessionBusy: If there are ``max_subscriptions`` of them.
+            EJSONError: If an argument is no value.
+        """
+        if len(self._subscriptions) >= self._limits.max_subscriptions:
+            raise SessionBusy(
+                f"{self._limits.max_subscriptions} subscriptions are open; stop some of them first."
+            )
+        subscription_id = self._new_id()
+        subscription = _Subscription(_write(Sub(subscription_id, name, params)))
+        self._subscriptions[subscription_id] = self._unsent[subscription_id] = subscription
+        self._send_requests()
+        return subscription_id
+
+    def unsubscribe(self, subscription_id: str) -> None:
+        """Stop a subscription; :class:`SubscriptionEnded` follows when its documents are gone.
+
+        Without a connection it follows at once, and the documents go after the next reconnect.
+        """
+        subscription = self._subscriptions.pop(subscription_id, None)
+        if subscription is None:
+            return
+        self._unsent.pop(subscription_id, None)
+        if self._phase is _Phase.OPEN and subscription.is_sent:
+            self._stopping.add(subscription_id)
+            self._send(Unsub(subscription_id))
+        else:
+            self._events.append(SubscriptionEnded(subscription_id))
+            self._no_longer_awaited(subscription_id)
+
+    # The socket's side.
+
+    def connection_opened(self, now: float, *, deadline: float) -> None:
+        """Begin a session on a connection that is open.
+
+        Args:
+            now: Monotonic time, seconds; so in all methods.
+            deadline: When the server must have said ``connected``.
+
+        Raises:
+            LocalProtocolError: If the connection before it was not reported lost.
+        """
+        if self._phase is not _Phase.OFFLINE:
+            raise LocalProtocolError("A connection is open already.")
+        self._phase = _Phase.NEGOTIATING
+        self._opening_deadline = deadline
+        self._heartbeat = Heartbeat(self._heartbeat_interval_s, self._heartbeat_timeout_s, now)
+        self._offered.append(self._next_version)
+        support = (self._next_version, *(v for v in VERSIONS if v != self._next_version))
+        self._send(Connect(self._next_version, support, bolide={}))
+
+    def connection_lost(self) -> None:
+        """Take back what the connection carried, ready to go on with the next one."""
+        self._phase = _Phase.OFFLINE
+        self._opening_deadline = None
+        self._heartbeat = None
+        self._catch_up_deadline = None
+        self._in_flight.clear()
+        self._out.clear()
+        for subscription_id in self._stopping:
+            self._events.append(SubscriptionEnded(subscription_id))
+        self._stopping.clear()
+        resent: dict[str, _Request] = {}
+        for call_id, call in list(self._calls.items()):
+            if not call.is_sent:
+                continue
+            if call.result is not None:
+                # Its data come with the next session, whether or not they were on their way.
+                self._finish(call_id, call.result, hold=True)
+            elif call.retry:
+                call.is_sent = call.is_updated = False
+                resent[call_id] = call
+            else:
+                del self._calls[call_id]
+                self._events.append(CallFinished(call_id, error=_INVOCATION_FAILED))
+        for subscription_id, subscription in self._subscriptions.items():
+            if subscription.is_sent:
+                subscription.is_ready = False
+                resent[subscription_id] = subscription
+        self._unsent = {**resent, **self._unsent}
+
+    def receive_frame(self, frame: str, now: float) -> None:
+        """Take one text frame; messages of a kind that we do not know are skipped."""
+        if self._phase not in (_Phase.NEGOTIATING, _Phase.OPEN):
+            return
+        if self._heartbeat is not None:
+            self._heartbeat.message_received(now)
+        try:
+            message = parse_server_message(frame)
+        except RemoteProtocolError as error:
+            self.break_off(str(error))
+            return
+        if message is not None:
+            self._receive(message, now)
+
+    def break_off(self, reason: str) -> None:
+        """Give the connection up because the server broke the protocol.
+
+        What was skipped could be a document that somebody relies on, so nothing is. Calls that
+        were sent fail: to send them again could make this happen for ever.
+
+        Args:
+            reason: One sentence, without data.
+        """
+        self._give_up(reason)
+        for call in self._calls.values():
+            call.retry = call.retry and not call.is_sent
+
+    def tick(self, now: float) -> None:
+        """Do what is due by now."""
+        if self._phase not in (_Phase.NEGOTIATING, _Phase.OPEN):
+            return
+        if self._opening_deadline is not None and now >= self._opening_deadline:
+            self._give_up(
+                "The server did not answer in DDP in time; check the path of the address."
+            )
+            return
+        if self._catch_up_deadline is not None and now >= self._catch_up_deadline:
+            self._catch_up_deadline = None
+            self._events.append(Complaint("Not all subscriptions came back in time; some are old."))
+            self._events.extend(self._replica.show_arrived())
+            self._release_held()
+        if self._phase is _Phase.OPEN and self._heartbeat is not None:
+            self._heartbeat.tick(now)
+            for _ in self._heartbeat.messages_to_send():
+                self._send(Ping())
+            if self._heartbeat.state is HeartbeatState.EXPIRED:
+                silence_s = self._heartbeat_interval_s + self._heartbeat_timeout_s
+                self._give_up(f"The server was silent for {silence_s:g} s.")
+
+    def next_deadline(self) -> float | None:
+        """Tell when :meth:`tick` must be called next, or None while nothing can become due."""
+        if self._phase is _Phase.NEGOTIATING:
+            return self._opening_deadline
+        if self._phase is not _Phase.OPEN or self._heartbeat is None:
+            return None
+        deadline = self._heartbeat.next_deadline()
+        if deadline is None or self._catch_up_deadline is None:
+            return self._catch_up_deadline if deadline is None else deadline
+        return min(deadline, self._catch_up_deadline)
+
+    def frames_to_send(self) -> list[str]:
+        """Hand over the frames that are to be sent; each is returned once."""
+        frames, self._out = self._out, []
+        return frames
+
+    def events_received(self) -> list[ConversationEvent]:
+        """Hand over what happened; each event is returned once."""
+        events, self._events = self._events, []
+        return events
+
+    # Inside.
+
+    def _new_id(self) -> str:
+        self._last_id += 1
+        return str(self._last_id)
+
+    def _send(self, message: ClientMessage) -> None:
+        self._send_frame(serialize(message))
+
+    def _send_frame(self, frame: str) -> None:
+        if len(self._out) >= self._limits.max_unsent_frames:
+            self._give_up("The server does not read what is sent to it.")
+        elif self._phase is not _Phase.GIVEN_UP:
+            self._out.append(frame)
+
+    def _send_requests(self) -> None:
+        """Send what waits, as far as the server's answers allow."""
+        while (
+            self._unsent
+            and self._phase is _Phase.OPEN
+            and len(self._in_flight) < self._limits.max_in_flight
+        ):
+            request_id = next(iter(self._unsent))
+            request = self._unsent.pop(request_id)
+            request.is_sent = True
+            self._in_flight.add(request_id)
+            frames = request.frames
+            self._send_frame(frames.bolide if self._speaks_bolide else frames.plain)
+
+    def _give_up(self, reason: str, *, is_refused: bool = False) -> None:
+        if self._phase is _Phase.GIVEN_UP:
+            return
+        self._phase = _Phase.GIVEN_UP
+        self._out.clear()
+        self._events.append(GaveUp(reason, is_refused))
+
+    def _receive(self, message: ServerMessage, now: float) -> None:
+        match message:
+            case Ping():
+                self._send(Pong(message.id))
+            case Pong():
+                pass
+            case Connected():
+                if self._phase is _Phase.NEGOTIATING:
+                    self._open(message, now)
+            case Failed():
+                self._negotiate(message)
+            case Error():
+                self._events.append(Complaint("The server could not use a message that we sent."))
+            case _ if self._phase is not _Phase.OPEN:
+                self._events.append(Complaint("The server sent data before it said connected."))
+            case Added() | Changed() | Removed():
+                self._receive_document(message)
+            case Ready():
+                for subscription_id in message.subs:
+                    self._subscription_ready(subscription_id)
+            case Nosub():
+                self._subscription_ended(message)
+            case Result():
+                self._result(message)
+            case Updated():
+                for call_id in message.methods:
+                    self._updated(call_id)
+
+    def _receive_document(self, message: Added | Changed | Removed) -> None:
+        try:
+            self._events.extend(self._replica.receive(message))
+        except TypeError:
+            self.break_off("The server sent a document with an id that cannot be one.")
+
+    def _open(self, message: Connected, now: float) -> None:
+        self._phase = _Phase.OPEN
+        self._opening_deadline = None
+        self._offered.clear()
+        self._speaks_bolide = message.bolide is not None
+        self._events.append(SessionOpened())
+        if self._had_session:
+            self._begin_catch_up(now)
+        self._had_session = True
+        self._send_requests()
+
+    def _negotiate(self, message: Failed) -> None:
+        if self._phase is not _Phase.NEGOTIATING:
+            return
+        if message.version in VERSIONS and message.version not in self._offered:
+            self._next_version = message.version
+            self._give_up("The server speaks another version of DDP, which is tried next.")
+            return
+        self._offered.clear()
+        self._next_version = VERSIONS[0]
+        self._give_up(
+            f"The server speaks none of the DDP versions {', '.join(VERSIONS)}; update one side.",
+            is_refused=True,
+        )
+
+    def _begin_catch_up(self, now: float) -> None:
+        self._replica.begin_catch_up()
+        self._awaited = {key for key, sub in self._subscriptions.items() if sub.is_sent}
+        if not self._awaited:
+            # Publications that need no subscription come first in the server's queue; the answer
+            # to an ``unsub`` of nothing tells that they have been.
+            barrier = self._new_id()
+            self._awaited = {barrier}
+            self._send(Unsub(barrier))
+        self._catch_up_deadline = now + self._catch_up_timeout_s
+
+    def _no_longer_awaited(self, subscription_id: str) -> None:
+        if self._awaited is None:
+            return
+        self._awaited.discard(subscription_id)
+        if self._awaited or self._phase is not _Phase.OPEN:
+            return
+        self._awaited = None
+        self._catch_up_deadline = None
+        self._events.extend(self._replica.finish_catch_up())
+        self._release_held()
+
+    def _release_held(self) -> None:
+        self._events.extend(self._held)
+        self._held.clear()
+
+    def _tell(self, event: ConversationEvent) -> None:
+        """Tell now, or after the documents that are still held."""
+        if self._catch_up_deadline is not None:
+            self._held.append(event)
+        else:
+            self._events.append(event)
+
+    def _answered(self, request_id: str) -> None:
+        self._in_flight.discard(request_id)
+        self._send_requests()
+
+    def _subscription_ready(self, subscription_id: str) -> None:
+        self._no_longer_awaited(subscription_id)
+        subscription = self._subscriptions.get(subscription_id)
+        if subscription is not None and not subscription.is_ready:
+            subscription.is_ready = True
+            self._tell(SubscriptionReady(subscription_id))
+        self._answered(subscription_id)
+
+    def _subscription_ended(self, message: Nosub) -> None:
+        self._no_longer_awaited(message.id)
+        if message.id in self._subscriptions or message.id in self._stopping:
+            self._subscriptions.pop(message.id, None)
+            self._unsent.pop(message.id, None)
+            self._stopping.discard(message.id)
+            self._tell(SubscriptionEnded(message.id, message.error))
+        self._answered(message.id)
+
+    def _result(self, message: Result) -> None:
+        call = self._calls.get(message.id)
+        if call is not None and call.is_sent and call.result is None:
+            call.result = message
+            if call.is_updated:
+                self._finish(message.id, message)
+        self._answered(message.id)
+
+    def _updated(self, call_id: str) -> None:
+        call = self._calls.get(call_id)
+        if call is not None and call.is_sent:
+            call.is_updated = True
+            if call.result is not None:
+                self._finish(call_id, call.result)
+
+    def _finish(self, call_id: str, result: Result, *, hold: bool = False) -> None:
+        del self._calls[call_id]
+        value = None if result.result is UNDEFINED else result.result
+        event = CallFinished(call_id, value, result.error)
+        if hold:
+            self._held.append(event)
+        else:
+            self._tell(event)
+
+
+def _write(message: Method | Sub) -> _Frames:
+    bolide, plain = serialize(message, bolide=True), serialize(message, bolide=False)
+    return _Frames(bolide, bolide if plain == bolide else plain)

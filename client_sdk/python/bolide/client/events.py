@@ -1,0 +1,85 @@
+"""What a conversation tells its shell, in the order it happened."""
+
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from bolide.client.replica import DocumentChange
+from bolide.core.ddp.messages import WireError
+
+__all__ = [
+    "CallFinished",
+    "Complaint",
+    "ConversationEvent",
+    "DocumentChange",
+    "GaveUp",
+    "SessionOpened",
+    "SubscriptionEnded",
+    "SubscriptionReady",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class SessionOpened:
+    """The server said ``connected``."""
+
+
+@dataclass(frozen=True, slots=True)
+class GaveUp:
+    """The connection is of no use any more and is to be closed.
+
+    Attributes:
+        reason: One sentence, without data.
+        is_refused: The server speaks no version of DDP that we do.
+    """
+
+    reason: str
+    is_refused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class CallFinished:
+    """A call has its outcome, and the data it wrote are there.
+
+    Attributes:
+        call_id: What :meth:`Conversation.call` returned.
+        result: What the method returned; None for nothing.
+        error: Why it failed, or None.
+    """
+
+    call_id: str
+    # A method returns any value.
+    result: Any = None
+    error: WireError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionReady:
+    """The initial documents of a subscription are there; told once per session."""
+
+    subscription_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class SubscriptionEnded:
+    """A subscription is over: stopped by us, or by the server, then perhaps with ``error``."""
+
+    subscription_id: str
+    error: WireError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Complaint:
+    """Something is wrong that ends nothing; one sentence for the log, without data."""
+
+    text: str
+
+
+ConversationEvent: TypeAlias = (
+    SessionOpened
+    | GaveUp
+    | CallFinished
+    | SubscriptionReady
+    | SubscriptionEnded
+    | DocumentChange
+    | Complaint
+)
