@@ -1,5 +1,6 @@
 from pymongo.errors import WriteError
 
+from bolide.core.values import Document
 from bolide.server.stores._errors import bulk_write_error, duplicate_key_error
 
 SECRET = "Ada Lovelace"
@@ -17,7 +18,10 @@ def test_a_duplicate_key_is_named_in_the_text_and_quoted_in_the_details_only() -
 
 def test_a_bulk_error_has_pymongos_details_and_says_where_the_first_is() -> None:
     duplicate = duplicate_key_error("beds", "_id_", {"_id": 1}, {"_id": SECRET})
-    failures = [(1, {"_id": SECRET}, duplicate), (3, {"_id": 3}, WriteError("No.", 53))]
+    failures: list[tuple[int, Document, WriteError]] = [
+        (1, {"_id": SECRET}, duplicate),
+        (3, {"_id": 3}, WriteError("No.", 53)),
+    ]
     error = bulk_write_error(failures, 2)
     assert str(error).startswith("batch op errors occurred, the first at index 1: E11000")
     assert SECRET not in repr(error)
