@@ -1,0 +1,186 @@
+r"""Regular expressions of JavaScript, run with a time limit.
+
+Who writes the pattern may be a client. So its length and each search are limited, and only what
+JavaScript and MongoDB (PCRE) both understand is accepted. Where they differ from the `regex`
+package, the pattern is rewritten:
+
+- ``$`` without the flag ``m`` is the very end, not the place before a last line feed;
+- ``\d``, ``\w`` and ``\b`` know ASCII only, while the flag ``i`` knows all letters;
+- ``{`` that begins no quantifier, and ``[`` inside a class, stand for themselves;
+- ``[]`` matches nothing, ``[^]`` any character; ``\/`` is a slash, ``\k<name>`` a group's text.
+"""
+
+import re
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Final
+
+# The package has no type information of its own.
+import regex  # type: ignore[import-untyped]
+
+from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.values import Regex
+
+__all__ = ["FLAGS", "MATCH_TIMEOUT_S", "MAX_PATTERN_LENGTH", "regex_test"]
+
+MATCH_TIMEOUT_S: Final = 0.1
+"""Longest time one search in one text may take, seconds."""
+
+MAX_PATTERN_LENGTH: Final = 1_000
+"""Longest pattern, characters."""
+
+FLAGS: Final = "gim"
+"""The flags that are accepted; ``g`` means nothing in a selector."""
+
+_CACHED_PATTERNS: Final = 256
+
+_DIGIT: Final = "0-9"
+_NO_DIGIT: Final = r"\x00-/:-\U0010ffff"
+_WORD: Final = "0-9A-Za-z_"
+_NO_WORD: Final = r"\x00-/:-@\[-\^`{-\U0010ffff"
+_AFTER, _BEFORE = f"(?<=[{_WORD}])", f"(?=[{_WORD}])"
+_NOT_AFTER, _NOT_BEFORE = f"(?<![{_WORD}])", f"(?![{_WORD}])"
+
+_RANGES: Final = {"d": _DIGIT, "D": _NO_DIGIT, "w": _WORD, "W": _NO_WORD}
+_BOUNDARIES: Final = {
+    "b": f"(?:{_AFTER}{_NOT_BEFORE}|{_NOT_AFTER}{_BEFORE})",
+    "B": f"(?:{_AFTER}{_BEFORE}|{_NOT_AFTER}{_NOT_BEFORE})",
+}
+
+# A class is one token; what is in it is cut by _IN_CLASS.
+_TOKEN: Final = re.compile(
+    r"""
+      (?P<reference> \\k<(?P<name>[A-Za-z_]\w*)> )
+    | (?P<escape> \\(?: u[0-9A-Fa-f]{4} | x[0-9A-Fa-f]{2} | [^ux] ) )
+    | (?P<class> \[ (?P<not>\^?) (?P<body>(?: [^\]\\] | \\. )*) \] )
+    | (?P<quantifier> \{\d+(?:,\d*)?\} )
+    | (?P<brace> \{ )
+    | (?P<end> \$ )
+    | (?P<group> \(\?(?: [:=!] | <[=!] | <[A-Za-z_]\w*> ) )
+    | (?P<refused> \\ | \[ | \(\? )
+    | (?P<other> . )
+    """,
+    re.VERBOSE | re.DOTALL | re.ASCII,
+)
+_IN_CLASS: Final = re.compile(
+    r"""
+      (?P<escape> \\(?: u[0-9A-Fa-f]{4} | x[0-9A-Fa-f]{2} | [^ux] ) )
+    | (?P<bracket> \[ )
+    | (?P<refused> \\ )
+    | (?P<other> . )
+    """,
+    re.VERBOSE | re.DOTALL,
+)
+_PLAIN_ESCAPES: Final = frozenset("fnrstSvux")
+
+
+def regex_test(pattern: str, flags: str = "") -> Callable[[object], bool]:
+    """Compile a regular expression into a test of values.
+
+    Args:
+        pattern: JavaScript source, without slashes.
+        flags: Letters of :data:`FLAGS`.
+
+    Returns:
+        A function that tells whether a text contains a match, or whether a value is this very
+        regular expression. It raises MinimongoError if that takes too long.
+
+    Raises:
+        MinimongoError: If the pattern is too long or cannot be compiled, or a flag is unknown.
+    """
+    compiled = _compiled(pattern, flags)
+    letters = set(flags)
+
+    def test(value: object) -> bool:
+        if isinstance(value, str):
+            try:
+                return compiled.search(value, timeout=MATCH_TIMEOUT_S) is not None
+            except TimeoutError as error:
+                raise MinimongoError(
+                    f"A regular expression took longer than {MATCH_TIMEOUT_S:g} s on one text;"
+                    " write one that has fewer ways to match."
+                ) from error
+        if isinstance(value, Regex):
+            return value.pattern == pattern and set(value.flags) == letters
+        return False
+
+    return test
+
+
+@lru_cache(maxsize=_CACHED_PATTERNS)
+def _compiled(pattern: str, flags: str) -> "regex.Pattern[str]":
+    if not set(flags) <= set(FLAGS):
+        raise MinimongoError("Only the flags g, i and m of regular expressions are supported.")
+    if len(pattern) > MAX_PATTERN_LENGTH:
+        raise MinimongoError(
+            f"A regular expression may have at most {MAX_PATTERN_LENGTH} characters."
+        )
+    options = regex.VERSION0
+    if "i" in flags:
+        options |= regex.IGNORECASE
+    if "m" in flags:
+        options |= regex.MULTILINE
+    try:
+        return regex.compile(_translated(pattern, multiline="m" in flags), options)
+    except (regex.error, OverflowError, RecursionError) as error:
+        raise MinimongoError(
+            "A regular expression cannot be compiled; check its syntax."
+        ) from error
+
+
+def _translated(pattern: str, *, multiline: bool) -> str:
+    """Rewrite JavaScript's syntax for the `regex` package."""
+    return "".join(_rewritten(token, multiline) for token in _TOKEN.finditer(pattern))
+
+
+def _rewritten(token: re.Match[str], multiline: bool) -> str:
+    text = token.group()
+    match token.lastgroup:
+        case "reference":
+            return f"(?P={token['name']})"
+        case "escape":
+            letter = text[1]
+            if letter in _RANGES:
+                return f"[{_RANGES[letter]}]"
+            return _BOUNDARIES.get(letter) or _checked_escape(text)
+        case "class":
+            return _rewritten_class(token["not"], token["body"])
+        case "brace":
+            return r"\{"
+        case "end":
+            return "$" if multiline else r"\Z"
+        case "refused":
+            raise _refusal(text)
+        case _:
+            return text
+
+
+def _rewritten_class(negation: str, body: str) -> str:
+    if not body:
+        return r"[\s\S]" if negation else "(?!)"
+    return f"[{negation}{''.join(map(_rewritten_in_class, _IN_CLASS.finditer(body)))}]"
+
+
+def _rewritten_in_class(token: re.Match[str]) -> str:
+    text = token.group()
+    match token.lastgroup:
+        case "escape":
+            letter = text[1]
+            return r"\x08" if letter == "b" else _RANGES.get(letter) or _checked_escape(text)
+        case "bracket":
+            return r"\["
+        case "refused":
+            raise _refusal(text)
+        case _:
+            return text
+
+
+def _checked_escape(text: str) -> str:
+    letter = text[1]
+    if letter.isalpha() and letter not in _PLAIN_ESCAPES:
+        raise _refusal(text)
+    return text
+
+
+def _refusal(text: str) -> MinimongoError:
+    return MinimongoError(f"Regular expressions do not support {text!r} here.")

@@ -1,0 +1,116 @@
+import pytest
+
+from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.minimongo.regex import MAX_PATTERN_LENGTH, regex_test
+from bolide.core.values import Regex
+
+
+@pytest.mark.parametrize(
+    ("pattern", "flags", "text"),
+    [
+        ("b", "", "abc"),
+        ("B", "i", "abc"),
+        ("É", "i", "é"),
+        ("b", "g", "abc"),
+        ("^b$", "m", "a\nb\nc"),
+        (r"^\d$", "", "7"),
+        (r"^[\d-]+$", "", "7-8"),
+        (r"^[\D]+$", "", "ab"),
+        (r"^\w\W$", "", "a-"),
+        (r"^[\W]$", "", "é"),
+        (r"\bé", "", "aé"),
+        (r"é\B", "", "é"),
+        (r"a\b", "", "a b"),
+        (r"\Ba", "", "ba"),
+        (r"a\/b\.c", "", "a/b.c"),
+        (r"\u00e9\x41\n\s\S\0", "", "éA\n x\0"),
+        (r"(?<digit>\d)-\k<digit>", "", "3-3"),
+        (r"(a)\1", "", "aa"),
+        ("^a{2}$", "", "aa"),
+        ("^a{2,}b{1,2}$", "", "aaabb"),
+        ("a{b}", "", "a{b}"),
+        ("a{,2}", "", "a{,2}"),
+        ("(?:ab){e}", "", "ab{e}"),
+        ("[[:alpha:]]", "", ":]"),
+        (r"[\]\b]x", "", "]x"),
+        (r"[\]\b]x", "", "\bx"),
+        ("[^a]b", "", "bb"),
+        ("a[^]b", "", "a\nb"),
+        ("(?=a)(?!b)a(?<=a)(?<!b)", "", "a"),
+        ("^(?:a|b)*$", "", ""),
+    ],
+)
+def test_patterns_of_javascript_match(pattern: str, flags: str, text: str) -> None:
+    assert regex_test(pattern, flags)(text)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "flags", "text"),
+    [
+        ("B", "", "abc"),
+        ("a$", "", "a\n"),
+        ("^b", "", "a\nb"),
+        (r"\d", "", "٣"),
+        (r"\w", "", "é"),
+        (r"[\d]", "", "٣"),
+        (r"\bé", "", "é"),
+        ("(?:ab){e}", "", "ab"),
+        ("[]", "", "]"),
+    ],
+)
+def test_patterns_of_javascript_do_not_match(pattern: str, flags: str, text: str) -> None:
+    assert not regex_test(pattern, flags)(text)
+
+
+@pytest.mark.parametrize("value", [None, 7, b"a", ["a"], Regex("b"), Regex("a"), Regex("a", "im")])
+def test_only_texts_match(value: object) -> None:
+    assert not regex_test("a", "i")(value)
+
+
+def test_a_regex_matches_itself() -> None:
+    assert regex_test("a", "mi")(Regex("a", "im"))
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(",
+        "[a",
+        "a\\",
+        "(?i)a",
+        "(?P<n>a)",
+        "(?R)",
+        "(?<n>a)\\k<m>",
+        "*",
+        r"\1",
+        r"\Aa",
+        r"\p{L}",
+        r"\u{41}",
+        r"[\B]",
+        r"[\x4]",
+        "a{99999999999}",
+        "(" * 490 + ")" * 490,
+    ],
+)
+def test_what_cannot_be_compiled_is_refused_without_the_pattern(pattern: str) -> None:
+    with pytest.raises(MinimongoError, match=r"^(A regular|Regular)") as raised:
+        regex_test(pattern)
+    assert len(pattern) < 5 or pattern not in str(raised.value)
+
+
+@pytest.mark.parametrize("flag", ["s", "u", "x", "y", "iq"])
+def test_other_flags_are_refused(flag: str) -> None:
+    with pytest.raises(MinimongoError, match="flags g, i and m"):
+        regex_test("a", flag)
+
+
+def test_a_pattern_has_a_length_limit() -> None:
+    assert regex_test("a" * MAX_PATTERN_LENGTH)("a" * MAX_PATTERN_LENGTH)
+    with pytest.raises(MinimongoError, match="1000 characters"):
+        regex_test("a" * (MAX_PATTERN_LENGTH + 1))
+
+
+def test_a_search_has_a_time_limit() -> None:
+    test = regex_test("^(a|aa)+$")
+    with pytest.raises(MinimongoError, match=r"longer than 0\.1 s"):
+        test("a" * 100 + "!")
