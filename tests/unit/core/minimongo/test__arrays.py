@@ -1,0 +1,149 @@
+# Arrays hold values of any type.
+from collections.abc import Callable
+from typing import Any, TypeAlias
+
+import pytest
+
+from bolide.core.minimongo import _arrays
+from bolide.core.minimongo._target import Change, Target
+from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.values import UNDEFINED
+
+Compiler: TypeAlias = Callable[[Target, Any], Change]
+
+TARGET = Target.parse("$op", "a")
+CREATING: list[tuple[Compiler, Any]] = [
+    (_arrays.push, 1),
+    (_arrays.push, {"$each": [1]}),
+    (_arrays.push_all, [1]),
+    (_arrays.add_to_set, 1),
+    (_arrays.add_to_set, {"$each": [1]}),
+]
+REMOVING: list[tuple[Compiler, Any]] = [(_arrays.pop, 1), (_arrays.pull_all, [1])]
+
+
+@pytest.mark.parametrize(("operator", "operand"), CREATING)
+def test_an_absent_array_is_made(operator: Compiler, operand: Any) -> None:
+    assert operator(TARGET, operand)(UNDEFINED) == [1]
+
+
+@pytest.mark.parametrize(("operator", "operand"), REMOVING)
+def test_nothing_is_taken_from_an_absent_array(operator: Compiler, operand: Any) -> None:
+    assert operator(TARGET, operand)(UNDEFINED) is UNDEFINED
+
+
+@pytest.mark.parametrize(("operator", "operand"), CREATING + REMOVING)
+@pytest.mark.parametrize("old", [None, 1, "text", {"0": 1}])
+def test_what_is_no_array_is_refused(operator: Compiler, operand: Any, old: Any) -> None:
+    change = operator(TARGET, operand)
+    with pytest.raises(MinimongoError, match=r"^\$op of 'a' needs an array in the document\.$"):
+        change(old)
+
+
+@pytest.mark.parametrize(("operator", "operand"), CREATING + REMOVING)
+def test_the_old_array_stays_as_it_is(operator: Compiler, operand: Any) -> None:
+    old = [1, 2, 3]
+    operator(TARGET, operand)(old)
+    assert old == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("operand", "old", "new"),
+    [
+        (3, [1, 2], [1, 2, 3]),
+        ([3], [1], [1, [3]]),
+        (None, [1], [1, None]),
+        ({"x": 1}, [1], [1, {"x": 1}]),
+        ({"$each": []}, [1], [1]),
+        ({"$each": [2, 3]}, [1], [1, 2, 3]),
+        ({"$each": [0], "$position": 0}, [1, 2], [0, 1, 2]),
+        ({"$each": [8, 9], "$position": 1.0}, [1, 2], [1, 8, 9, 2]),
+        ({"$each": [9], "$position": 99}, [1, 2], [1, 2, 9]),
+        ({"$each": [3], "$slice": 2}, [1, 2], [1, 2]),
+        ({"$each": [3], "$slice": -2}, [1, 2], [2, 3]),
+        ({"$each": [3], "$slice": -9}, [1, 2], [1, 2, 3]),
+        ({"$each": [3], "$slice": 0}, [1, 2], []),
+    ],
+)
+def test_pushing_adds_places_and_slices(operand: Any, old: list[Any], new: list[Any]) -> None:
+    assert _arrays.push(TARGET, operand)(old) == new
+
+
+@pytest.mark.parametrize(
+    ("operand", "text"),
+    [
+        ({"$each": 1}, "needs an array of values"),
+        ({"$each": [1], "$foo": 1}, "takes \\$each, \\$position, \\$slice and \\$sort only"),
+        ({"$each": [1], "$position": -1}, "negative \\$position"),
+        ({"$each": [1], "$position": "1"}, "whole number as \\$position"),
+        ({"$each": [1], "$position": 1.5}, "whole number as \\$position"),
+        ({"$each": [1], "$position": True}, "whole number as \\$position"),
+        ({"$each": [1], "$slice": None}, "whole number as \\$slice"),
+        ({"$each": [1], "$slice": float("nan")}, "whole number as \\$slice"),
+        ({"$each": [{"a.b": 1}]}, "contains '.'"),
+        ({"$slice": 1}, "starts with '\\$'"),
+        ({"$a": 1}, "starts with '\\$'"),
+    ],
+)
+def test_bad_operands_of_push_do_not_compile(operand: Any, text: str) -> None:
+    with pytest.raises(MinimongoError, match=text):
+        _arrays.push(TARGET, operand)
+
+
+def test_pushed_values_are_copies() -> None:
+    value: dict[str, Any] = {"x": [1]}
+    change = _arrays.push(TARGET, value)
+    value["x"].append(2)
+    assert change([]) == [{"x": [1]}]
+
+
+def test_pushing_all_takes_an_array() -> None:
+    assert _arrays.push_all(TARGET, [2, [3]])([1]) == [1, 2, [3]]
+    with pytest.raises(MinimongoError, match="needs an array of values"):
+        _arrays.push_all(TARGET, 1)
+
+
+@pytest.mark.parametrize(
+    ("operand", "old", "new"),
+    [
+        (2, [1], [1, 2]),
+        (1, [1, 2], [1, 2]),
+        (1.0, [1], [1]),
+        (True, [1], [1, True]),
+        ([1], [1], [1, [1]]),
+        ({"x": 1, "y": 2}, [{"y": 2, "x": 1}], [{"y": 2, "x": 1}, {"x": 1, "y": 2}]),
+        ({"x": 1}, [{"x": 1}], [{"x": 1}]),
+        ({"$each": [2, 1, 2]}, [1], [1, 2]),
+        ({"$each": [2], "other": 1}, [1], [1, 2]),
+    ],
+)
+def test_a_set_holds_equal_values_once(operand: Any, old: list[Any], new: list[Any]) -> None:
+    assert _arrays.add_to_set(TARGET, operand)(old) == new
+
+
+def test_equal_values_are_added_once_to_an_absent_set() -> None:
+    assert _arrays.add_to_set(TARGET, {"$each": [1, 1]})(UNDEFINED) == [1]
+
+
+def test_each_counts_only_as_the_first_key_of_a_set_operand() -> None:
+    with pytest.raises(MinimongoError, match=r"starts with '\$'"):
+        _arrays.add_to_set(TARGET, {"other": 1, "$each": [1]})
+
+
+@pytest.mark.parametrize("operand", [1, 0, 10, 0.5, "stuff", None])
+def test_popping_takes_the_last_element(operand: Any) -> None:
+    assert _arrays.pop(TARGET, operand)([1, 2, 3]) == [1, 2]
+    assert _arrays.pop(TARGET, operand)([]) == []
+
+
+@pytest.mark.parametrize("operand", [-1, -10, -0.5])
+def test_popping_with_a_negative_number_takes_the_first(operand: Any) -> None:
+    assert _arrays.pop(TARGET, operand)([1, 2, 3]) == [2, 3]
+    assert _arrays.pop(TARGET, operand)([]) == []
+
+
+def test_pulling_all_takes_every_equal_element() -> None:
+    change = _arrays.pull_all(TARGET, [1, {"x": 1}])
+    assert change([1, 2, 1.0, {"x": 1}, {"x": 1, "y": 2}]) == [2, {"x": 1, "y": 2}]
+    with pytest.raises(MinimongoError, match="needs an array of values"):
+        _arrays.pull_all(TARGET, 1)
