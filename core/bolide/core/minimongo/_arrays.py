@@ -5,13 +5,14 @@ from dataclasses import dataclass
 # Values have no static type here: each operator looks at what it was given.
 from typing import Any, Final
 
-from bolide.core.minimongo._storable import storable
+from bolide.core.minimongo._storable import copied, storable
 from bolide.core.minimongo._target import Change, Target
 from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.minimongo.matcher import ElementMatcher
 from bolide.core.minimongo.paths import is_array, is_document
 from bolide.core.values import UNDEFINED, equals
 
-__all__ = ["add_to_set", "pop", "pull_all", "push", "push_all"]
+__all__ = ["add_to_set", "pop", "pull", "pull_all", "push", "push_all"]
 
 _CLAUSES: Final = frozenset({"$each", "$position", "$slice", "$sort"})
 
@@ -63,6 +64,18 @@ def pop(target: Target, operand: Any) -> Change:
             return UNDEFINED
         array = _array(target, old)
         return array[1:] if first else array[:-1]
+
+    return change
+
+
+def pull(target: Target, operand: Any) -> Change:
+    """``$pull``: every element that equals the operand, or fits it as a condition."""
+    fits = ElementMatcher(copied(operand, target.where)).matches
+
+    def change(old: Any) -> Any:
+        if old is UNDEFINED:
+            return UNDEFINED
+        return [element for element in _array(target, old) if not fits(element)]
 
     return change
 

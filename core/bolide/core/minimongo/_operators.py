@@ -253,5 +253,6 @@ _CREATING: Final[Mapping[str, _Compiler]] = {
 _REMOVING: Final[Mapping[str, _Compiler]] = {
     "$unset": _unset,
     "$pop": _arrays.pop,
+    "$pull": _arrays.pull,
     "$pullAll": _arrays.pull_all,
 }

@@ -8,7 +8,7 @@ from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.paths import MAX_NESTING, is_array, is_document
 from bolide.core.values import INVALID_DATE, equals
 
-__all__ = ["check_name", "depth", "is_same", "storable"]
+__all__ = ["check_name", "copied", "depth", "is_same", "storable"]
 
 _MIN_INT64: Final = -(2**63)
 _MAX_INT64: Final = 2**63 - 1
@@ -39,6 +39,25 @@ def storable(value: Any, where: str, *, around: int) -> Any:
         raise MinimongoError(f"{where} holds a number that does not fit 64 bits.")
     if value is INVALID_DATE:
         raise MinimongoError(f"{where} holds an invalid date.")
+    return value
+
+
+def copied(value: Any, where: str) -> Any:
+    """Copy the containers of a value that is not stored, such as a condition.
+
+    Raises:
+        MinimongoError: If it is nested too deep.
+    """
+    return _copied(value, where, 1)
+
+
+def _copied(value: Any, where: str, level: int) -> Any:
+    if is_document(value):
+        _check_depth(level, where)
+        return {name: _copied(inner, where, level + 1) for name, inner in value.items()}
+    if is_array(value):
+        _check_depth(level, where)
+        return [_copied(inner, where, level + 1) for inner in value]
     return value
 
 

@@ -121,7 +121,7 @@ def upsert_document(selector: Any, modifier: Modifier, *, now_ms: int) -> Docume
     equalities: dict[str, Any] = {}
     if is_document(selector):
         _collect(selector, equalities)
-    elif isinstance(selector, str | ObjectId):
+    elif isinstance(selector, str | ObjectId | int | float) and not isinstance(selector, bool):
         equalities[_ID] = selector
     document = Modifier({"$set": equalities}).apply({}, now_ms=now_ms)
     if modifier.is_replacement:

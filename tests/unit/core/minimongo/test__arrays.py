@@ -7,7 +7,7 @@ import pytest
 from bolide.core.minimongo import _arrays
 from bolide.core.minimongo._target import Change, Target
 from bolide.core.minimongo.errors import MinimongoError
-from bolide.core.values import UNDEFINED
+from bolide.core.values import UNDEFINED, Regex
 
 Compiler: TypeAlias = Callable[[Target, Any], Change]
 
@@ -19,7 +19,11 @@ CREATING: list[tuple[Compiler, Any]] = [
     (_arrays.add_to_set, 1),
     (_arrays.add_to_set, {"$each": [1]}),
 ]
-REMOVING: list[tuple[Compiler, Any]] = [(_arrays.pop, 1), (_arrays.pull_all, [1])]
+REMOVING: list[tuple[Compiler, Any]] = [
+    (_arrays.pop, 1),
+    (_arrays.pull, 1),
+    (_arrays.pull_all, [1]),
+]
 
 
 @pytest.mark.parametrize(("operator", "operand"), CREATING)
@@ -140,6 +144,29 @@ def test_popping_takes_the_last_element(operand: Any) -> None:
 def test_popping_with_a_negative_number_takes_the_first(operand: Any) -> None:
     assert _arrays.pop(TARGET, operand)([1, 2, 3]) == [2, 3]
     assert _arrays.pop(TARGET, operand)([]) == []
+
+
+@pytest.mark.parametrize(
+    ("operand", "old", "new"),
+    [
+        (1, [1, 2, 1.0, True, [1]], [2, True, [1]]),
+        (None, [None, 1], [1]),
+        ([2, 1], [[2], [2, 1]], [[2]]),
+        ({"$gt": 2}, [1, 2, 3, "x"], [1, 2, "x"]),
+        ({"b": 1}, [{"b": 1, "c": 2}, {"b": 2}, 3], [{"b": 2}, 3]),
+        ({"b": {"$gte": 2}}, [{"b": 1}, {"b": 2}], [{"b": 1}]),
+        (Regex("^a"), ["ab", "b"], ["b"]),
+    ],
+)
+def test_pulling_takes_what_equals_or_fits(operand: Any, old: list[Any], new: list[Any]) -> None:
+    assert _arrays.pull(TARGET, operand)(old) == new
+
+
+def test_the_condition_of_pull_is_a_copy() -> None:
+    values: list[Any] = [1]
+    change = _arrays.pull(TARGET, {"$in": [values]})
+    values.append(2)
+    assert change([[1], [1, 2]]) == [[1, 2]]
 
 
 def test_pulling_all_takes_every_equal_element() -> None:

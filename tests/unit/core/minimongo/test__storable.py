@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from bson import Binary
 
-from bolide.core.minimongo._storable import check_name, depth, is_same, storable
+from bolide.core.minimongo._storable import check_name, copied, depth, is_same, storable
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.values import INVALID_DATE, Int64, ObjectId, Regex
 
@@ -27,6 +27,18 @@ def test_containers_are_copied_at_every_level() -> None:
     assert copy["a"] is not given["a"]
     assert copy["a"][0] is not given["a"][0]
     assert copy["c"] is given["c"]
+
+
+def test_conditions_are_copied_with_any_field_name() -> None:
+    given: dict[str, Any] = {"$in": [{"a.b": 1}]}
+    copy = copied(given, WHERE)
+    assert copy == given
+    assert copy["$in"] is not given["$in"]
+    assert copy["$in"][0] is not given["$in"][0]
+    assert copied(_nested(100), WHERE) == _nested(100)
+    for deep in (_nested(101), [_nested(100)], [[_nested(99)]]):
+        with pytest.raises(MinimongoError, match="nested deeper"):
+            copied(deep, WHERE)
 
 
 def test_key_order_is_kept() -> None:

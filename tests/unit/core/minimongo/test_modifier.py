@@ -159,6 +159,7 @@ def test_a_refusal_names_operator_and_path_but_no_value() -> None:
         (True, {}),
         ("p", {"_id": "p"}),
         (PATIENT, {"_id": PATIENT}),
+        (7, {"_id": 7}),
         ({"_id": "p", "a": 1}, {"_id": "p", "a": 1}),
         ({"a": None}, {"a": None}),
         ({"a": {}}, {"a": {}}),
