@@ -1,22 +1,23 @@
 """The context: what a publish function or a method is given."""
 
-import secrets
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol
 
 import structlog
 from structlog.typing import FilteringBoundLogger
 
+from bolide.core.ddp.random import RandomStream, SeededStreams
 from bolide.core.errors import AuthError, LocalProtocolError
 from bolide.core.values import Fields
 from bolide.server.access.authorize import AccessRequest, Authorize
 from bolide.server.access.invocation import Invocation, SessionInfo
 from bolide.server.explained import Explained
+from bolide.server.random_ids import random_seed
 
-if TYPE_CHECKING:
-    from bolide.core.ddp.random import SeededStreams
+__all__ = ["Context", "ContextRandom", "Host", "SessionInfo", "WrongHandler"]
 
-__all__ = ["Context", "Host", "SessionInfo", "WrongHandler"]
+
+_DEFAULT_STREAM = "default"  # as Meteor's DDP.randomStream names it
 
 
 class Host(Protocol):
@@ -86,6 +87,32 @@ class WrongHandler(Explained, LocalProtocolError):
     def __str__(self) -> str:
         """Say where it works."""
         return f"The {self.handler} used ctx.{self.member}, which only {self.owner} have."
+
+
+class ContextRandom:
+    """The streams of one invocation; a client's simulation with the same seed draws the same."""
+
+    __slots__ = ("_streams",)
+
+    def __init__(self, streams: SeededStreams) -> None:
+        """Take the invocation's streams."""
+        self._streams = streams
+
+    def stream(self, name: str) -> RandomStream:
+        """Return the stream of this name; it goes on where it was left."""
+        return self._streams.stream(name)
+
+    def id(self) -> str:
+        """Return an id of 17 characters."""
+        return self.stream(_DEFAULT_STREAM).id()
+
+    def hex(self, digits: int) -> str:
+        """Return so many hex digits."""
+        return self.stream(_DEFAULT_STREAM).hex(digits)
+
+    def fraction(self) -> float:
+        """Return a number of at least 0 and below 1."""
+        return self.stream(_DEFAULT_STREAM).fraction()
 
 
 class Context:
@@ -225,7 +252,7 @@ class Context:
         self._invocation.user_id = user_id
 
     @property
-    def random(self) -> "SeededStreams":
+    def random(self) -> "ContextRandom":
         """The streams that the client's optimistic run draws from, too.
 
         ``.id()``, ``.hex(n)``, ``.fraction()``, ``.stream(name)``.
@@ -233,10 +260,8 @@ class Context:
         self._only("method", "random")
         streams = self._invocation.random
         if streams is None:
-            from bolide.core.ddp.random import SeededStreams
-
-            streams = self._invocation.random = SeededStreams(secrets.token_hex(20))
-        return streams
+            streams = self._invocation.random = SeededStreams(random_seed())
+        return ContextRandom(streams)
 
     def call(self, name: str, *args: Any) -> Awaitable[Any]:
         """Run another method, for the same person and session; it decides for itself.

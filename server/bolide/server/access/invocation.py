@@ -8,14 +8,12 @@ from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
+from bolide.core.ddp.random import SeededStreams
 from bolide.core.errors import StateError
 from bolide.server.explained import Explained
 from bolide.server.stores.base import Position, Receipt
-
-if TYPE_CHECKING:
-    from bolide.core.ddp.random import SeededStreams
 
 __all__ = ["Invocation", "SessionInfo", "UndecidedAccess", "current", "entered"]
 
@@ -88,7 +86,7 @@ class Invocation:
         session: SessionInfo | None = None,
         is_decided: bool = False,
         fence: dict[str, Position] | None = None,
-        random: "SeededStreams | None" = None,
+        random: SeededStreams | None = None,
     ) -> None:
         """Begin a run.
 

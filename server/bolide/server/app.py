@@ -1,0 +1,188 @@
+"""The app: what a developer registers, and what a node serves."""
+
+import inspect
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Literal, TypeAlias, TypeVar
+
+from bolide.core.errors import ConfigurationError
+from bolide.server.access.authorize import Authorize, deny
+from bolide.server.access.gateway import Gateway
+from bolide.server.arguments import Handler
+from bolide.server.audit.sink import AuditSink
+from bolide.server.collection import Collection
+from bolide.server.explained import NotBuilt
+from bolide.server.methods.registry import Methods
+from bolide.server.publications.registry import Publications
+from bolide.server.sessions.strategy import PublicationStrategy
+from bolide.server.settings import Settings
+from bolide.server.stores.base import Store
+
+__all__ = ["App"]
+
+_Handler = TypeVar("_Handler", bound=Handler)
+
+_StartupHook: TypeAlias = Callable[[], Awaitable[None]]
+_Hook = TypeVar("_Hook", bound=_StartupHook)
+
+
+class App:
+    """Collections, publications and methods under one roof.
+
+    Attributes:
+        settings: As given; None lets whoever serves the app read them from the environment.
+        publications: What was registered with :meth:`publish`.
+        methods: What was registered with :meth:`method`.
+        audit: Where accesses are recorded; None records none.
+    """
+
+    def __init__(self, settings: Settings | None = None) -> None:
+        """Make an app without anything.
+
+        Args:
+            settings: None reads them from the environment and ``bolide.toml`` when it is served.
+        """
+        self.settings = settings
+        self.publications = Publications()
+        self.methods = Methods()
+        self.audit: AuditSink | None = None
+        self._authorize: Authorize = deny
+        self._gateway = Gateway()
+        self._collections: dict[str, Collection] = {}
+        self._startup_hooks: list[_StartupHook] = []
+
+    def collection(
+        self,
+        name: str,
+        *,
+        id: Literal["random", "oid"] = "random",
+        strategy: PublicationStrategy = PublicationStrategy.SERVER_MERGE,
+        access: object = None,
+        phi: object = None,
+        clear: object = None,
+    ) -> Collection:
+        """Make a collection.
+
+        Args:
+            name: Its name, in the store and in clients.
+            id: What ``_id`` an insert without one draws: ``"random"`` is a Meteor id of 17
+                characters, ``"oid"`` an ObjectId.
+            strategy: How sessions merge what several subscriptions publish of it.
+            access: The field that holds the access scope; not built yet.
+            phi: The encrypted fields; not built yet.
+            clear: The plain fields of a collection with ``phi``; not built yet.
+
+        Raises:
+            ConfigurationError: If the name cannot be one or is taken, or an option is not built.
+        """
+        for option, value in (("access", access), ("phi", phi), ("clear", clear)):
+            if value is not None:
+                raise NotBuilt(f'{option} of app.collection("{name}")', value)
+        option = "The name of a collection"
+        if not name or "$" in name or "\0" in name or name.startswith("system."):
+            raise ConfigurationError(option, name, "a name without $, not empty and not system.*")
+        if name in self._collections:
+            raise ConfigurationError(option, name, "used once: keep what app.collection returns")
+        if id not in ("random", "oid"):
+            raise ConfigurationError(f'id of app.collection("{name}")', id, '"random" or "oid"')
+        collection = Collection(self._gateway, name, id, strategy)
+        self._collections[name] = collection
+        return collection
+
+    def strategy_of(self, collection: str) -> PublicationStrategy:
+        """Return how sessions merge a collection, registered or not."""
+        found = self._collections.get(collection)
+        return PublicationStrategy.SERVER_MERGE if found is None else found.strategy
+
+    def publish(self, name: str | None, *, public: bool = False) -> Callable[[_Handler], _Handler]:
+        """Register the decorated function as a publication.
+
+        Args:
+            name: What clients subscribe to; None publishes to every session.
+            public: Everybody may subscribe; the handler need not decide.
+
+        Raises:
+            ConfigurationError: If the name is taken.
+            TypeError: If the function cannot be a handler; the text says why.
+        """
+        _check_name(name, "publish")
+
+        def register(handler: _Handler) -> _Handler:
+            self.publications.add(name, handler, is_public=public)
+            return handler
+
+        return register
+
+    def method(self, name: str, *, public: bool = False) -> Callable[[_Handler], _Handler]:
+        """Register the decorated function as a method.
+
+        Args:
+            name: What clients call.
+            public: Everybody may call it; the handler need not decide.
+
+        Raises:
+            ConfigurationError: If the name is taken.
+            TypeError: If the function cannot be a handler; the text says why.
+        """
+        _check_name(name, "method")
+
+        def register(handler: _Handler) -> _Handler:
+            self.methods.add(name, handler, is_public=public)
+            return handler
+
+        return register
+
+    def on_startup(self, hook: _Hook) -> _Hook:
+        """Run the decorated function when a node starts, before it takes sessions.
+
+        It is trusted code and takes no arguments. If it raises, the node does not start.
+
+        Raises:
+            TypeError: If it is not ``async``.
+        """
+        is_async: bool = inspect.iscoroutinefunction(hook)
+        if not is_async:
+            raise TypeError(f"The start-up hook {hook!r} is not a coroutine function.")
+        self._startup_hooks.append(hook)
+        return hook
+
+    async def run_startup_hooks(self) -> None:
+        """Run the start-up hooks in the order they were registered; the node calls this."""
+        for hook in self._startup_hooks:
+            await hook()
+
+    def transaction(self) -> AbstractAsyncContextManager[None]:
+        """Let all reads and writes of the block commit together, or not at all.
+
+        ``async with app.transaction(): ...``; leaving it by an exception takes everything back.
+        """
+        return self._gateway.transaction()
+
+    @property
+    def authorize(self) -> Authorize:
+        """Who decides what ``ctx.require`` asks; denies everything until it is set.
+
+        Raises:
+            TypeError: On setting it to an ``async`` function: a decision is not awaited.
+        """
+        return self._authorize
+
+    @authorize.setter
+    def authorize(self, authorize: Authorize) -> None:
+        if inspect.iscoroutinefunction(authorize):
+            raise TypeError("app.authorize must be a plain function that returns True or False.")
+        self._authorize = authorize
+
+    def attach(self, store: Store) -> None:
+        """Let the collections use a store that is open; the node calls this."""
+        self._gateway.attach(store)
+
+    def detach(self) -> None:
+        """Let the collections use no store; the node calls this before it closes it."""
+        self._gateway.detach()
+
+
+def _check_name(name: object, decorator: str) -> None:
+    """Find out that somebody left out the parentheses."""
+    if callable(name):
+        raise TypeError(f'Write @app.{decorator}("name"), not @app.{decorator}.')

@@ -1,0 +1,259 @@
+"""The settings of a node, each with the place it came from."""
+
+import difflib
+import math
+import tomllib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
+from pathlib import Path
+from types import MappingProxyType
+from typing import Any, Final, cast
+
+from bolide.core.errors import ConfigurationError
+from bolide.server.limits import Limits
+
+__all__ = ["DEFAULT_FILE", "Settings", "is_loopback", "read_settings"]
+
+DEFAULT_FILE: Final = Path("bolide.toml")
+
+_PREFIX: Final = "BOLIDE_"
+# Variables of our own tests and scripts.
+_FOREIGN: Final = ("BOLIDE_TESTS_", "BOLIDE_MONGOD", "BOLIDE_PYTHON27")
+_HIDDEN: Final = frozenset({"store"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """How a node runs.
+
+    Attributes:
+        host: Address it listens on.
+        port: Port it listens on; 0 is any free one.
+        store: URL of the store: ``sqlite:///path``, ``mongodb://...`` or ``memory:``.
+        public_url: What people type into their browsers, such as ``https://ward.example.org``;
+            None: the node is only reached at its own address.
+        allowed_origins: Other origins whose pages may connect.
+        insecure_dev: Show the texts of errors on the terminal; on loopback only.
+        management_host: Address of the management listener: health, metrics, drain.
+        management_port: Its port; 0 is any free one, None: there is no such listener.
+        tls_cert: PEM file with the node's certificate, None for plain HTTP.
+        tls_key: PEM file with its key.
+        publication_timeout_s: Until a publish function is ready, seconds.
+        method_timeout_s: Until the session's queue goes on without a method, seconds.
+        heartbeat_interval_s: Silence after which a client is asked for a sign of life, seconds.
+        heartbeat_timeout_s: Until it must have answered, seconds.
+        limits: What one session may use.
+        origins: Name of each setting and limit -> where its value came from.
+
+    Raises:
+        ConfigurationError: If a value cannot work.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 3000
+    store: str = field(default="sqlite:///./bolide.db", repr=False)
+    public_url: str | None = None
+    allowed_origins: Sequence[str] = ()
+    insecure_dev: bool = False
+    management_host: str = "127.0.0.1"
+    management_port: int | None = None
+    tls_cert: str | None = None
+    tls_key: str | None = None
+    publication_timeout_s: float = 30
+    method_timeout_s: float = 60
+    heartbeat_interval_s: float = 15
+    heartbeat_timeout_s: float = 15
+    limits: Limits = field(default_factory=Limits)
+    origins: Mapping[str, str] = field(default_factory=dict[str, str], compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot work."""
+        for name in _KINDS:
+            _check(name, getattr(self, name), name)
+        if self.insecure_dev and not is_loopback(self.host):
+            raise ConfigurationError("insecure_dev", True, "off, unless host is 127.0.0.1 or ::1")
+        if (self.tls_cert is None) != (self.tls_key is None):
+            given, missing = ("tls_key", "tls_cert") if self.tls_key else ("tls_cert", "tls_key")
+            raise ConfigurationError(missing, None, f"set together with {given}")
+
+
+def is_loopback(host: str) -> bool:
+    """Tell whether an address is reached from this machine only."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def read_settings(
+    flags: Mapping[str, object] | None = None,
+    environment: Mapping[str, str] | None = None,
+    file: Path | None = None,
+) -> Settings:
+    """Read the settings: a flag wins over a variable, a variable over the file, that over defaults.
+
+    Args:
+        flags: Name -> value of the command line; None values were not given.
+        environment: Variables by name, such as ``os.environ``; ``BOLIDE_PORT`` sets ``port``.
+        file: A TOML file with settings and limits at its top level; None is ``bolide.toml`` in
+            the working directory if there is one.
+
+    Raises:
+        ConfigurationError: If a name is unknown or a value cannot work; it names the place.
+    """
+    given: dict[str, Any] = {}
+    origins = dict.fromkeys((*_KINDS, *_LIMITS), "default")
+
+    def take(name: str, value: Any, option: str, place: str) -> None:
+        _check(name, value, option)
+        given[name] = value
+        origins[name] = place
+
+    for key, value in _read_file(file).items():
+        _check_known(key, key, str)
+        take(key, value, key, str(file or DEFAULT_FILE))
+    for variable, text in (environment or {}).items():
+        if variable.startswith(_PREFIX) and not variable.startswith(_FOREIGN):
+            name = variable.removeprefix(_PREFIX).lower()
+            _check_known(name, variable, _variable)
+            take(name, _from_text(name, text, variable), variable, f"environment {variable}")
+    for name, value in (flags or {}).items():
+        if value is not None:
+            _check_known(name, _flag(name), _flag)
+            take(name, value, _flag(name), f"flag {_flag(name)}")
+    limits = Limits(**{name: given.pop(name) for name in _LIMITS if name in given})
+    return Settings(**given, limits=limits, origins=MappingProxyType(origins))
+
+
+# Values of TOML.
+def _read_file(file: Path | None) -> dict[str, Any]:
+    if file is None and not DEFAULT_FILE.is_file():
+        return {}
+    path = file or DEFAULT_FILE
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ConfigurationError("The settings file", str(path), "readable TOML") from error
+
+
+def _variable(name: str) -> str:
+    return _PREFIX + name.upper()
+
+
+def _flag(name: str) -> str:
+    return "--" + name.replace("_", "-")
+
+
+def _check_known(name: str, option: str, spell: Callable[[str], str]) -> None:
+    """Refuse a name that is no setting; a slip of the pen would go unnoticed otherwise."""
+    known = (*_KINDS, *_LIMITS)
+    if name in known:
+        return
+    near = difflib.get_close_matches(name, known, n=1)
+    expected = f"a setting, such as {spell(near[0] if near else 'port')}"
+    raise ConfigurationError(option, "(no setting)", expected)
+
+
+def _check(name: str, value: Any, option: str) -> None:
+    """Refuse a value that cannot work.
+
+    Raises:
+        ConfigurationError: It repeats the value, unless that may hold a secret.
+    """
+    kind = _LIMIT if name in _LIMITS else _KINDS[name]
+    if not kind.is_good(value):
+        raise ConfigurationError(option, _shown(name, value), kind.expected)
+
+
+def _from_text(name: str, text: str, option: str) -> Any:
+    kind = _LIMIT if name in _LIMITS else _KINDS[name]
+    try:
+        return kind.parse(text)
+    except ValueError:
+        raise ConfigurationError(option, _shown(name, text), kind.expected) from None
+
+
+def _shown(name: str, value: Any) -> Any:
+    return "(hidden)" if name in _HIDDEN else value
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """What a setting may be.
+
+    Attributes:
+        is_good: Tells whether a value works.
+        parse: Makes a value of a variable's text; raises ValueError.
+        expected: The end of a sentence.
+    """
+
+    is_good: Callable[[Any], bool]
+    parse: Callable[[str], Any]
+    expected: str
+
+    def or_none(self) -> "_Kind":
+        """Return the kind that None is good for, too; an empty variable is None."""
+        return _Kind(
+            lambda value: value is None or self.is_good(value),
+            lambda text: self.parse(text) if text else None,
+            self.expected,
+        )
+
+
+def _parse_switch(text: str) -> bool:
+    switch = {"1": True, "true": True, "0": False, "false": False, "": False}.get(text.lower())
+    if switch is None:
+        raise ValueError
+    return switch
+
+
+def _parse_whole(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise ValueError
+    return int(text)
+
+
+def _is_whole(value: Any, least: int, most: float) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _is_text(value: Any) -> bool:
+    return isinstance(value, str) and value != ""
+
+
+def _is_texts(value: Any) -> bool:
+    return isinstance(value, (list, tuple)) and all(map(_is_text, cast("Sequence[Any]", value)))
+
+
+def _is_seconds(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+
+
+_TEXT: Final = _Kind(_is_text, str, "a text that is not empty")
+_PORT: Final = _Kind(lambda value: _is_whole(value, 0, 65535), _parse_whole, "a port, 0 to 65535")
+_SECONDS: Final = _Kind(_is_seconds, float, "a number of seconds above 0")
+_LIMIT: Final = _Kind(
+    lambda value: _is_whole(value, 1, math.inf), _parse_whole, "a whole number above 0"
+)
+_KINDS: Final[Mapping[str, _Kind]] = {
+    "host": _TEXT,
+    "port": _PORT,
+    "store": _TEXT,
+    "public_url": _TEXT.or_none(),
+    "allowed_origins": _Kind(
+        _is_texts,
+        lambda text: tuple([part.strip() for part in text.split(",")] if text else ()),
+        "a list of origins such as https://ward.example.org, with commas between them",
+    ),
+    "insecure_dev": _Kind(lambda value: isinstance(value, bool), _parse_switch, "true or false"),
+    "management_host": _TEXT,
+    "management_port": _PORT.or_none(),
+    "tls_cert": _TEXT.or_none(),
+    "tls_key": _TEXT.or_none(),
+    "publication_timeout_s": _SECONDS,
+    "method_timeout_s": _SECONDS,
+    "heartbeat_interval_s": _SECONDS,
+    "heartbeat_timeout_s": _SECONDS,
+}
+_LIMITS: Final = tuple(limit.name for limit in fields(Limits))
