@@ -101,6 +101,7 @@ def test_server_with_an_older_version_is_offered_that_one_next() -> None:
     talk.sent()
     (event,) = talk.receive(msg="failed", version="pre2")
     assert isinstance(event, GaveUp)
+    assert event.tries_next
     assert not event.is_refused
     talk.lose()
     talk.conversation.connection_opened(talk.now, deadline=110)

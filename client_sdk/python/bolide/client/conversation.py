@@ -377,12 +377,12 @@ class Conversation:
             frames = request.frames
             self._send_frame(frames.bolide if self._speaks_bolide else frames.plain)
 
-    def _give_up(self, reason: str, *, is_refused: bool = False) -> None:
+    def _give_up(self, reason: str, *, is_refused: bool = False, tries_next: bool = False) -> None:
         if self._phase is _Phase.GIVEN_UP:
             return
         self._phase = _Phase.GIVEN_UP
         self._out.clear()
-        self._events.append(GaveUp(reason, is_refused))
+        self._events.append(GaveUp(reason, is_refused, tries_next))
 
     def _receive(self, message: ServerMessage, now: float) -> None:
         match message:
@@ -434,7 +434,7 @@ class Conversation:
             return
         if message.version in VERSIONS and message.version not in self._offered:
             self._next_version = message.version
-            self._give_up("The server speaks another version of DDP, which is tried next.")
+            self._give_up("The server speaks another version of DDP.", tries_next=True)
             return
         self._offered.clear()
         self._next_version = VERSIONS[0]

@@ -30,10 +30,12 @@ class GaveUp:
     Attributes:
         reason: One sentence, without data.
         is_refused: The server speaks no version of DDP that we do.
+        tries_next: Another version is to be offered to the same server, at once.
     """
 
     reason: str
     is_refused: bool = False
+    tries_next: bool = False
 
 
 @dataclass(frozen=True, slots=True)

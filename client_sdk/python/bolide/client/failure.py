@@ -60,10 +60,12 @@ class Failure:
     Attributes:
         reason: One sentence that names the address and the next step.
         is_lasting: Trying again will not help before somebody mends something.
+        is_final: Nor will waiting: the two sides speak different protocols.
     """
 
     reason: str
     is_lasting: bool = False
+    is_final: bool = False
 
 
 def explain(error: BaseException, address: Address, *, timeout_s: float) -> Failure:

@@ -1,0 +1,307 @@
+"""A client: one conversation, what it brought, and the tasks that wait for its answers.
+
+The shell of :mod:`bolide.client.conversation`; all of it runs on one event loop.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, suppress
+from dataclasses import replace
+from typing import Any, assert_never
+
+from bolide.client.collection import Collection
+from bolide.client.conversation import Conversation
+from bolide.client.events import (
+    CallFinished,
+    Complaint,
+    ConversationEvent,
+    DocumentChange,
+    GaveUp,
+    SessionOpened,
+    SubscriptionEnded,
+    SubscriptionReady,
+)
+from bolide.client.failure import ConnectionFailed
+from bolide.client.link import Link, LinkOptions
+from bolide.client.local_collection import LocalCollection
+from bolide.client.status import ConnectionState, Status
+from bolide.client.subscription import SharedSubscription, Subscription
+from bolide.core.ddp.messages import WireError
+from bolide.core.ejson import canonical
+from bolide.core.errors import MethodError, SessionBroken, SessionClosed, StateError
+
+__all__ = ["Client"]
+
+_logger = logging.getLogger("bolide.client")
+
+_STOPPED = WireError(
+    "subscription-stopped", "The server ended the subscription before it was ready."
+)
+
+
+class Client:
+    """A connection to a server that mends itself; made by :func:`bolide.client.connect`."""
+
+    def __init__(self, conversation: Conversation, options: LinkOptions) -> None:
+        """Prepare a client; :meth:`open` starts it."""
+        self._conversation = conversation
+        self._options = options
+        self._link = Link(conversation, options, pump=self._pump, show=self._show)
+        self._status = Status(state=ConnectionState.CONNECTING)
+        self._status_readers: set[asyncio.Event] = set()
+        self._collections: dict[str, LocalCollection] = {}
+        self._calls: dict[str, asyncio.Future[CallFinished]] = {}
+        self._subscriptions: dict[str, SharedSubscription] = {}
+        self._subscriptions_by_key: dict[tuple[str, str], SharedSubscription] = {}
+        self._complaints: set[str] = set()
+        self._task: asyncio.Task[None] | None = None
+        self._cause: Exception | None = None
+
+    # The connection.
+
+    @property
+    def status(self) -> Status:
+        """The connection as it is now."""
+        return self._status
+
+    async def statuses(self) -> AsyncGenerator[Status, None]:
+        """Yield the present status and then each change; a late reader gets the newest.
+
+        Ends after ``CLOSED`` or ``FAILED``.
+        """
+        wake = asyncio.Event()
+        self._status_readers.add(wake)
+        try:
+            shown: Status | None = None
+            while shown is None or not shown.state.is_final:
+                wake.clear()
+                if self._status != shown:
+                    shown = self._status
+                    yield shown
+                else:
+                    await wake.wait()
+        finally:
+            self._status_readers.discard(wake)
+
+    def open(self) -> None:
+        """Begin to connect."""
+        self._task = asyncio.create_task(self._run(), name="bolide.client")
+
+    async def wait_connected(self) -> None:
+        """Return when the first session is open.
+
+        Raises:
+            ConnectionFailed: If a retry cannot help, or ``connect_timeout_s`` has passed for
+                every address.
+        """
+        timeout_s = self._options.connect_timeout_s * len(self._options.addresses)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout_s), aclosing(self.statuses()) as statuses:
+                async for status in statuses:
+                    if status.state is ConnectionState.CONNECTED:
+                        return
+                    if status.state is ConnectionState.WAITING and self._link.is_hopeless:
+                        break
+        labels = ", ".join(address.label for address in self._options.addresses)
+        raise ConnectionFailed(
+            self._status.reason or f"{labels} did not answer within {timeout_s:g} s."
+        ) from self._cause
+
+    def reconnect(self) -> None:
+        """Make the next attempt now instead of waiting for it."""
+        self._link.reconnect()
+
+    async def close(self) -> None:
+        """End the connection, and with :class:`SessionClosed` everything that waits."""
+        try:
+            await self._link.close()
+        finally:
+            if self._task is not None and not self._task.done():
+                self._task.cancel()
+                await asyncio.wait([self._task])
+            self._end(ConnectionState.CLOSED, None)
+
+    # Methods.
+
+    # Arguments and results are the application's: any values.
+    async def call(self, name: str, *args: Any, retry: bool = True) -> Any:
+        """Call a method; wait until its result and the data it wrote have arrived.
+
+        Args:
+            name: Name of the method.
+            *args: Its arguments.
+            retry: If the connection is lost before the result came, send it again, so that it may
+                run twice; False: raise ``MethodError("invocation-failed")``.
+
+        Returns:
+            What the method returned; None for nothing.
+
+        Raises:
+            MethodError: As the server sent it.
+            SessionBusy: If too many calls are unfinished.
+            SessionClosed: If the client is or was closed; SessionBroken if it has failed.
+            EJSONError: If an argument is no value.
+        """
+        self._check_open()
+        call_id = self._conversation.call(name, args, retry=retry)
+        future = asyncio.get_running_loop().create_future()
+        self._calls[call_id] = future
+        self._pump()
+        try:
+            outcome: CallFinished = await future
+        finally:
+            self._calls.pop(call_id, None)
+            self._conversation.forget(call_id)
+        if outcome.error is not None:
+            raise _method_error(outcome.error)
+        return outcome.result
+
+    # Subscriptions.
+
+    async def subscribe(self, name: str, *args: Any) -> Subscription:
+        """Subscribe; wait until the initial documents are there.
+
+        Equal subscriptions share one, which ends when the last of them is stopped.
+
+        Args:
+            name: Name of the publication.
+            *args: Its arguments.
+
+        Raises:
+            MethodError: If the server refuses.
+            SessionBusy: If there are too many subscriptions.
+            SessionClosed: If the client is or was closed; SessionBroken if it has failed.
+            EJSONError: If an argument is no value.
+        """
+        self._check_open()
+        key = (name, canonical(list(args)))
+        shared = self._subscriptions_by_key.get(key)
+        if shared is None:
+            shared = SharedSubscription(self._conversation.subscribe(name, args), key, name, args)
+            self._subscriptions[shared.id] = self._subscriptions_by_key[key] = shared
+            self._pump()
+        subscription = Subscription(shared, self._release)
+        try:
+            await shared.answered.wait()
+        except asyncio.CancelledError:
+            subscription.give_up()
+            raise
+        if not shared.was_ready:
+            raise shared.error or _method_error(_STOPPED)
+        return subscription
+
+    def collection(self, name: str) -> Collection:
+        """Return the local copy of a collection, which may be empty still."""
+        return Collection(self._local(name))
+
+    # Inside.
+
+    def _local(self, name: str) -> LocalCollection:
+        local = self._collections.get(name)
+        if local is None:
+            local = self._collections[name] = LocalCollection(name)
+            if self._status.state.is_final:
+                local.close()
+        return local
+
+    def _check_open(self) -> None:
+        if self._status.state.is_final:
+            raise self._ended_error()
+
+    def _ended_error(self) -> StateError:
+        if self._status.state is ConnectionState.FAILED:
+            error = SessionBroken(self._status.reason)
+            error.__cause__ = self._cause or ConnectionFailed(self._status.reason or "")
+            return error
+        return SessionClosed("The client is closed; connect again.")
+
+    def _release(self, subscription: Subscription) -> None:
+        shared = subscription.shared
+        shared.holders.discard(subscription)
+        if not shared.holders and not shared.ended.is_set():
+            del self._subscriptions_by_key[shared.key]
+            self._conversation.unsubscribe(shared.id)
+            self._pump()
+
+    async def _run(self) -> None:
+        try:
+            reason = await self._link.run()
+        except Exception as error:
+            # Its text may hold data, so it is not logged; it is the cause of all that follows.
+            self._cause = error
+            reason = f"An internal error ended the client ({type(error).__name__})."
+        self._end(ConnectionState.FAILED, reason)
+
+    def _end(self, state: ConnectionState, reason: str | None) -> None:
+        if self._status.state.is_final:
+            return
+        self._show(Status(state=state, reason=reason))
+        for future in self._calls.values():
+            if not future.done():
+                future.set_exception(self._ended_error())
+        for shared in list(self._subscriptions.values()):
+            self._subscription_over(shared, self._ended_error())
+        for local in self._collections.values():
+            local.close()
+
+    def _show(self, status: Status) -> None:
+        if status == self._status:
+            return
+        if status.state is not self._status.state:
+            _logger.info("%s; %s", status.state.value, status.reason or "no complaint")
+        self._status = status
+        for wake in self._status_readers:
+            wake.set()
+
+    def _pump(self) -> None:
+        """Hand on what the conversation has to tell and to send."""
+        for event in self._conversation.events_received():
+            self._handle(event)
+        self._link.flush()
+        if self._status.state is ConnectionState.CONNECTED:
+            self._show(replace(self._status, catching_up=self._conversation.is_catching_up))
+
+    def _handle(self, event: ConversationEvent) -> None:
+        match event:
+            case DocumentChange():
+                self._local(event.collection).put(event.document_id, event.document)
+            case CallFinished():
+                future = self._calls.get(event.call_id)
+                if future is not None and not future.done():
+                    future.set_result(event)
+            case SubscriptionReady():
+                shared = self._subscriptions.get(event.subscription_id)
+                if shared is not None:
+                    shared.ready()
+            case SubscriptionEnded():
+                shared = self._subscriptions.get(event.subscription_id)
+                if shared is not None:
+                    error = None if event.error is None else _method_error(event.error)
+                    self._subscription_over(shared, error)
+            case SessionOpened():
+                self._complaints.clear()
+                self._link.session_opened()
+            case GaveUp():
+                self._link.gave_up(event)
+            case Complaint():
+                if event.text not in self._complaints:
+                    self._complaints.add(event.text)
+                    _logger.warning("%s", event.text)
+            case _:
+                assert_never(event)
+
+    def _subscription_over(
+        self, shared: SharedSubscription, error: MethodError | StateError | None
+    ) -> None:
+        del self._subscriptions[shared.id]
+        if self._subscriptions_by_key.get(shared.key) is shared:
+            del self._subscriptions_by_key[shared.key]
+        shared.end(error)
+
+
+def _method_error(error: WireError) -> MethodError:
+    name = error.error
+    if isinstance(name, float):
+        name = int(name) if name.is_integer() else str(name)
+    return MethodError(name, error.reason, error.details)

@@ -1,0 +1,81 @@
+"""How a program gets a client."""
+
+import ssl as tls
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+
+from bolide.client.address import parse_addresses
+from bolide.client.backoff import Backoff
+from bolide.client.client import Client
+from bolide.client.conversation import Conversation
+from bolide.client.limits import ClientLimits
+from bolide.client.link import LinkOptions
+from bolide.core.errors import ConfigurationError
+
+__all__ = ["connect"]
+
+
+def connect(
+    urls: str | Iterable[str],
+    *,
+    headers: Mapping[str, str] | None = None,
+    ssl: tls.SSLContext | None = None,
+    wait: bool = True,
+    connect_timeout_s: float = 10.0,
+    heartbeat_interval_s: float = 17.5,
+    heartbeat_timeout_s: float = 15.0,
+    catch_up_timeout_s: float = 30.0,
+    backoff: Backoff | None = None,
+    limits: ClientLimits | None = None,
+) -> AbstractAsyncContextManager[Client]:
+    """Connect to a server for the time of an ``async with``.
+
+    Args:
+        urls: ``http(s)://host`` or ``ws(s)://host/path``; a list is tried in order.
+        headers: HTTP headers of the WebSocket handshake.
+        ssl: For ``wss://`` and ``https://``, such as a context with a hospital's own authority.
+        wait: Wait for the first session; False: return at once, subscriptions and calls wait.
+        connect_timeout_s: Time for one attempt, and for each address while entering, seconds.
+        heartbeat_interval_s: Silence after which the server is pinged, seconds.
+        heartbeat_timeout_s: Further silence after which it is given up, seconds.
+        catch_up_timeout_s: How long, after a reconnect, one subscription may hold up the others.
+        backoff: Delays between attempts.
+        limits: What the client may hold.
+
+    Raises:
+        ConfigurationError: If an option cannot work.
+        ConnectionFailed: While entering, if there is no session in time or a retry cannot help.
+    """
+    addresses = parse_addresses(urls)
+    if ssl is not None and not any(address.is_encrypted for address in addresses):
+        raise ConfigurationError("ssl", "a context", "left out, or the address https or wss")
+    limits = limits or ClientLimits()
+    conversation = Conversation(
+        limits=limits,
+        heartbeat_interval_s=heartbeat_interval_s,
+        heartbeat_timeout_s=heartbeat_timeout_s,
+        catch_up_timeout_s=catch_up_timeout_s,
+    )
+    options = LinkOptions(
+        addresses=addresses,
+        headers=headers or {},
+        ssl_context=ssl,
+        connect_timeout_s=connect_timeout_s,
+        backoff=backoff or Backoff(),
+        max_frame_bytes=limits.max_frame_bytes,
+    )
+    return _client(conversation, options, wait=wait)
+
+
+@asynccontextmanager
+async def _client(
+    conversation: Conversation, options: LinkOptions, *, wait: bool
+) -> AsyncGenerator[Client, None]:
+    client = Client(conversation, options)
+    client.open()
+    try:
+        if wait:
+            await client.wait_connected()
+        yield client
+    finally:
+        await client.close()

@@ -1,0 +1,244 @@
+"""The connection of a client: which address is dialled when, and one socket at a time.
+
+A round tries every address once. After a round that gave no session the client waits, as
+:class:`~bolide.client.backoff.Backoff` says; so it does after a session that was lost, beginning
+with the address that was lost. A session counts as good when it has lasted, so that a server that
+accepts clients and drops them at once is not stormed.
+"""
+
+import asyncio
+import random
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+
+from websockets.asyncio.client import ClientConnection
+from websockets.exceptions import ConnectionClosed, WebSocketException
+
+from bolide.client.address import Address
+from bolide.client.backoff import Backoff
+from bolide.client.conversation import Conversation
+from bolide.client.dial import dial
+from bolide.client.events import GaveUp
+from bolide.client.failure import Failure, explain
+from bolide.client.status import ConnectionState, Status
+
+__all__ = ["Link", "LinkOptions"]
+
+# A session that was lost sooner counts as a failed attempt.
+_GOOD_AFTER_S = 10.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LinkOptions:
+    """How a client connects.
+
+    Attributes:
+        addresses: At least one, in the order they are tried.
+        headers: HTTP headers of the handshake.
+        ssl_context: For ``wss``; None for the system's authorities.
+        connect_timeout_s: From the name look-up to ``connected``, seconds.
+        backoff: Delays between rounds.
+        max_frame_bytes: Size of one frame from the server.
+        good_after_s: How long a session must last to count as good, seconds.
+    """
+
+    addresses: Sequence[Address]
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    ssl_context: ssl.SSLContext | None = None
+    connect_timeout_s: float = 10.0
+    backoff: Backoff = field(default_factory=Backoff)
+    max_frame_bytes: int = 16_777_216
+    good_after_s: float = _GOOD_AFTER_S
+
+
+class Link:
+    """Keeps one conversation connected."""
+
+    def __init__(
+        self,
+        conversation: Conversation,
+        options: LinkOptions,
+        *,
+        pump: Callable[[], None],
+        show: Callable[[Status], None],
+    ) -> None:
+        """Begin without a connection; :meth:`run` dials.
+
+        Args:
+            conversation: What is said over the sockets.
+            options: How to connect.
+            pump: Called when the conversation may have events; it answers with :meth:`flush`, and
+                with :meth:`session_opened` and :meth:`gave_up` for these events.
+            show: Called with each new status.
+        """
+        self.is_hopeless = False
+        self._conversation = conversation
+        self._options = options
+        self._pump = pump
+        self._show = show
+        self._reason: str | None = None
+        self._attempts = 0
+        self._socket: ClientConnection | None = None
+        self._opened_at: float | None = None
+        self._given_up: GaveUp | None = None
+        self._over = asyncio.Event()
+        self._has_frames = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._timer: asyncio.TimerHandle | None = None
+
+    async def run(self) -> str:
+        """Connect, again and again, until it makes no sense any more.
+
+        Returns:
+            Why: no address speaks our protocol.
+        """
+        addresses = self._options.addresses
+        position = rounds = 0
+        failures: list[Failure] = []
+        while True:
+            self._tell(ConnectionState.CONNECTING)
+            failure = await self._attempt(addresses[position])
+            if failure is None:
+                continue
+            if self._was_good():
+                failures, rounds, self._attempts = [], 0, 0
+            else:
+                failures.append(failure)
+                self._attempts += 1
+                position = (position + 1) % len(addresses)
+            self._reason = " ".join(one.reason for one in failures) or failure.reason
+            if 0 < len(failures) < len(addresses):
+                continue
+            if failures and all(one.is_final for one in failures):
+                return self._reason
+            self.is_hopeless = bool(failures) and all(one.is_lasting for one in failures)
+            await self._wait(self._options.backoff.delay_s(rounds, random.random()))
+            failures, rounds = [], rounds + 1
+
+    def reconnect(self) -> None:
+        """End the waiting, if there is any."""
+        self._hurry.set()
+
+    def flush(self) -> None:
+        """Send what the conversation has to send, and keep its deadline."""
+        self._has_frames.set()
+        deadline = self._conversation.next_deadline()
+        if self._timer is not None and (deadline is None or deadline < self._timer.when()):
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None and deadline is not None:
+            self._timer = asyncio.get_running_loop().call_at(deadline, self._tick)
+
+    def session_opened(self) -> None:
+        """The server said ``connected``."""
+        self._opened_at = asyncio.get_running_loop().time()
+        self._reason = None
+        self._show(Status(state=ConnectionState.CONNECTED))
+
+    def gave_up(self, event: GaveUp) -> None:
+        """The conversation wants this connection closed."""
+        self._given_up = event
+        self._over.set()
+
+    async def close(self) -> None:
+        """Say goodbye to the server; :meth:`run` is to be cancelled afterwards."""
+        if self._socket is not None:
+            await self._socket.close()
+
+    def _tell(self, state: ConnectionState, retry_in_s: float | None = None) -> None:
+        self._show(
+            Status(state=state, reason=self._reason, retry_in_s=retry_in_s, attempts=self._attempts)
+        )
+
+    async def _wait(self, delay_s: float) -> None:
+        self._hurry.clear()
+        self._tell(ConnectionState.WAITING, delay_s)
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._hurry.wait(), delay_s)
+
+    def _was_good(self) -> bool:
+        if self._opened_at is None:
+            return False
+        lasted_s = asyncio.get_running_loop().time() - self._opened_at
+        return lasted_s >= self._options.good_after_s
+
+    async def _attempt(self, address: Address) -> Failure | None:
+        """Dial and talk until it is over; None means to try the same address at once."""
+        self._opened_at = None
+        timeout_s = self._options.connect_timeout_s
+        deadline = asyncio.get_running_loop().time() + timeout_s
+        try:
+            async with asyncio.timeout_at(deadline):
+                socket = await dial(
+                    address,
+                    headers=self._options.headers,
+                    ssl_context=self._options.ssl_context,
+                    max_frame_bytes=self._options.max_frame_bytes,
+                )
+        except (OSError, ValueError, WebSocketException) as error:
+            return explain(error, address, timeout_s=timeout_s)
+        ending = await self._talk(socket, deadline)
+        event = self._take_given_up()
+        if event is None:
+            return explain(ending, address, timeout_s=timeout_s)
+        if event.tries_next:
+            return None
+        reason = f"{address.label}: {event.reason}"
+        return Failure(reason, is_lasting=event.is_refused, is_final=event.is_refused)
+
+    def _take_given_up(self) -> GaveUp | None:
+        event, self._given_up = self._given_up, None
+        return event
+
+    async def _talk(self, socket: ClientConnection, deadline: float) -> Exception:
+        """Let the conversation use a socket until it is over; returns how the socket ended."""
+        self._socket = socket
+        self._over.clear()
+        self._conversation.connection_opened(asyncio.get_running_loop().time(), deadline=deadline)
+        tasks = [
+            asyncio.create_task(work)
+            for work in (self._read(socket), self._write(socket), self._watch())
+        ]
+        try:
+            self._pump()
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            ends = await asyncio.gather(*tasks, return_exceptions=True)
+            socket.transport.abort()
+            self._socket = None
+            self._conversation.connection_lost()
+            self._pump()
+        failed = [end for end in ends if isinstance(end, Exception)]
+        for failure in failed:
+            if not isinstance(failure, ConnectionClosed):
+                raise failure
+        return failed[0] if failed else ConnectionResetError()
+
+    async def _read(self, socket: ClientConnection) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            frame = await socket.recv()
+            if isinstance(frame, str):
+                self._conversation.receive_frame(frame, loop.time())
+            else:
+                self._conversation.break_off("The server sent a binary frame.")
+            self._pump()
+
+    async def _write(self, socket: ClientConnection) -> None:
+        while True:
+            self._has_frames.clear()
+            for frame in self._conversation.frames_to_send():
+                await socket.send(frame)
+            await self._has_frames.wait()
+
+    async def _watch(self) -> None:
+        await self._over.wait()
+
+    def _tick(self) -> None:
+        self._timer = None
+        self._conversation.tick(asyncio.get_running_loop().time())
+        self._pump()
