@@ -92,6 +92,8 @@ class Lookup:
         for index, element in enumerate(array):
             if is_document(element):
                 self._find(element, depth, (*indices, index), found)
+            elif self._for_sort:
+                found.append(Branch(UNDEFINED, (*indices, index)))
 
 
 def expand(branches: Iterable[Branch], *, keep_arrays: bool) -> Iterator[Branch]:
