@@ -9,12 +9,14 @@ does not say :data:`EJSONValue`, :data:`Selector`, :data:`Modifier` or :data:`Pa
 """
 
 import inspect
+import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from types import GenericAlias
 from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast, get_type_hints
 
 from pydantic import ConfigDict, GetPydanticSchema, TypeAdapter
 from pydantic.errors import PydanticUserError
+from pydantic.warnings import ArbitraryTypeWarning
 from pydantic_core import CoreSchema, SchemaError, SchemaValidator, ValidationError, core_schema
 
 from bolide.core import values
@@ -36,9 +38,14 @@ Handler: TypeAlias = Callable[..., Awaitable[Any]]
 """A publish function or a method: ``async def handler(ctx, ...)``."""
 
 
-def _open(value: Any, info: core_schema.ValidationInfo[dict[int, Any]]) -> Any:
-    """Remember that an annotation lets this value hold anything."""
-    info.context[id(value)] = value
+class _Opened(dict[int, Any]):
+    """The values that their annotations let hold anything, by ``id``."""
+
+
+def _open(value: Any, info: core_schema.ValidationInfo[object]) -> Any:
+    """Remember a value; an app that makes its own model gives no context."""
+    if isinstance(info.context, _Opened):
+        info.context[id(value)] = value
     return value
 
 
@@ -128,7 +135,10 @@ class _Argument:
         self._names: set[str] = set()
         # As an element of a tuple, because pydantic takes no configuration for a model alone.
         element: Any = GenericAlias(tuple, (annotation,))
-        adapter = TypeAdapter[Any](element, config=ConfigDict(arbitrary_types_allowed=True))
+        with warnings.catch_warnings():
+            # Of what is no type at all, pydantic would only warn that it takes anything for it.
+            warnings.simplefilter("error", ArbitraryTypeWarning)
+            adapter = TypeAdapter[Any](element, config=ConfigDict(arbitrary_types_allowed=True))
         # The validators that models bring along would not know the rewritten schema.
         self._validator = SchemaValidator(
             cast("CoreSchema", _rewritten(cast("_Schema", adapter.core_schema), self._names)),
@@ -141,7 +151,7 @@ class _Argument:
         Raises:
             MethodError: 400, if it is not of the annotated type.
         """
-        opened: dict[int, Any] = {}
+        opened = _Opened()
         try:
             (validated,) = self._validator.validate_python((value,), context=opened)
         except ValidationError as error:
@@ -151,9 +161,7 @@ class _Argument:
             self._check_closed(value, opened, ())
         return validated
 
-    def _check_closed(
-        self, value: Any, opened: dict[int, Any], path: tuple[int | str, ...]
-    ) -> None:
+    def _check_closed(self, value: Any, opened: _Opened, path: tuple[int | str, ...]) -> None:
         if id(value) in opened:
             return
         if isinstance(value, values.Regex):
@@ -254,7 +262,7 @@ def read_arguments(handler: Handler, label: str) -> Arguments:
             raise TypeError(f"{where} takes {name!r} by keyword, but clients send by position.")
         try:
             argument = _Argument(name, annotations[name])
-        except (PydanticUserError, SchemaError, TypeError) as error:
+        except (ArbitraryTypeWarning, PydanticUserError, SchemaError, TypeError) as error:
             raise TypeError(f"{where} has a type for {name!r} that cannot be checked.") from error
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
             variable = argument

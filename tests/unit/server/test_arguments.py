@@ -1,0 +1,266 @@
+"""Arguments: strict about types, silent about what was sent."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import Enum
+from functools import partial
+from typing import Annotated, Any, Literal
+from uuid import UUID
+
+import pytest
+from bson import Decimal128, Int64, ObjectId
+from pydantic import BaseModel, ConfigDict, Field, Tag
+from typing_extensions import TypedDict
+
+from bolide.core.errors import MethodError
+from bolide.core.values import Encrypted, Regex
+from bolide.server.arguments import (
+    EJSONValue,
+    Handler,
+    Modifier,
+    Pattern,
+    Selector,
+    location_of,
+    read_arguments,
+)
+
+SECRET = "Aunt Emmy, HIV+"
+
+
+@dataclass
+class Bed:
+    number: int
+    id: ObjectId | None = None
+
+
+class Shift(Enum):
+    DAY = "day"
+    NIGHT = "night"
+
+
+class Readings(TypedDict):
+    pulse: int
+
+
+class Search(BaseModel):
+    type: int
+    filter: Selector
+    other: dict[str, Any] = {}
+
+
+class Lax(BaseModel):
+    model_config = ConfigDict(strict=False)
+    number: int
+
+
+class Tree(BaseModel):
+    children: "list[Tree]" = []
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+    age: int
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+    lives: int
+
+
+def bind(annotation: Any, value: Any) -> Any:
+    async def handler(ctx: object, a: Any) -> None: ...
+
+    handler.__annotations__["a"] = annotation
+    return read_arguments(handler, "method h").bind([value])[0]
+
+
+def refusal(annotation: Any, value: Any) -> str:
+    with pytest.raises(MethodError) as caught:
+        bind(annotation, value)
+    assert caught.value.error == 400
+    assert caught.value.details is None
+    assert caught.value.__cause__ is None
+    return str(caught.value.reason)
+
+
+WHEN = datetime(2026, 1, 2, tzinfo=UTC)
+OID = ObjectId()
+
+
+TAKEN: list[tuple[Any, Any, Any]] = [
+    (int, 5, 5),
+    (int, 5.0, 5),
+    (int, Int64(2**60), 2**60),
+    (float, 5, 5.0),
+    (float, 0.5, 0.5),
+    (str, "a", "a"),
+    (bool, True, True),
+    (bytes, b"a", b"a"),
+    (datetime, WHEN, WHEN),
+    (ObjectId, OID, OID),
+    (Decimal128, Decimal128("1.0"), Decimal128("1.0")),
+    (Encrypted, Encrypted(b"\1x"), Encrypted(b"\1x")),
+    (str | None, None, None),
+    (int | str, 2.0, 2),
+    (Annotated[int, Tag("number")] | str, 2.0, 2),
+    (list[int], [1, 2.0], [1, 2]),
+    (dict[str, int], {"a": 1}, {"a": 1}),
+    (tuple[int, str], [1, "a"], (1, "a")),
+    (set[int], [1, 1], {1}),
+    (frozenset[str], ["a"], frozenset({"a"})),
+    (Shift, "night", Shift.NIGHT),
+    (Literal["a", "b"], "b", "b"),
+    (UUID, "12345678-1234-5678-1234-567812345678", UUID("12345678123456781234567812345678")),
+    (Bed, {"number": 4.0, "id": OID}, Bed(4, OID)),
+    (list[Bed], [{"number": 4}], [Bed(4)]),
+    (Readings, {"pulse": 70}, {"pulse": 70}),
+    (Tree, {"children": [{}]}, Tree(children=[Tree()])),
+    (Annotated[Dog | Cat, Field(discriminator="kind")], {"kind": "cat", "lives": 9}, None),
+    (EJSONValue, {"$gt": [Regex("a")]}, {"$gt": [Regex("a")]}),
+    (Any, {"a": [1]}, {"a": [1]}),
+    (Selector, {"$or": []}, {"$or": []}),
+    (Modifier, {"$set": {"a": 1}}, {"$set": {"a": 1}}),
+    (Pattern, Regex("a"), Regex("a")),
+    (list[EJSONValue], [{"$gt": 1}], [{"$gt": 1}]),
+    (dict[str, EJSONValue], {"a": {"$gt": 1}}, {"a": {"$gt": 1}}),
+    (Selector | None, {"$or": []}, {"$or": []}),
+]
+
+
+@pytest.mark.parametrize(("annotation", "value", "expected"), TAKEN)
+def test_a_value_of_the_annotated_type_is_taken(annotation: Any, value: Any, expected: Any) -> None:
+    bound = bind(annotation, value)
+    assert bound == (Cat(kind="cat", lives=9) if expected is None and value else expected)
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "reason"),
+    [
+        (int, "5", 'Argument "a" is not valid: int type'),
+        (int, True, 'Argument "a" is not valid: int type'),
+        (int, 5.5, 'Argument "a" is not valid: int type'),
+        (int, float("inf"), 'Argument "a" is not valid: int type'),
+        (float, "5", 'Argument "a" is not valid: float type'),
+        (float, False, 'Argument "a" is not valid: float type'),
+        (str, 5, 'Argument "a" is not valid: string type'),
+        (str, None, 'Argument "a" is not valid: string type'),
+        (bool, 1, 'Argument "a" is not valid: bool type'),
+        (bytes, SECRET, 'Argument "a" is not valid: bytes type'),
+        (datetime, SECRET, 'Argument "a" is not valid: datetime type'),
+        (ObjectId, str(OID), 'Argument "a" is not valid: is instance of'),
+        (Encrypted, b"plain", 'Argument "a" is not valid: is instance of'),
+        (list[int], [1, SECRET], 'Argument "a.1" is not valid: int type'),
+        (dict[str, int], {SECRET: SECRET}, 'Argument "a.*" is not valid: int type'),
+        (tuple[int, str], [1], 'Argument "a.1" is not valid: missing'),
+        (Shift, SECRET, 'Argument "a" is not valid: enum'),
+        (Literal["a"], SECRET, 'Argument "a" is not valid: literal error'),
+        (Bed, {"number": SECRET}, 'Argument "a.number" is not valid: int type'),
+        (Readings, {"pulse": SECRET}, 'Argument "a.pulse" is not valid: int type'),
+        (Lax, {"number": "5"}, 'Argument "a.number" is not valid: int type'),
+        (Selector, SECRET, 'Argument "a" is not valid: is instance of'),
+        (Pattern, SECRET, 'Argument "a" is not valid: is instance of'),
+    ],
+)
+def test_another_value_is_refused_by_name_and_type_only(
+    annotation: Any, value: Any, reason: str
+) -> None:
+    assert refusal(annotation, value) == reason
+
+
+@pytest.mark.parametrize(
+    ("annotation", "value", "place"),
+    [
+        (Any, {"$ne": None}, "a"),
+        (Any, Regex(".*"), "a"),
+        (Regex, Regex(".*"), "a"),
+        (object, [{"x": {"$gt": ""}}], "a.0.*"),
+        (dict[str, Any], {SECRET: {"$ne": SECRET}}, "a.*"),
+        (dict[str, EJSONValue], {"$where": SECRET}, "a"),
+        (list[Any], [Regex(SECRET)], "a.0"),
+        (Search, {"type": 1, "filter": {"$or": []}, "other": {"$ne": 1}}, "a.other"),
+    ],
+)
+def test_operators_and_patterns_need_a_type_that_says_so(
+    annotation: Any, value: Any, place: str
+) -> None:
+    assert refusal(annotation, value).startswith(f'Argument "{place}" is not valid: ')
+
+
+def test_a_model_may_hold_an_open_field_beside_closed_ones() -> None:
+    value: dict[str, Any] = {"type": 1, "filter": {"$or": []}, "other": {"a": 1}}
+    assert bind(Search, value) == Search(type=1, filter={"$or": []}, other={"a": 1})
+
+
+async def every_kind(ctx: object, a: int, b: str = "b", *rest: int) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("params", "bound"),
+    [([1], [1]), ([1, "x"], [1, "x"]), ([1, "x", 2, 3.0], [1, "x", 2, 3])],
+)
+def test_arguments_left_out_have_their_defaults(params: Sequence[Any], bound: list[Any]) -> None:
+    arguments = read_arguments(every_kind, "method h")
+    assert arguments.names == ("a", "b", "*rest")
+    assert arguments.bind(params) == bound
+
+
+def test_a_bad_variable_argument_is_named() -> None:
+    with pytest.raises(MethodError, match='Argument "rest" is not valid: int type'):
+        read_arguments(every_kind, "method h").bind([1, "x", 2, SECRET])
+
+
+def test_a_missing_argument_is_named() -> None:
+    with pytest.raises(MethodError, match='Argument "a" is missing') as caught:
+        read_arguments(every_kind, "method h").bind([])
+    assert caught.value.error == 400
+
+
+def test_a_surplus_argument_is_counted() -> None:
+    async def handler(ctx: object, a: int) -> None: ...
+
+    with pytest.raises(MethodError, match="Argument 2 is one too many: 1 are taken") as caught:
+        read_arguments(handler, "method h").bind([1, SECRET])
+    assert caught.value.error == 400
+
+
+def sync_handler(ctx: object) -> None: ...
+async def no_context() -> None: ...
+async def keyword_context(*, ctx: object) -> None: ...
+async def untyped(ctx: object, ward) -> None: ...  # type: ignore[no-untyped-def] # pyright: ignore
+async def keyword_only(ctx: object, *, ward: str) -> None: ...
+async def keywords(ctx: object, **ward: str) -> None: ...
+async def unknown_name(ctx: object, ward: "Nowhere") -> None: ...  # type: ignore[name-defined] # pyright: ignore # noqa: F821
+async def no_type(ctx: object, ward: str) -> None: ...
+
+
+no_type.__annotations__["ward"] = 5
+
+
+REFUSED_HANDLERS: list[tuple[Any, str]] = [
+    (sync_handler, "is not a coroutine function: write `async def`"),
+    (partial(sync_handler), "is not a coroutine function"),
+    (no_context, "takes no context: write `ctx: Context` as its first argument"),
+    (keyword_context, "takes no context"),
+    (untyped, "has no type for 'ward': write it, such as `ward: str`"),
+    (keyword_only, "takes 'ward' by keyword, but clients send by position"),
+    (keywords, "takes 'ward' by keyword"),
+    (unknown_name, "has an annotation that cannot be read: name 'Nowhere' is not defined"),
+    (no_type, "has a type for 'ward' that cannot be checked"),
+]
+
+
+@pytest.mark.parametrize(("handler", "text"), REFUSED_HANDLERS)
+def test_a_handler_that_cannot_be_one_is_named_with_the_reason(handler: Any, text: str) -> None:
+    with pytest.raises(TypeError) as caught:
+        read_arguments(handler, "method patients.move")
+    message = str(caught.value)
+    assert message.startswith(
+        f"The handler of the method patients.move ({location_of(handler)}) {text}"
+    )
+    assert "\n" not in message
+
+
+def test_a_location_names_module_and_function() -> None:
+    handler: Handler = every_kind
+    assert location_of(handler) == f"{__name__}.every_kind"
