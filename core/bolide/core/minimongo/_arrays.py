@@ -1,15 +1,19 @@
 """The update operators for arrays."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cmp_to_key
 
 # Values have no static type here: each operator looks at what it was given.
 from typing import Any, Final
 
 from bolide.core.minimongo._storable import copied, storable
 from bolide.core.minimongo._target import Change, Target
+from bolide.core.minimongo.compare import compare
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.matcher import ElementMatcher
 from bolide.core.minimongo.paths import is_array, is_document
+from bolide.core.minimongo.sorter import Sorter
 from bolide.core.values import UNDEFINED, equals
 
 __all__ = ["add_to_set", "pop", "pull", "pull_all", "push", "push_all"]
@@ -32,6 +36,7 @@ def push(target: Target, operand: Any) -> Change:
         _elements(target, operand["$each"]),
         position,
         _whole(target, "$slice", operand.get("$slice", UNDEFINED)),
+        _sort_key(target, operand["$sort"]) if "$sort" in operand else None,
     )
 
 
@@ -100,11 +105,14 @@ class _Push:
     values: list[Any]
     position: int | None = None
     slice: int | None = None
+    sort_key: Callable[[Any], Any] | None = None
 
     def __call__(self, old: Any) -> Any:
         array = list(_array(self.target, old))
         position = len(array) if self.position is None else self.position
         array[position:position] = self.values
+        if self.sort_key is not None:
+            array.sort(key=self.sort_key)
         if self.slice is None:
             return array
         return array[: self.slice] if self.slice >= 0 else array[self.slice :]
@@ -135,6 +143,17 @@ def _whole(target: Target, clause: str, value: Any) -> int | None:
     if isinstance(value, bool) or not whole:
         raise MinimongoError(f"{target.where} needs a whole number as {clause}.")
     return int(value)
+
+
+# What sorts compare has no static type: see Sorter.key.
+def _sort_key(target: Target, spec: Any) -> Callable[[Any], Any]:
+    """Compile a ``$sort``: 1 or -1 for whole elements, else paths in elements."""
+    if spec is not True and spec in (1, -1):
+        return cmp_to_key(lambda a, b: compare(a, b) * int(spec))
+    if not spec or not (is_document(spec) or is_array(spec)):
+        raise MinimongoError(f"{target.where} needs 1, -1 or paths as $sort.")
+    key = Sorter(spec).key
+    return lambda element: key(element if is_document(element) else {})
 
 
 def _contains(array: list[Any], value: Any) -> bool:

@@ -74,8 +74,36 @@ def test_pushing_adds_places_and_slices(operand: Any, old: list[Any], new: list[
 
 
 @pytest.mark.parametrize(
+    ("clauses", "old", "new"),
+    [
+        ({"$sort": 1}, [3, 1], [1, 2, 3]),
+        ({"$sort": -1.0}, [3, "a", 1], ["a", 3, 2, 1]),
+        ({"$sort": 1, "$slice": -2}, [3, 1], [2, 3]),
+        ({"$sort": 1, "$position": 0}, [3, 1], [1, 2, 3]),
+        ({"$sort": {"x": 1}}, [{"x": 3}, {"x": 1}], [2, {"x": 1}, {"x": 3}]),
+        ({"$sort": {"x": -1}, "$slice": 2}, [{"x": 1}, {"x": 3}], [{"x": 3}, {"x": 1}]),
+        ({"$sort": [["x.y", "desc"]]}, [{"x": {"y": 1}}, {"x": {"y": 2}}], None),
+    ],
+)
+def test_pushing_sorts_before_it_slices(clauses: Any, old: list[Any], new: list[Any]) -> None:
+    change = _arrays.push(TARGET, {"$each": [2], **clauses})
+    assert change(old) == (new or [{"x": {"y": 2}}, {"x": {"y": 1}}, 2])
+
+
+@pytest.mark.parametrize("direction", [1, -1])
+def test_sorting_keeps_the_order_of_equal_elements(direction: int) -> None:
+    change = _arrays.push(TARGET, {"$each": [], "$sort": direction})
+    assert [type(element) for element in change([1, 1.0])] == [int, float]
+
+
+@pytest.mark.parametrize(
     ("operand", "text"),
     [
+        ({"$each": [1], "$sort": 2}, "needs 1, -1 or paths as \\$sort"),
+        ({"$each": [1], "$sort": True}, "needs 1, -1 or paths as \\$sort"),
+        ({"$each": [1], "$sort": {}}, "needs 1, -1 or paths as \\$sort"),
+        ({"$each": [1], "$sort": None}, "needs 1, -1 or paths as \\$sort"),
+        ({"$each": [1], "$sort": {"x": 2}}, "direction of the sort by 'x'"),
         ({"$each": 1}, "needs an array of values"),
         ({"$each": [1], "$foo": 1}, "takes \\$each, \\$position, \\$slice and \\$sort only"),
         ({"$each": [1], "$position": -1}, "negative \\$position"),
