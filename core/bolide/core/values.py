@@ -25,13 +25,15 @@ A custom value is stored as ``{"EJSON$type": name, "EJSON$value": value}``, as M
 a new container, so that many sessions may share one document.
 """
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any, Final, Literal, Protocol, TypeAlias, Union, runtime_checkable
 
 from bson import Binary, Decimal128, Int64, ObjectId
+from bson import Regex as BSONRegex
 from bson.datetime_ms import DatetimeMS
 
 __all__ = [
@@ -54,6 +56,7 @@ __all__ = [
     "date_to_millis",
     "equals",
     "is_encrypted",
+    "normalize",
 ]
 
 ENCRYPTED_SUBTYPE: Final = 6
@@ -240,3 +243,182 @@ def _scalars_equal(a: EJSONValue | Undefined, b: EJSONValue | Undefined) -> bool
 def is_encrypted(value: object) -> bool:
     """Tell whether a value is ciphertext: :class:`Encrypted`, or a ``Binary`` of its subtype."""
     return isinstance(value, Binary) and value.subtype == ENCRYPTED_SUBTYPE
+
+
+MAX_DEPTH: Final = 100
+"""Levels of objects and arrays in one value, as in a document of MongoDB."""
+
+_MIN_INT64: Final = -(2**63)
+_MAX_INT64: Final = 2**63 - 1
+_FLAG_LETTERS: Final = (
+    (re.IGNORECASE, "i"),
+    (re.LOCALE, "l"),
+    (re.MULTILINE, "m"),
+    (re.DOTALL, "s"),
+    (re.UNICODE, "u"),
+    (re.VERBOSE, "x"),
+)
+
+
+# Takes whatever an application hands in.
+def normalize(value: Any) -> Any:
+    """Make a value of what an application handed in: what a store does before it stores.
+
+    Containers are copied all the way down, so that the caller may change its own later. Dates are
+    cut to milliseconds and become UTC; tuples become lists, mappings dicts, compiled patterns and
+    ``bson.Regex`` :class:`Regex`, binaries of subtype 6 :class:`Encrypted`; enumerations and other
+    subclasses of plain types become the plain value. UNDEFINED is left out of objects and None
+    elsewhere.
+
+    Raises:
+        TypeError: If a part is of a type that no document may hold; names its path.
+        ValueError: If a part cannot be held as it is, such as an integer beyond 64 bits, or the
+            value is nested deeper than 100 levels; names its path.
+    """
+    try:
+        return _normalize(value, MAX_DEPTH)
+    except _NotAValueError as error:
+        path = ".".join(reversed(error.path))
+        where = f"The value at {path!r}" if path else "The value"
+        raise error.kind(f"{where} {error.reason}") from None
+
+
+class _NotAValueError(Exception):
+    """Why a part cannot be held; the path is put together on the way up, last name first."""
+
+    def __init__(self, kind: type[Exception], reason: str) -> None:
+        super().__init__(reason)
+        self.kind = kind
+        self.reason = reason
+        self.path: list[str] = []
+
+
+def _normalize(value: object, levels: int) -> Any:
+    kind = type(value)
+    if kind in _IMMUTABLE_TYPES:
+        return value
+    convert = _CONVERTERS.get(kind)
+    if convert is not None:
+        return convert(value, levels)
+    for base, convert in _SUBCLASS_CONVERTERS:
+        if isinstance(value, base):
+            return convert(value, levels)
+    raise _NotAValueError(
+        TypeError, f"is of type {kind.__name__!r}; use one of the types of bolide.core.values."
+    )
+
+
+def _copy_object(value: Mapping[Any, Any], levels: int) -> dict[str, Any]:
+    _check_levels(levels)
+    copy: dict[str, Any] = {}
+    for name, item in value.items():
+        try:
+            if item is not UNDEFINED:
+                copy[_check_name(name)] = _normalize(item, levels - 1)
+        except _NotAValueError as error:
+            error.path.append(str(name))
+            raise
+    return copy
+
+
+def _copy_array(value: Iterable[Any], levels: int) -> list[Any]:
+    _check_levels(levels)
+    copy: list[Any] = []
+    for index, item in enumerate(value):
+        try:
+            copy.append(_normalize(item, levels - 1))
+        except _NotAValueError as error:
+            error.path.append(str(index))
+            raise
+    return copy
+
+
+def _check_levels(levels: int) -> None:
+    if levels <= 0:
+        raise _NotAValueError(ValueError, f"is nested deeper than {MAX_DEPTH} levels; flatten it.")
+
+
+def _check_name(name: Any) -> str:
+    if not isinstance(name, str):
+        raise _NotAValueError(
+            TypeError, f"has a name of type {type(name).__name__!r}; names must be strings."
+        )
+    if "\0" in name:
+        raise _NotAValueError(ValueError, "has a name with a null character; leave it out.")
+    return _check_text(name, 0)
+
+
+def _check_text(text: str, _: int) -> str:
+    if not text.isascii():
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            raise _NotAValueError(
+                ValueError, "has half a surrogate pair, which is no character; leave it out."
+            ) from None
+    # Enumerations of strings are strings of their own type.
+    return str.__str__(text)
+
+
+def _check_integer(number: int, _: int) -> int:
+    if not _MIN_INT64 <= number <= _MAX_INT64:
+        raise _NotAValueError(
+            ValueError, "is an integer beyond 64 bits; store it as Decimal128 or as a string."
+        )
+    return number if type(number) is Int64 else int(number)
+
+
+def _cut_date(date: datetime | DatetimeMS, _: int) -> datetime | DatetimeMS:
+    return date_from_millis(date_to_millis(date))
+
+
+def _unwrap_binary(binary: Binary, _: int) -> bytes:
+    if binary.subtype == 0:
+        return bytes(binary)
+    return Encrypted(binary) if is_encrypted(binary) else binary
+
+
+def _make_regex(pattern: "re.Pattern[Any] | BSONRegex[Any]", _: int) -> Regex:
+    source, flags = pattern.pattern, pattern.flags
+    if isinstance(pattern, re.Pattern):
+        # Set in every pattern of str; the letter would mean something else to JavaScript.
+        flags &= ~re.UNICODE
+    if isinstance(source, bytes):
+        try:
+            source = source.decode()
+        except UnicodeDecodeError:
+            raise _NotAValueError(ValueError, "is a pattern that is not UTF-8.") from None
+    return Regex(source, "".join(letter for flag, letter in _FLAG_LETTERS if flags & flag))
+
+
+_IMMUTABLE_TYPES: Final = frozenset(
+    {bool, float, bytes, type(None), ObjectId, Decimal128, Encrypted, Regex, InvalidDate}
+)
+
+_CONVERTERS: Final[dict[type, Callable[[Any, int], Any]]] = {
+    str: _check_text,
+    int: _check_integer,
+    Int64: _check_integer,
+    dict: _copy_object,
+    list: _copy_array,
+    tuple: _copy_array,
+    datetime: _cut_date,
+    DatetimeMS: _cut_date,
+    Binary: _unwrap_binary,
+    Undefined: lambda _value, _levels: None,
+}
+
+_SUBCLASS_CONVERTERS: Final[tuple[tuple[type, Callable[[Any, int], Any]], ...]] = (
+    (str, _check_text),
+    (int, _check_integer),
+    (float, lambda number, _: float(number)),
+    (bytes, lambda data, _: bytes(data)),
+    (bytearray, lambda data, _: bytes(data)),
+    (Mapping, _copy_object),
+    (list, _copy_array),
+    (tuple, _copy_array),
+    (datetime, _cut_date),
+    (re.Pattern, _make_regex),
+    (BSONRegex, _make_regex),
+    (CustomValue, lambda value, _: value),
+)
