@@ -27,11 +27,12 @@ _COLOURS = {
 }
 
 
-def status_text(status: Status) -> Text:
+def status_text(status: Status, *, elapsed_s: float = 0.0) -> Text:
     """Say how the connection is, and why if it is not well; one line.
 
     Args:
         status: The client's.
+        elapsed_s: Time since it began, seconds: the next attempt is that much nearer.
     """
     words = [status.state.value]
     if status.catching_up:
@@ -39,7 +40,7 @@ def status_text(status: Status) -> Text:
     if status.reason is not None:
         words.append(printable(status.reason))
     if status.retry_in_s is not None:
-        words.append(f"Next try in {status.retry_in_s:.0f} s.")
+        words.append(f"Next try in {max(0.0, status.retry_in_s - elapsed_s):.0f} s.")
     text = Text("● ", style=_COLOURS[status.state], no_wrap=True, overflow="ellipsis")
     return text.append(" ".join(words) if len(words) == 1 else f"{words[0]}: {' '.join(words[1:])}")
 
