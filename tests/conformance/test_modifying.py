@@ -64,8 +64,8 @@ def _modify(row: Row) -> Document:
 
 @pytest.mark.parametrize("row", _rows(failing=False), ids=str)
 def test_changes_what_meteor_changes(row: Row) -> None:
-    changed = _modify(row)
-    expected: Any = row.get("result", {})
+    changed: Any = _modify(row)
+    expected = row.get("result", {})
     if "result_types" in row:
         changed = {name: _type_name(value) for name, value in changed.items()}
         expected = row["result_types"]
