@@ -74,6 +74,18 @@ def test_document_that_moves_and_changes_tells_both() -> None:
     ]
 
 
+def test_of_two_rows_that_change_places_the_changed_one_moves() -> None:
+    a, b, c = rows("abc")
+    for moved in (0, 2):
+        before = [a, b, c]
+        changed = Row(before[moved].key, before[moved].id, {"_id": before[moved].id, "n": 1})
+        after = [b, changed, c] if moved == 0 else [a, changed, b]
+        (move, change) = difference(before, after)
+        assert isinstance(move, Moved)
+        assert isinstance(change, Changed)
+        assert move.id == change.id == changed.id
+
+
 @given(
     before=st.lists(st.sampled_from("abcdefghij"), unique=True),
     after=st.lists(st.sampled_from("abcdefghij"), unique=True),

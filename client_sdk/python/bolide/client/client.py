@@ -8,7 +8,7 @@ import logging
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from typing import Any, assert_never
+from typing import Any
 
 from bolide.client.collection import Collection
 from bolide.client.conversation import Conversation
@@ -34,6 +34,9 @@ from bolide.core.errors import MethodError, SessionBroken, SessionClosed, StateE
 __all__ = ["Client"]
 
 _logger = logging.getLogger("bolide.client")
+
+# While entering: an attempt that ends at the deadline may still say why.
+_GRACE_S = 0.5
 
 _STOPPED = WireError(
     "subscription-stopped", "The server ended the subscription before it was ready."
@@ -95,13 +98,20 @@ class Client:
             ConnectionFailed: If a retry cannot help, or ``connect_timeout_s`` has passed for
                 every address.
         """
+        loop = asyncio.get_running_loop()
         timeout_s = self._options.connect_timeout_s * len(self._options.addresses)
+        deadline = loop.time() + timeout_s
         with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s), aclosing(self.statuses()) as statuses:
+            async with (
+                asyncio.timeout_at(deadline + _GRACE_S),
+                aclosing(self.statuses()) as statuses,
+            ):
                 async for status in statuses:
                     if status.state is ConnectionState.CONNECTED:
                         return
-                    if status.state is ConnectionState.WAITING and self._link.is_hopeless:
+                    if status.retry_in_s is not None and (
+                        self._link.is_hopeless or loop.time() + status.retry_in_s >= deadline
+                    ):
                         break
         labels = ", ".join(address.label for address in self._options.addresses)
         raise ConnectionFailed(
@@ -288,8 +298,6 @@ class Client:
                 if event.text not in self._complaints:
                     self._complaints.add(event.text)
                     _logger.warning("%s", event.text)
-            case _:
-                assert_never(event)
 
     def _subscription_over(
         self, shared: SharedSubscription, error: MethodError | StateError | None

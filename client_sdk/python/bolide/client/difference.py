@@ -60,9 +60,9 @@ def _steps(before: Sequence[Row], after: Sequence[Row], offset: int) -> list[Cha
     ]
     former = {row.key: row for row in before if row.key in kept}
     keys = list(former)
-    steady = _longest_increasing(
+    steady = _steady(
         {key: position for position, key in enumerate(former)},
-        [row.key for row in after if row.key in former],
+        [(row.key, former[row.key] is row) for row in after if row.key in former],
     )
     position = 0  # behind the row that was placed last
     for row in after:
@@ -93,6 +93,30 @@ def _changed(before: Document, row: Row, index: int) -> Changed:
     }
     cleared = tuple(name for name in before if name not in row.document)
     return Changed(row.id, index, row.document, fields, cleared)
+
+
+def _steady(positions: dict[Key, int], rows: Sequence[tuple[Key, bool]]) -> set[Key]:
+    """Choose rows that stay: as many as possible, and of equal choices the unchanged ones.
+
+    Args:
+        positions: Where each row stood.
+        rows: Key of each row in its new order, and whether it shows the same as before.
+    """
+    longest = _longest_increasing(positions, [key for key, _ in rows])
+    chosen = _longest_increasing(positions, [key for key, is_same in rows if is_same])
+    # Changed rows may stay too where they stand between unchanged ones that do.
+    ceilings: list[int] = []
+    ceiling = len(positions)
+    for key, _ in reversed(rows):
+        ceiling = positions[key] if key in chosen else ceiling
+        ceilings.append(ceiling)
+    floor = -1
+    for key, _ in rows:
+        ceiling = ceilings.pop()
+        if key in chosen or floor < positions[key] < ceiling:
+            chosen.add(key)
+            floor = positions[key]
+    return longest if len(chosen) < len(longest) else chosen
 
 
 def _longest_increasing(positions: dict[Key, int], keys: Sequence[Key]) -> set[Key]:

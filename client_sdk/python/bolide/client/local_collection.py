@@ -75,7 +75,7 @@ class LocalCollection:
         Raises:
             MinimongoError: If the query does not fit a document.
         """
-        observer = Observer(selection, self._candidates(selection), _nothing)
+        observer = Observer(selection, self._candidates(selection), lambda: None)
         return [row.document for row in observer.rows()]
 
     def close(self) -> None:
@@ -89,7 +89,3 @@ class LocalCollection:
             return [(key, arrival, doc) for key, (arrival, doc) in self._documents.items()]
         known = self._documents.get(selection.only_key)
         return [] if known is None else [(selection.only_key, *known)]
-
-
-def _nothing() -> None:
-    pass

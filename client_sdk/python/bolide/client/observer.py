@@ -10,14 +10,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
-from bolide.core.minimongo.sorter import Sorter
-
 from bolide.client.changes import Change
 from bolide.client.difference import Row, difference
 from bolide.core.keys import Key, key_of
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.matcher import Matcher
 from bolide.core.minimongo.projection import Projection
+from bolide.core.minimongo.sorter import Sorter
 from bolide.core.values import Document, ObjectId, equals
 
 __all__ = ["EVERYTHING", "ChangeReader", "Observer", "Selection", "Selector", "Sort"]
@@ -129,23 +128,27 @@ class Observer:
 
     def document_changed(self, key: Key, arrival: int, document: Document | None) -> None:
         """Take one document as it is now, None if it is gone."""
+        if self._error is not None:
+            return
         try:
-            order = None if document is None else self._selection.order_of(document, arrival)
+            is_shown = self._replace(key, arrival, document)
         except MinimongoError as error:
             # Told to whoever reads next; the connection must not suffer from it.
             self._error = error
+            is_shown = True
+        if is_shown:
             self._on_change()
-            return
+
+    def _replace(self, key: Key, arrival: int, document: Document | None) -> bool:
+        """Put a document into its place; tells whether the result may be another one now."""
+        order = None if document is None else self._selection.order_of(document, arrival)
         former_order = self._orders_by_key.pop(key, None)
         former = None if former_order is None else self._take_out(former_order)
-        if order is not None and document is not None:
-            row = self._selection.row_of(key, document, former)
-            self._put_in(order, row)
-            if row is former and order == former_order:
-                return
-        elif former is None:
-            return
-        self._on_change()
+        if order is None or document is None:
+            return former is not None
+        row = self._selection.row_of(key, document, former)
+        self._put_in(order, row)
+        return row is not former or order != former_order
 
     def rows(self) -> list[Row]:
         """Return the result.
