@@ -1,9 +1,9 @@
 """Turn values into text that a terminal shows and never obeys."""
 
 from datetime import UTC, datetime
+from typing import Any
 
 from bolide.core import ejson
-from bolide.core.values import EJSONValue
 
 __all__ = ["cell_text", "json_text", "printable"]
 
@@ -30,7 +30,8 @@ def _escape(character: str) -> str:
     return f"\\u{0xD800 + (code >> 10):04x}\\u{0xDC00 + (code & 0x3FF):04x}"
 
 
-def json_text(value: EJSONValue, *, is_pretty: bool = False) -> str:
+# Values of documents and of errors' details have no static type.
+def json_text(value: Any, *, is_pretty: bool = False) -> str:
     """Write a value as EJSON that reads back equal, without anything that is not visible.
 
     Args:
@@ -42,7 +43,7 @@ def json_text(value: EJSONValue, *, is_pretty: bool = False) -> str:
     return "\n".join(printable(line) for line in text.split("\n"))
 
 
-def cell_text(value: EJSONValue) -> str:
+def cell_text(value: Any) -> str:
     """Write a value for a table: strings without quotes, dates as ``2026-11-25 08:30:00``, UTC.
 
     Args:

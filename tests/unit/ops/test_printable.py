@@ -6,7 +6,6 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bolide.core import ejson
-from bolide.core.values import EJSONValue
 from bolide.ops.printable import cell_text, json_text, printable
 
 
@@ -26,7 +25,7 @@ def test_terminal_commands_are_shown_as_escapes() -> None:
 
 
 def test_pretty_json_keeps_its_lines() -> None:
-    value: EJSONValue = {"a": ["\x85"]}
+    value = {"a": ["\x85"]}
     assert json_text(value, is_pretty=True) == '{\n  "a": [\n    "\\u0085"\n  ]\n}'
 
 
@@ -36,5 +35,5 @@ def test_cells_show_strings_and_dates_as_people_write_them() -> None:
     assert cell_text(noon) == "2026-11-25 12:00:00"
     assert cell_text(noon.astimezone(timezone(timedelta(hours=5)))) == "2026-11-25 12:00:00"
     assert cell_text(noon.replace(tzinfo=None)) == "2026-11-25 12:00:00"
-    values: list[EJSONValue] = [1, 1.5, True, None, {"a": 1}]
+    values = [1, 1.5, True, None, {"a": 1}]
     assert [cell_text(value) for value in values] == ["1", "1.5", "true", "null", '{"a":1}']
