@@ -13,7 +13,7 @@ from bolide.core.values import equals
 
 # An inclusion below a value that is no document: MongoDB leaves it out, minimongo shows {} in its
 # place (and null in arrays). No handwritten row asks for either, so MongoDB decides, since the same
-# projection runs there as well.
+# projection runs there as well (mongod 6.0.5 shows for each of these what is shown here).
 NO_DOCUMENT: Final = frozenset(
     f"fuzz_projection:{number}"
     for number in (

@@ -70,6 +70,6 @@ def _to_decimal(number: Number) -> Decimal:
     if isinstance(number, Decimal128):
         return number.to_decimal()
     if isinstance(number, float):
-        # A double is worth 15 digits; more would show the error of its binary form.
-        return Decimal(f"{number:.{_DOUBLE_DIGITS}g}")
+        # A double is worth 15 digits, as in MongoDB; more would show the error of its binary form.
+        return Decimal(f"{number:.{_DOUBLE_DIGITS - 1}e}")
     return Decimal(number)

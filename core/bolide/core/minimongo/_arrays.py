@@ -7,6 +7,7 @@ from functools import cmp_to_key
 # Values have no static type here: each operator looks at what it was given.
 from typing import Any, Final
 
+from bolide.core.minimongo._arithmetic import is_number
 from bolide.core.minimongo._storable import copied, storable
 from bolide.core.minimongo._target import Change, Target
 from bolide.core.minimongo.compare import compare
@@ -157,4 +158,6 @@ def _sort_key(target: Target, spec: Any) -> Callable[[Any], Any]:
 
 
 def _contains(array: list[Any], value: Any) -> bool:
+    if is_number(value):
+        return any(is_number(element) and compare(element, value) == 0 for element in array)
     return any(equals(element, value, key_order=True) for element in array)

@@ -14,7 +14,7 @@ from bolide.core.minimongo.paths import (
     join,
     split,
 )
-from bolide.core.values import Document, ObjectId, Regex, equals
+from bolide.core.values import Document, ObjectId, Regex
 
 __all__ = ["Modifier", "upsert_document"]
 
@@ -105,7 +105,8 @@ def upsert_document(selector: Any, modifier: Modifier, *, now_ms: int) -> Docume
     """Make the document that an upsert inserts when nothing matches.
 
     It starts with what the selector says its fields equal, as MongoDB and Meteor do: literals,
-    ``$eq``, ``$all``, in ``$and`` and in ``$or`` with one branch. A replacement keeps only ``_id``.
+    ``$eq``, ``$all``, ``$in`` with one value, also within ``$and`` and ``$or`` with one branch. A
+    replacement keeps only ``_id``.
 
     Args:
         selector: A selector, or an ``_id``.
@@ -156,7 +157,7 @@ def _check_conflicts(paths: tuple[str, ...]) -> None:
 
 
 def _has_same_id(old: Document, new: Document) -> bool:
-    return _ID in new and equals(old[_ID], new[_ID], key_order=True)
+    return _ID in new and is_same(old[_ID], new[_ID])
 
 
 def _collect(selector: Any, equalities: dict[str, Any], level: int = 1) -> None:
@@ -190,9 +191,10 @@ def _literals(path: str, value: Any) -> list[Any]:
         return [value]
     if not all(name.startswith("$") for name in value):
         raise MinimongoError(f"The selector mixes operators and fields for {path!r}.")
-    wanted = value.get("$all", [])
-    if not is_array(wanted):
-        raise MinimongoError(f"The $all of {path!r} needs an array of values.")
+    every, one = value.get("$all", []), value.get("$in", [])
+    if not is_array(every) or not is_array(one):
+        raise MinimongoError(f"$all and $in of {path!r} need arrays of values.")
+    wanted = [*every, *one] if len(one) == 1 else every
     if "$eq" in value:
         wanted = [value["$eq"], *wanted]
     # $all may hold $elemMatch, which no single value satisfies.

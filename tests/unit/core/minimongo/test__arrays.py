@@ -1,3 +1,5 @@
+import math
+
 # Arrays hold values of any type.
 from collections.abc import Callable
 from typing import Any, TypeAlias
@@ -7,7 +9,7 @@ import pytest
 from bolide.core.minimongo import _arrays
 from bolide.core.minimongo._target import Change, Target
 from bolide.core.minimongo.errors import MinimongoError
-from bolide.core.values import UNDEFINED, Regex
+from bolide.core.values import UNDEFINED, Decimal128, Regex
 
 Compiler: TypeAlias = Callable[[Target, Any], Change]
 
@@ -141,6 +143,9 @@ def test_pushing_all_takes_an_array() -> None:
         (2, [1], [1, 2]),
         (1, [1, 2], [1, 2]),
         (1.0, [1], [1]),
+        (1, [Decimal128("1.0")], [Decimal128("1.0")]),
+        (math.nan, [math.nan], [math.nan]),
+        (1, [True, "1"], [True, "1", 1]),
         (True, [1], [1, True]),
         ([1], [1], [1, [1]]),
         ({"x": 1, "y": 2}, [{"y": 2, "x": 1}], [{"y": 2, "x": 1}, {"x": 1, "y": 2}]),

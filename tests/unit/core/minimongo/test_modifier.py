@@ -99,6 +99,7 @@ def test_set_on_insert_counts_for_inserts() -> None:
         {"$rename": {"a": "_id"}},
         {"_id": "q"},
         {"_id": "q", "a": 1},
+        {"$set": {"_id": b"p"}},
     ],
 )
 def test_the_id_cannot_be_changed(spec: Document) -> None:
@@ -172,7 +173,9 @@ def test_a_refusal_names_operator_and_path_but_no_value() -> None:
         ({"a": {"$gt": 1}, "b": {"$exists": True}}, {}),
         ({"a": Regex("x")}, {}),
         ({"a": {"$eq": Regex("x")}}, {}),
-        ({"a": {"$in": [1]}}, {}),
+        ({"a": {"$in": [1]}}, {"a": 1}),
+        ({"a": {"$in": [1, 2]}}, {}),
+        ({"a": {"$in": [Regex("x")]}}, {}),
         ({"$and": [{"a": 1}, {"b": 2}]}, {"a": 1, "b": 2}),
         ({"$or": [{"a": 1}]}, {"a": 1}),
         ({"$or": [{"a": 1}, {"b": 2}]}, {}),
@@ -218,7 +221,8 @@ def test_an_upsert_cannot_change_the_id_of_the_selector(spec: Document) -> None:
         ({"a": {"$eq": 1, "b": 2}}, "mixes operators and fields for 'a'"),
         ({"a": {"b.c": 1}}, "contains '.'"),
         ({"a": {"b": {"$eq": 1}}}, "starts with '\\$'"),
-        ({"a": {"$all": 1}}, "\\$all of 'a' needs an array"),
+        ({"a": {"$all": 1}}, "\\$all and \\$in of 'a' need arrays"),
+        ({"a": {"$in": 1}}, "\\$all and \\$in of 'a' need arrays"),
         ({"$and": {"a": 1}}, "\\$and needs an array of selectors"),
         ({"$or": 1}, "\\$or needs an array of selectors"),
         ({"$and": [1]}, "branch of the selector is no object"),
