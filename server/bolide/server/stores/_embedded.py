@@ -1,0 +1,158 @@
+"""What the embedded stores share: everything except where a commit goes."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from bolide.core.errors import StateError
+from bolide.core.values import Document
+from bolide.server.clock import Clock, SystemClock
+from bolide.server.stores._database import Database
+from bolide.server.stores._feed import Feed
+from bolide.server.stores._operations import compile_operation
+from bolide.server.stores._queries import compile_count, compile_distinct, compile_query
+from bolide.server.stores._unique import index_name
+from bolide.server.stores._workspace import Workspace
+from bolide.server.stores.base import (
+    FeedListener,
+    IndexSpec,
+    Position,
+    Query,
+    Receipt,
+    Snapshot,
+    Transaction,
+    WriteOperation,
+)
+
+__all__ = ["EmbeddedStore", "EmbeddedTransaction"]
+
+_Result = TypeVar("_Result")
+
+
+class EmbeddedTransaction:
+    """A transaction of an embedded store.
+
+    Attributes:
+        receipt: The position and collections of the whole, once committed.
+    """
+
+    def __init__(
+        self, run: Callable[[Callable[[Workspace], Any]], Awaitable[Any]], clock: Clock
+    ) -> None:
+        """Take what runs a read or write in the transaction, and what knows the time."""
+        self.receipt: Receipt | None = None
+        self._run = run
+        self._clock = clock
+        self._collections: set[str] = set()
+
+    async def read(self, query: Query) -> Sequence[Document]:
+        """Read, own writes included."""
+        documents: Sequence[Document] = await self._run(compile_query(query))
+        return documents
+
+    async def write(self, operation: WriteOperation) -> Receipt:
+        """Write; seen by others after the commit."""
+        receipt: Receipt = await self._run(compile_operation(operation, self._clock.wall_ms()))
+        self._collections |= receipt.collections
+        return replace(receipt, position=None)
+
+    def committed(self, position: Position | None) -> None:
+        """Make the receipt.
+
+        Args:
+            position: Of the commit; None if nothing was changed.
+        """
+        self.receipt = Receipt(position=position, collections=frozenset(self._collections))
+
+
+class EmbeddedStore(ABC):
+    """A store whose documents are in this process; see :class:`Store` for the methods."""
+
+    def __init__(self, clock: Clock | None) -> None:
+        """Take the clock; None is the system's."""
+        self._clock = clock or SystemClock()
+        self._feed: Feed | None = None
+
+    @abstractmethod
+    async def _reading(self, work: Callable[[Database], _Result]) -> _Result:
+        """Run ``work`` over what is committed."""
+
+    @abstractmethod
+    async def _writing(self, work: Callable[[Workspace], _Result]) -> _Result:
+        """Run ``work`` and commit it; what it changed before an error is committed too."""
+
+    @abstractmethod
+    def transaction(self) -> AbstractAsyncContextManager[Transaction]:
+        """Group reads and writes; commits on leaving the block."""
+
+    async def read(self, query: Query, *, after: Position | None = None) -> Snapshot:
+        """Read what is committed; that is never before ``after``."""
+        del after
+        find = compile_query(query)
+        return await self._reading(lambda database: Snapshot(database.position, find(database)))
+
+    async def count(self, query: Query) -> int:
+        """Count what :meth:`read` would return."""
+        return await self._reading(compile_count(query))
+
+    async def distinct(self, collection: str, path: str, selector: Mapping[str, Any]) -> list[Any]:
+        """Return the different values at ``path``, array elements one by one."""
+        return await self._reading(compile_distinct(collection, path, selector))
+
+    async def write(self, operation: WriteOperation) -> Receipt:
+        """Apply one operation, atomically for each document as MongoDB does."""
+        return await self._writing(compile_operation(operation, self._clock.wall_ms()))
+
+    async def create_index(self, collection: str, index: IndexSpec) -> str:
+        """Make sure an index exists; returns its name.
+
+        An index that is not unique is only remembered: queries go through all documents.
+        """
+        name = index.name or index_name(index.keys)
+        if index.keys == (("_id", 1),):
+            return "_id_"
+        spec = replace(index, name=name)
+        await self._writing(lambda workspace: workspace.create_index(collection, spec))
+        return name
+
+    async def drop_index(self, collection: str, name: str) -> None:
+        """Remove an index."""
+        await self._writing(lambda workspace: workspace.drop_index(collection, name))
+
+    async def indexes(self, collection: str) -> Sequence[IndexSpec]:
+        """List the indexes of a collection, without the one on ``_id``."""
+        return await self._reading(lambda database: database.indexes(collection))
+
+    async def drop_collection(self, collection: str) -> None:
+        """Remove all documents and indexes; the feed tells ``COLLECTION_LOST``."""
+        await self._writing(lambda workspace: workspace.drop_collection(collection))
+
+    @property
+    def feed_position(self) -> Position:
+        """How far the feed has been delivered to listeners."""
+        return self._open_feed().position
+
+    def listen(self, listener: FeedListener) -> None:
+        """Tell ``listener`` of every change after :attr:`feed_position`."""
+        self._open_feed().listen(listener)
+
+    def unlisten(self, listener: FeedListener) -> None:
+        """Tell it nothing more."""
+        if self._feed is not None:
+            self._feed.unlisten(listener)
+
+    async def feed_reached(self, position: Position) -> None:
+        """Wait until the feed has delivered everything up to ``position``."""
+        await self._open_feed().reached(position)
+
+    def _open_feed(self) -> Feed:
+        """Return the feed.
+
+        Raises:
+            StateError: If the store is not open.
+        """
+        if self._feed is None:
+            raise StateError("The store is not open.")
+        return self._feed
