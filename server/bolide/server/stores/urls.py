@@ -1,0 +1,52 @@
+"""Store URLs: what an operator writes in ``BOLIDE_STORE``."""
+
+from pathlib import Path
+from typing import Final
+from urllib.parse import unquote, urlsplit
+
+from bolide.core.errors import ConfigurationError
+from bolide.server.clock import Clock
+from bolide.server.stores.base import Store
+from bolide.server.stores.memory import MemoryStore
+from bolide.server.stores.sqlite import SQLiteStore
+from bolide.server.stores.sqlite_file import OPTION
+
+__all__ = ["open_store"]
+
+_FORMS: Final = "sqlite:///file.db, sqlite:////absolute/file.db or memory:"
+
+
+def open_store(url: str, *, clock: Clock | None = None) -> Store:
+    """Make the store that a URL names; its ``open`` comes next.
+
+    Args:
+        url: ``sqlite:///relative``, ``sqlite:////absolute`` (``%`` escapes as in any URL), or
+            ``memory:``.
+        clock: The node's clock; None is the system's.
+
+    Raises:
+        ConfigurationError: If it is none of these; a URL that may hold a password is not repeated.
+    """
+    scheme, separator, rest = url.partition(":")
+    match scheme.lower() if separator else None:
+        case "memory" if rest in ("", "//"):
+            return MemoryStore(clock=clock)
+        case "sqlite":
+            return SQLiteStore(_path_of(url), clock=clock)
+        case "mongodb" | "mongodb+srv":
+            raise ConfigurationError(
+                OPTION, "(hidden)", f"{_FORMS}: MongoDB is not built yet into this version"
+            )
+        case _:
+            raise ConfigurationError(OPTION, "(hidden)", _FORMS)
+
+
+def _path_of(url: str) -> Path:
+    parts = urlsplit(url)
+    if parts.netloc or parts.query or parts.fragment or not parts.path.startswith("/"):
+        raise ConfigurationError(
+            OPTION,
+            url,
+            "three slashes and a file, as in sqlite:///file.db, or four before an absolute path",
+        )
+    return Path(unquote(parts.path[1:]))

@@ -1,0 +1,38 @@
+"""One suite for all stores: each test runs with every implementation of the port."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.integration.stores.support import OpenStore
+
+from bolide.server.stores.base import Store
+from bolide.server.stores.memory import MemoryStore
+from bolide.server.stores.sqlite import SQLiteStore
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenStore]:
+    """Open stores that are closed after the test; each is empty."""
+    opened: list[Store] = []
+
+    async def open_another(**options: Any) -> Store:
+        store: Store
+        if request.param == "memory":
+            store = MemoryStore(**options)
+        else:
+            store = SQLiteStore(tmp_path / f"{len(opened)}.db", **options)
+        await store.open()
+        opened.append(store)
+        return store
+
+    yield open_another
+    for store in opened:
+        await store.close()
+
+
+@pytest.fixture
+async def store(open_store: OpenStore) -> Store:
+    """An open, empty store."""
+    return await open_store()
