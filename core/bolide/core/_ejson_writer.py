@@ -75,7 +75,7 @@ def _write_float(value: float, bolide: bool) -> JSON:
         return {"$InfNaN": 0 if math.isnan(value) else 1 if value > 0 else -1}
     if value.is_integer() and -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
         return int(value)
-    return value
+    return value if type(value) is float else float(value)
 
 
 def _write_bytes(value: bytes, bolide: bool) -> JSON:
