@@ -119,13 +119,10 @@ def of_elements(test: Test, arrays: Arrays = Arrays.ITSELF_OR_ELEMENT) -> ValueC
     def accept_element(value: Any) -> bool:
         return any(map(test, value)) if is_array(value) else test(value)
 
-    match arrays:
-        case Arrays.ITSELF_OR_ELEMENT:
-            return Condition(accept_array_or_element, match_expanded)
-        case Arrays.ELEMENT:
-            return Condition(accept_element, match_expanded)
-        case Arrays.ITSELF:
-            return Condition(test, lambda branches: _first_fitting(test, branches))
+    if arrays is Arrays.ITSELF:
+        return Condition(test, lambda branches: _first_fitting(test, branches))
+    accepts = accept_element if arrays is Arrays.ELEMENT else accept_array_or_element
+    return Condition(accepts, match_expanded)
 
 
 def _first_fitting(test: Test, branches: Iterable[Branch]) -> Match:
