@@ -1,5 +1,6 @@
 import asyncio
 import random
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -60,7 +61,7 @@ async def test_the_feed_tells_each_change_in_order(store: Store) -> None:
     ]
     assert {change.collection for change in follower.changes} == {"beds"}
     positions = [change.position for change in follower.changes]
-    assert all(first <= second for first, second in zip(positions, positions[1:], strict=False))
+    assert all(first <= second for first, second in pairwise(positions))
     for change in follower.changes:
         assert change.kind is not INSERT or change.before is None
 
@@ -153,10 +154,14 @@ async def test_a_transaction_is_one_batch(store: Store) -> None:
 
 async def test_an_aborted_transaction_is_not_told(store: Store) -> None:
     follower = await follow(store)
-    with pytest.raises(KeyError):
+
+    async def abort() -> None:
         async with store.transaction() as transaction:
             await transaction.write(Insert(collection="beds", documents=[{"_id": 1}]))
             raise KeyError
+
+    with pytest.raises(KeyError):
+        await abort()
     await delivered(store, await insert(store, {"_id": 2}))
     assert [change.id for change in follower.changes] == [2]
 
@@ -168,6 +173,7 @@ async def test_closing_ends_all_waiting(store: Store) -> None:
         await transaction.write(Insert(collection="beds", documents=[{"_id": 2}]))
     assert transaction.receipt is not None
     position = transaction.receipt.position
+    assert position is not None
     await store.close()
     with pytest.raises(StateError):
         await store.read(Query(collection="beds"))
@@ -178,17 +184,16 @@ async def test_closing_ends_all_waiting(store: Store) -> None:
 def random_operation(source: random.Random) -> WriteOperation:
     id = source.randrange(8)
     one: dict[str, Any] = {"collection": "beds", "selector": {"_id": id}}
-    return source.choice(
-        [
-            Insert(collection="beds", documents=[{"_id": id, "n": 0}]),
-            Update(**one, modifier={"$inc": {"n": 1}}),
-            Update(**one, modifier={"$set": {"n": source.randrange(3)}}, upsert=True),
-            Update(**one, modifier={"m": source.randrange(3)}),
-            Update(collection="beds", selector={}, modifier={"$inc": {"k": 1}}, many=True),
-            Delete(**one),
-            FindAndModify(**one, modifier={"$set": {"f": source.random()}}, upsert=True),
-        ]
-    )
+    operations: list[WriteOperation] = [
+        Insert(collection="beds", documents=[{"_id": id, "n": 0}]),
+        Update(**one, modifier={"$inc": {"n": 1}}),
+        Update(**one, modifier={"$set": {"n": source.randrange(3)}}, upsert=True),
+        Update(**one, modifier={"m": source.randrange(3)}),
+        Update(collection="beds", selector={}, modifier={"$inc": {"k": 1}}, many=True),
+        Delete(**one),
+        FindAndModify(**one, modifier={"$set": {"f": source.random()}}, upsert=True),
+    ]
+    return source.choice(operations)
 
 
 async def write_at_random(store: Store, source: random.Random, count: int) -> None:
@@ -230,5 +235,5 @@ async def test_a_snapshot_and_the_changes_after_it_make_the_collection(
     for follower, snapshot in joined:
         changes = follower.changes
         assert replay(snapshot.documents, changes, snapshot.position, "beds") == expected
-        for earlier, later in zip(changes, changes[1:], strict=False):
+        for earlier, later in pairwise(changes):
             assert earlier.position <= later.position

@@ -4,7 +4,7 @@ import pytest
 from pymongo.errors import DuplicateKeyError, OperationFailure
 from tests.integration.stores.support import contents, insert, update
 
-from bolide.server.stores.base import Delete, Insert, Query, Store, Update
+from bolide.server.stores.base import Delete, Insert, Query, Store, Transaction, Update
 
 BEDS = Query(collection="beds", sort=(("_id", 1),))
 
@@ -49,24 +49,34 @@ async def test_a_transaction_sees_its_own_writes_and_others_do_not(store: Store)
 
 
 async def test_an_exception_aborts_and_goes_on(store: Store) -> None:
-    with pytest.raises(KeyError):
+    begun: list[Transaction] = []
+
+    async def abort() -> None:
         async with store.transaction() as transaction:
+            begun.append(transaction)
             await transaction.write(bed(1))
             raise KeyError
-    assert transaction.receipt is None
+
+    with pytest.raises(KeyError):
+        await abort()
+    assert begun[0].receipt is None
     assert await contents(store) == []
     await insert(store, {"_id": 1})
 
 
 async def test_a_refused_write_aborts_even_if_it_is_caught(store: Store) -> None:
     await insert(store, {"_id": 1})
-    with pytest.raises(OperationFailure):
+
+    async def go_on_after_a_refusal() -> None:
         async with store.transaction() as transaction:
             await transaction.write(bed(2))
             with pytest.raises(DuplicateKeyError):
                 await transaction.write(bed(1))
             with pytest.raises(OperationFailure):
                 await transaction.read(BEDS)
+
+    with pytest.raises(OperationFailure):
+        await go_on_after_a_refusal()
     assert await contents(store) == [{"_id": 1}]
 
 

@@ -12,7 +12,7 @@ from pymongo.errors import OperationFailure
 from bolide.core.keys import Key, key_of
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.matcher import Matcher
-from bolide.core.minimongo.paths import Parts, is_array_index, split
+from bolide.core.minimongo.paths import Parts, is_array, is_array_index, is_document, split
 from bolide.core.minimongo.projection import Projection
 from bolide.core.minimongo.query import run_query
 from bolide.core.minimongo.sorter import Sorter
@@ -171,12 +171,11 @@ def _candidates(collection: str, selector: Mapping[str, Any]) -> _Candidates:
 def _ids(wanted: Any) -> Sequence[Any] | None:
     """Return the ids that a selector's ``_id`` allows; None if only matching can tell."""
     ids: Sequence[Any] = (wanted,)
-    if isinstance(wanted, dict):
-        operators: dict[str, Any] = wanted
-        if operators.keys() == {"$in"} and isinstance(operators["$in"], list):
-            ids = operators["$in"]
-        elif operators.keys() == {"$eq"}:
-            ids = (operators["$eq"],)
+    if is_document(wanted):
+        if wanted.keys() == {"$in"} and is_array(wanted["$in"]):
+            ids = wanted["$in"]
+        elif wanted.keys() == {"$eq"}:
+            ids = (wanted["$eq"],)
     return ids if all(isinstance(value, _INDEXED_ID_TYPES) for value in ids) else None
 
 
@@ -185,18 +184,17 @@ def _values_at(value: Any, parts: Parts) -> Iterator[Any]:
 
     In an array a number is an index, and anything else is looked for in each element.
     """
-    if isinstance(value, list):
-        array: list[Any] = value
+    if is_array(value):
         if not parts:
-            yield from array
+            yield from value
         elif is_array_index(parts[0]):
-            for element in islice(array, int(parts[0]), int(parts[0]) + 1):
+            for element in islice(value, int(parts[0]), int(parts[0]) + 1):
                 yield from _values_at(element, parts[1:])
         else:
-            for element in array:
-                if isinstance(element, dict):
+            for element in value:
+                if is_document(element):
                     yield from _values_at(element, parts)
     elif not parts:
         yield value
-    elif isinstance(value, dict) and parts[0] in value:
+    elif is_document(value) and parts[0] in value:
         yield from _values_at(value[parts[0]], parts[1:])

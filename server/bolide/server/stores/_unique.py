@@ -7,7 +7,7 @@ from typing import Any, Final
 from pymongo.errors import WriteError
 
 from bolide.core.keys import Key, key_of
-from bolide.core.minimongo.paths import Parts, is_array_index, split
+from bolide.core.minimongo.paths import Parts, is_array, is_array_index, is_document, split
 from bolide.core.values import Document
 from bolide.server.stores._errors import CANNOT_INDEX_PARALLEL_ARRAYS
 from bolide.server.stores.base import IndexSpec
@@ -120,12 +120,11 @@ def _descend(branch: _Branch) -> _Branch:
         return branch
     value, rest, depth = branch.value, branch.rest, branch.depth
     while rest:
-        if isinstance(value, list):
-            array: list[Any] = value
-            if not (is_array_index(rest[0]) and int(rest[0]) < len(array)):
-                return _Branch(array, rest, depth)
-            value = array[int(rest[0])]
-        elif isinstance(value, dict) and rest[0] in value:
+        if is_array(value):
+            if not (is_array_index(rest[0]) and int(rest[0]) < len(value)):
+                return _Branch(value, rest, depth)
+            value = value[int(rest[0])]
+        elif is_document(value) and rest[0] in value:
             value = value[rest[0]]
         else:
             return _Branch(_MISSING, (), depth, at_end=True)

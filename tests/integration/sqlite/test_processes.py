@@ -1,0 +1,210 @@
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pymongo.errors import DuplicateKeyError, OperationFailure
+from tests.integration.sqlite.conftest import OpenFile, StartWorker
+from tests.integration.stores.support import Follower, contents, insert
+
+from bolide.server.stores.base import IndexSpec, Insert, Query
+from bolide.server.stores.sqlite import SQLiteStore
+
+
+async def test_a_write_of_another_process_is_read_as_soon_as_it_is_acknowledged(
+    open_file: OpenFile, start_worker: StartWorker
+) -> None:
+    # This store never looks by itself, so only the look before each read can find it.
+    store = await open_file(look_every_s=3600)
+    recorder = await start_worker("record", "20")
+    for number in range(20):
+        id = await recorder.hear("done")
+        assert len(await contents(store, "records")) > number
+        assert await store.count(Query(collection="records", selector={"_id": id})) == 1
+
+
+async def test_the_feed_tells_what_another_process_wrote(
+    open_file: OpenFile, start_worker: StartWorker
+) -> None:
+    store = await open_file()
+    follower = await start_worker("follow")
+    await follower.hear("following")
+    await insert(store, {"_id": "a"}, {"_id": "b"})
+    assert [await follower.hear("seen") for _ in range(2)] == ["a", "b"]
+    here = Follower()
+    store.listen(here)
+    recorder = await start_worker("record", "5")
+    ids = await recorder.rest("done")
+    end = await store.read(Query(collection="records"))
+    await store.feed_reached(end.position)
+    assert [change.id for change in here.changes] == ids
+
+
+async def test_processes_wake_each_other(open_file: OpenFile, start_worker: StartWorker) -> None:
+    store = await open_file(look_every_s=3600)
+    heard = asyncio.Event()
+
+    class Wakened(Follower):
+        def changes_received(self, batch: Any) -> None:
+            heard.set()
+
+    store.listen(Wakened())
+    await start_worker("record", "1")
+    await heard.wait()
+
+
+async def test_no_update_is_lost_between_processes(
+    open_file: OpenFile, start_worker: StartWorker
+) -> None:
+    workers = await asyncio.gather(*(start_worker("count", "50") for _ in range(4)))
+    done = await asyncio.gather(*(worker.rest("done") for worker in workers))
+    assert [len(steps) for steps in done] == [50, 50, 50, 50]
+    store = await open_file()
+    assert await contents(store, "counters") == [{"_id": "shared", "n": 200}]
+
+
+@pytest.mark.parametrize("after", [1, 7, 40])
+async def test_a_killed_process_loses_nothing_it_acknowledged(
+    open_file: OpenFile, start_worker: StartWorker, after: int
+) -> None:
+    survivor = await open_file()
+    await insert(survivor, {"_id": "before"}, collection="records")
+    worker = await start_worker("record")
+    acknowledged = [await worker.hear("done") for _ in range(after)]
+    worker.process.kill()
+    acknowledged += await worker.rest("done")
+    # The last one may have been written without anybody being told, and half a line is no answer.
+    stored = {document["_id"] for document in await contents(survivor, "records")}
+    assert {"before", *acknowledged} <= stored
+    assert len(stored) <= len(acknowledged) + 2
+    await insert(survivor, {"_id": "after"}, collection="records")
+    reopened = await open_file()
+    assert {document["_id"] for document in await contents(reopened, "records")} == {
+        *stored,
+        "after",
+    }
+
+
+async def test_a_process_killed_in_a_transaction_leaves_neither_writes_nor_lock(
+    open_file: OpenFile, start_worker: StartWorker
+) -> None:
+    store = await open_file()
+    worker = await start_worker("transact")
+    await worker.hear("open")
+    waiting = asyncio.ensure_future(insert(store, {"_id": "mine"}, collection="records"))
+    assert await contents(store, "records") == []
+    assert not waiting.done()
+    worker.process.kill()
+    await waiting
+    assert await contents(store, "records") == [{"_id": "mine"}]
+
+
+async def test_a_transaction_of_another_process_is_one_batch(
+    open_file: OpenFile, path: Path
+) -> None:
+    # Two stores of one process are as far apart as two processes: they share the file only.
+    store, other = await open_file(), await open_file()
+    follower = Follower()
+    store.listen(follower)
+    async with other.transaction() as transaction:
+        for id in range(3):
+            await transaction.write(Insert(collection="beds", documents=[{"_id": id}]))
+    assert transaction.receipt is not None
+    assert transaction.receipt.position is not None
+    snapshot = await store.read(Query(collection="beds"), after=transaction.receipt.position)
+    assert len(snapshot.documents) == 3
+    await store.feed_reached(transaction.receipt.position)
+    assert [[change.id for change in batch] for batch in follower.batches] == [[0, 1, 2]]
+
+
+async def test_indexes_and_dropped_collections_reach_other_processes(open_file: OpenFile) -> None:
+    store, other = await open_file(), await open_file()
+    await insert(store, {"_id": 1, "code": "a"})
+    await other.create_index("beds", IndexSpec(keys=(("code", 1),), unique=True))
+    with pytest.raises(DuplicateKeyError):
+        await insert(store, {"_id": 2, "code": "a"})
+    assert [index.name for index in await store.indexes("beds")] == ["code_1"]
+    await store.drop_collection("beds")
+    assert await contents(other) == []
+    await insert(other, {"_id": 2, "code": "a"}, {"_id": 3, "code": "a"})
+
+
+async def test_who_waits_for_another_process_still_reads(
+    open_file: OpenFile, start_worker: StartWorker
+) -> None:
+    store = await open_file()
+    await insert(store, {"_id": 1})
+    worker = await start_worker("transact")
+    await worker.hear("open")
+    waiting = asyncio.ensure_future(insert(store, {"_id": 2}))
+    for _ in range(10):
+        assert await contents(store) == [{"_id": 1}]
+    assert not waiting.done()
+    worker.end_input()
+    await waiting
+    assert await contents(store) == [{"_id": 1}, {"_id": 2}]
+
+
+async def test_closing_while_another_process_writes_refuses_what_waits(
+    open_file: OpenFile, start_worker: StartWorker
+) -> None:
+    store = await open_file()
+    worker = await start_worker("transact")
+    await worker.hear("open")
+    waiting = asyncio.ensure_future(insert(store, {"_id": 2}))
+    assert await contents(store) == []
+    await store.close()
+    with pytest.raises(Exception, match="closed before this was written"):
+        await waiting
+    worker.end_input()
+    await worker.process.wait()
+    other = await open_file()
+    await insert(other, {"_id": 3})
+    assert await contents(other) == [{"_id": 3}]
+
+
+async def test_a_process_that_fell_behind_reads_everything_again(open_file: OpenFile) -> None:
+    behind = await open_file(look_every_s=3600, history=10)
+    behind.listen(follower := Follower())
+    # A store with no socket in the folder wakes nobody.
+    writer = await open_file(history=10)
+    async with writer.transaction() as transaction:
+        for id in range(30):
+            await transaction.write(Insert(collection="beds", documents=[{"_id": id}]))
+    assert len(await contents(behind)) == 30
+    end = await behind.read(Query(collection="beds"))
+    await behind.feed_reached(end.position)
+    assert follower.losses == 1
+    assert follower.changes == []
+    receipt = await insert(writer, {"_id": 30})
+    assert receipt.position is not None
+    await behind.read(Query(collection="beds"))
+    await behind.feed_reached(receipt.position)
+    assert [change.id for change in follower.changes] == [30]
+
+
+async def test_a_process_without_a_socket_still_sees_the_others(path: Path) -> None:
+    path.with_name(f"{path.name}-wake").write_text("not a folder")
+    one, two = SQLiteStore(path, look_every_s=0.01), SQLiteStore(path, look_every_s=0.01)
+    await one.open()
+    await two.open()
+    two.listen(follower := Follower())
+    receipt = await insert(one, {"_id": 1})
+    assert receipt.position is not None
+    await two.feed_reached(receipt.position)
+    assert [change.id for change in follower.changes] == [1]
+    await one.close()
+    await two.close()
+
+
+async def test_a_transaction_that_takes_too_long_is_aborted(open_file: OpenFile) -> None:
+    store = await open_file(transaction_lifetime_s=0.01)
+
+    async def wait_for_oneself() -> None:
+        async with store.transaction() as transaction:
+            await transaction.write(Insert(collection="beds", documents=[{"_id": 1}]))
+            await insert(store, {"_id": 2})
+
+    with pytest.raises(OperationFailure, match=r"longer than 0.01 s"):
+        await wait_for_oneself()
+    assert await contents(store) == [{"_id": 2}]

@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import pytest
+
+from bolide.core.errors import ConfigurationError
+from bolide.server.stores.memory import MemoryStore
+from bolide.server.stores.sqlite import SQLiteStore
+from bolide.server.stores.urls import open_store
+
+
+@pytest.mark.parametrize("url", ["memory:", "memory://", "MEMORY:"])
+def test_memory_is_a_memory_store(url: str) -> None:
+    assert isinstance(open_store(url), MemoryStore)
+
+
+@pytest.mark.parametrize(
+    ("url", "path"),
+    [
+        ("sqlite:////var/lib/ward.db", Path("/var/lib/ward.db")),
+        ("sqlite:///ward.db", Path.cwd() / "ward.db"),
+        ("sqlite:///data/my%20ward.db", Path.cwd() / "data" / "my ward.db"),
+    ],
+)
+def test_three_slashes_are_relative_and_four_absolute(url: str, path: Path) -> None:
+    store = open_store(url)
+    assert isinstance(store, SQLiteStore)
+    assert store.path == path
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "sqlite:",
+        "sqlite:///",
+        "sqlite:///.",
+        "sqlite://ward.db",
+        "sqlite://host/ward.db",
+        "sqlite:///ward.db?mode=ro",
+        "sqlite:///:memory:",
+        "memory:ward",
+        "ward.db",
+        "",
+        "postgres://ada:secret@host/db",
+        "mongodb://ada:secret@host/db",
+    ],
+)
+def test_any_other_url_is_refused_without_its_password(url: str) -> None:
+    with pytest.raises(ConfigurationError, match="BOLIDE_STORE") as caught:
+        open_store(url)
+    assert "secret" not in str(caught.value)
+
+
+def test_mongodb_is_not_built_yet_and_the_error_says_so() -> None:
+    with pytest.raises(ConfigurationError, match="MongoDB is not built yet"):
+        open_store("mongodb://localhost/db")
