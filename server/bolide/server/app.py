@@ -1,9 +1,12 @@
 """The app: what a developer registers, and what a node serves."""
 
 import inspect
+import os
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager
-from typing import Literal, TypeAlias, TypeVar
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
 
 from bolide.core.errors import ConfigurationError
 from bolide.server.access.authorize import Authorize, deny
@@ -14,9 +17,13 @@ from bolide.server.collection import Collection
 from bolide.server.explained import NotBuilt
 from bolide.server.methods.registry import Methods
 from bolide.server.publications.registry import Publications
+from bolide.server.sessions.ratelimit import RateLimitRule
 from bolide.server.sessions.strategy import PublicationStrategy
-from bolide.server.settings import Settings
+from bolide.server.settings import Settings, read_settings
 from bolide.server.stores.base import Store
+
+if TYPE_CHECKING:
+    from bolide.server.web.application import NodeApplication
 
 __all__ = ["App"]
 
@@ -34,15 +41,20 @@ class App:
         publications: What was registered with :meth:`publish`.
         methods: What was registered with :meth:`method`.
         audit: Where accesses are recorded; None records none.
+        rate_limits: Rules that the node follows; add them before it starts.
+        pages: Folder served at ``/``, or None.
     """
 
-    def __init__(self, settings: Settings | None = None) -> None:
+    def __init__(self, settings: Settings | None = None, *, pages: Path | None = None) -> None:
         """Make an app without anything.
 
         Args:
             settings: None reads them from the environment and ``bolide.toml`` when it is served.
+            pages: Folder with ``index.html`` and what belongs to it, served at ``/``.
         """
         self.settings = settings
+        self.pages = pages
+        self.rate_limits: list[RateLimitRule] = []
         self.publications = Publications()
         self.methods = Methods()
         self.audit: AuditSink | None = None
@@ -172,6 +184,30 @@ class App:
         if inspect.iscoroutinefunction(authorize):
             raise TypeError("app.authorize must be a plain function that returns True or False.")
         self._authorize = authorize
+
+    @cached_property
+    def asgi(self) -> "NodeApplication":
+        """The app as an ASGI application, for uvicorn or to be mounted in another one.
+
+        Mounted, it also needs ``lifespan=app.lifespan`` in the parent. Reads the settings if none
+        were given.
+
+        Raises:
+            ConfigurationError: If a setting cannot work.
+        """
+        # The node needs the app; only here does the app know of the node.
+        from bolide.server.web.application import NodeApplication
+
+        self.settings = self.settings or read_settings(environment=os.environ)
+        return NodeApplication.of_app(self, self.settings)
+
+    def lifespan(self, parent: object = None) -> AbstractAsyncContextManager[None]:
+        """Run the node while a parent application lives; pass it on as ``lifespan=app.lifespan``.
+
+        Args:
+            parent: The parent application, as ASGI frameworks pass it; not used.
+        """
+        return self.asgi.lifespan(parent)
 
     def attach(self, store: Store) -> None:
         """Let the collections use a store that is open; the node calls this."""

@@ -1,0 +1,1 @@
+"""Live queries: one shared observer for all equal queries of a node."""

@@ -1,0 +1,63 @@
+"""Count what a node does, for Prometheus.
+
+Labels hold names that the application registered, outcomes and message kinds; never anything a
+peer made up, so that neither PHI nor an attacker's inventions become a time series.
+"""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+
+__all__ = ["Metrics"]
+
+_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
+
+
+class Metrics:
+    """The time series of one node."""
+
+    def __init__(self) -> None:
+        """Start all at zero, in a registry of their own."""
+        self.registry = CollectorRegistry()
+        self.sessions = Gauge(
+            "bolide_sessions", "DDP sessions that are open.", registry=self.registry
+        )
+        self.subscriptions = Gauge(
+            "bolide_subscriptions", "Subscriptions that are active.", registry=self.registry
+        )
+        self.live_queries = Gauge(
+            "bolide_live_queries", "Different queries being followed.", registry=self.registry
+        )
+        self.messages_received = Counter(
+            "bolide_messages_received", "DDP messages received.", registry=self.registry
+        )
+        self.messages_sent = Counter(
+            "bolide_messages_sent", "DDP messages handed to a socket.", registry=self.registry
+        )
+        self.method_seconds = Histogram(
+            "bolide_method_seconds",
+            "Time from the start of a method's handler to its end, seconds.",
+            ["method", "outcome"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.publication_seconds = Histogram(
+            "bolide_publication_seconds",
+            "Time from the start of a publish function to ready or nosub, seconds.",
+            ["publication", "outcome"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.fence_seconds = Histogram(
+            "bolide_fence_seconds",
+            "Time that `updated` waited for live queries, seconds.",
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
+        self.sessions_closed = Counter(
+            "bolide_sessions_closed",
+            "Sessions that the node closed itself.",
+            registry=self.registry,
+        )
+
+    def exposition(self) -> bytes:
+        """Return all series in Prometheus' text format."""
+        return generate_latest(self.registry)

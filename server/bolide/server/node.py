@@ -1,0 +1,189 @@
+"""A node: one app on one store, with all its sessions."""
+
+import asyncio
+from collections.abc import Mapping
+
+import structlog
+
+from bolide.core.errors import StateError
+from bolide.server.app import App
+from bolide.server.clock import Clock, SystemClock
+from bolide.server.livequery.live_queries import LiveQueries
+from bolide.server.metrics import Metrics
+from bolide.server.random_ids import random_id
+from bolide.server.sessions.driver import SessionDriver, Transport
+from bolide.server.sessions.ratelimit import RateLimiter
+from bolide.server.sessions.services import Services
+from bolide.server.settings import Settings
+from bolide.server.stores.base import Store
+
+__all__ = ["VISIBLE_HEADERS", "Node"]
+
+VISIBLE_HEADERS = frozenset(
+    {
+        "accept-language",
+        "dnt",
+        "host",
+        "referer",
+        "user-agent",
+        "via",
+        "x-client-ip",
+        "x-cluster-client-ip",
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-port",
+        "x-forwarded-proto",
+        "x-real-ip",
+        "x-ssl",
+    }
+)
+"""Headers of the handshake that handlers may see, as in Meteor; never cookies."""
+
+SHUTDOWN_GRACE_S = 10.0
+"""How long running methods may take to end when the node stops, seconds."""
+
+
+class Node:
+    """Serves an app from a store.
+
+    Args:
+        app: What to serve.
+        store: Not open yet.
+        settings: Timeouts and limits; defaults if None.
+        clock: The time; the system's if None.
+        build_id: Told to clients that know our extensions.
+    """
+
+    def __init__(
+        self,
+        app: App,
+        store: Store,
+        *,
+        settings: Settings | None = None,
+        clock: Clock | None = None,
+        build_id: str = "",
+    ) -> None:
+        """Prepare the node; :meth:`start` begins its work."""
+        self.app = app
+        self.store = store
+        self.settings = settings or Settings()
+        self.limits = self.settings.limits
+        self.clock: Clock = clock or SystemClock()
+        self.metrics = Metrics()
+        self._build_id = build_id
+        self._services: Services | None = None
+        self._drivers: set[SessionDriver] = set()
+        self._is_stopping = False
+        self._log = structlog.get_logger("bolide.node")
+
+    async def start(self) -> None:
+        """Open the store, run the start-up hooks and take sessions.
+
+        Raises:
+            ConfigurationError: If the store cannot be used.
+        """
+        await self.store.open()
+        try:
+            self.app.attach(self.store)
+            live_queries = LiveQueries(self.store)
+            self.metrics.live_queries.set_function(lambda: len(live_queries))
+            self._services = Services(
+                app=self.app,
+                live_queries=live_queries,
+                clock=self.clock,
+                limits=self.limits,
+                settings=self.settings,
+                metrics=self.metrics,
+                rate_limiter=RateLimiter(self.app.rate_limits, self.clock.now()),
+                build_id=self._build_id,
+                log=structlog.get_logger("bolide.session"),
+            )
+            await self.app.run_startup_hooks()
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def stop(self) -> None:
+        """Close the sessions, let methods end, and close the store."""
+        self._is_stopping = True
+        for driver in tuple(self._drivers):
+            driver.close("The server is shutting down")
+        if self._services is not None:
+            await self._end_tasks(self._services.tasks)
+            self._services.live_queries.close()
+            self._services = None
+        self.app.detach()
+        await self.store.close()
+
+    def open_session(
+        self,
+        transport: Transport,
+        *,
+        client_address: str | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> SessionDriver:
+        """Begin a session on an accepted socket.
+
+        Args:
+            transport: The socket.
+            client_address: The peer's address, None if unknown.
+            headers: Those of the handshake; only some are kept.
+
+        Raises:
+            StateError: If the node takes no sessions.
+        """
+        if self._services is None or self._is_stopping:
+            raise StateError("The node takes no sessions.")
+        visible = {
+            name.lower(): value
+            for name, value in (headers or {}).items()
+            if name.lower() in VISIBLE_HEADERS
+        }
+        driver = SessionDriver(
+            self._services,
+            transport,
+            session_id=random_id(),
+            client_address=client_address,
+            headers=visible,
+        )
+        self._drivers.add(driver)
+        self._services.spawn(self._forget(driver))
+        return driver
+
+    @property
+    def services(self) -> Services:
+        """What its sessions share.
+
+        Raises:
+            StateError: If it does not run.
+        """
+        if self._services is None:
+            raise StateError("The node does not run.")
+        return self._services
+
+    @property
+    def is_ready(self) -> bool:
+        """It takes sessions."""
+        return self._services is not None and not self._is_stopping
+
+    @property
+    def sessions(self) -> frozenset[SessionDriver]:
+        """The sessions whose sockets are open."""
+        return frozenset(self._drivers)
+
+    @property
+    def session_count(self) -> int:
+        """How many sockets have a session."""
+        return len(self._drivers)
+
+    async def _forget(self, driver: SessionDriver) -> None:
+        await driver.ended.wait()
+        self._drivers.discard(driver)
+
+    async def _end_tasks(self, tasks: set[asyncio.Task[None]]) -> None:
+        """Wait for methods to end, then cancel what is left."""
+        if tasks:
+            await asyncio.wait(tuple(tasks), timeout=SHUTDOWN_GRACE_S)
+        for task in tuple(tasks):
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

@@ -1,0 +1,241 @@
+"""The driver of one session: runs its handlers and moves its frames.
+
+The session says what is to be done; the driver does it and tells the session how it went. After
+every call of the session it looks for new events (:meth:`SessionDriver.pump`), and sends what
+gathered in one turn of the event loop in one go.
+"""
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Literal, Protocol, assert_never
+
+from bolide.server.access.invocation import SessionInfo
+from bolide.server.clock import Timer
+from bolide.server.sessions.events import (
+    MethodRequested,
+    SessionClosed,
+    SessionOpened,
+    SubscribeRequested,
+    Subscription,
+    SubscriptionStopped,
+)
+from bolide.server.sessions.method_run import MethodRun
+from bolide.server.sessions.ratelimit import Request
+from bolide.server.sessions.services import Services
+from bolide.server.sessions.session import Session, SessionState
+from bolide.server.sessions.subscription_run import SubscriptionRun
+
+__all__ = ["SessionDriver", "Transport"]
+
+
+class Transport(Protocol):
+    """The socket, as a session sees it."""
+
+    def send(self, messages: Sequence[str]) -> None:
+        """Queue messages for the peer."""
+        ...
+
+    def close(self, reason: str, *, at_fault: bool = False) -> None:
+        """Close after everything queued was sent."""
+        ...
+
+
+class SessionDriver:
+    """One session with its handlers.
+
+    Args:
+        services: What the sessions of the node share.
+        transport: Where frames go.
+        session_id: 17 characters, hard to guess.
+        client_address: The peer's address, None if unknown.
+        headers: Those of the handshake that handlers may see, names in lower case.
+
+    Attributes:
+        session: The state machine.
+        user_id: Who is logged in.
+        info: What handlers learn of the session.
+    """
+
+    def __init__(
+        self,
+        services: Services,
+        transport: Transport,
+        *,
+        session_id: str,
+        client_address: str | None,
+        headers: Mapping[str, str],
+    ) -> None:
+        """Wait for the peer's first message."""
+        self.services = services
+        self.user_id: str | None = None
+        self.log = services.log.bind(session=session_id)
+        self.info = SessionInfo(session_id, client_address, headers, self._close_by_handler)
+        settings = services.settings
+        interval, timeout = settings.heartbeat_interval_s, settings.heartbeat_timeout_s
+        self.session = Session(
+            session_id=session_id,
+            limits=services.limits,
+            heartbeat=(interval, timeout) if interval > 0 else None,
+            now=services.clock.now(),
+            strategy_of=services.app.strategy_of,
+            build_id=services.build_id,
+        )
+        self.ended = asyncio.Event()
+        self._transport = transport
+        self._runs: dict[Subscription, SubscriptionRun] = {}
+        self._flush_is_due = False
+        self._timer: Timer | None = None
+        self._timer_at: float | None = None
+        self._closing: SessionClosed | None = None
+        self._watch_time()
+
+    # The socket's side
+
+    def receive_frame(self, frame: str) -> None:
+        """Take one DDP message of the peer."""
+        self.services.metrics.messages_received.inc()
+        self.session.receive_frame(frame, self.services.clock.now())
+        self.pump()
+
+    def receive_bad_frame(self, reason: str = "Bad request") -> None:
+        """Learn of a frame that holds no message."""
+        self.session.receive_bad_frame(reason, self.services.clock.now())
+        self.pump()
+
+    def disconnected(self) -> None:
+        """Learn that the peer is gone."""
+        self.session.disconnected()
+        self.pump()
+
+    def close(self, reason: str, *, at_fault: bool = False) -> None:
+        """End the session from our side."""
+        self.session.close(reason, at_fault=at_fault)
+        self.pump()
+
+    # The handlers' side
+
+    def pump(self) -> None:
+        """Do what the session asks for, and see to it that its frames go out."""
+        while events := self.session.events_received():
+            for event in events:
+                match event:
+                    case SessionOpened():
+                        self._open()
+                    case SubscribeRequested(work, subscription):
+                        assert subscription.name is not None
+                        publication = self.services.app.publications.find(subscription.name)
+                        run = SubscriptionRun(self, subscription, publication, work)
+                        self._start(subscription, run)
+                    case SubscriptionStopped(subscription):
+                        self._stop(subscription)
+                    case MethodRequested():
+                        MethodRun(self, event).start()
+                    case SessionClosed():
+                        self._closing = event
+                    case _:
+                        assert_never(event)
+        if not self._flush_is_due:
+            self._flush_is_due = True
+            asyncio.get_running_loop().call_soon(self._flush)
+
+    def check_rate(self, kind: Literal["method", "subscription"], name: str) -> None:
+        """Count a request against the rate limits.
+
+        Raises:
+            MethodError: If there were too many.
+        """
+        request = Request(
+            type=kind,
+            name=name,
+            user_id=self.user_id,
+            client_address=self.info.client_address,
+            connection_id=self.info.id,
+        )
+        self.services.rate_limiter.check(request, self.services.clock.now())
+
+    async def change_user(self, user_id: str | None) -> None:
+        """Let another user be logged in, and run every publication again for it.
+
+        Returns when the client was sent the difference.
+        """
+        named = self.session.begin_user_change()
+        self.user_id = user_id
+        try:
+            self.pump()
+            runs = [self._rerun(subscription) for subscription in named]
+            runs += self._start_universal()
+            await asyncio.gather(*(run.first_done.wait() for run in runs))
+        finally:
+            self.session.end_user_change()
+            self.pump()
+
+    # Inside
+
+    def _open(self) -> None:
+        self.services.metrics.sessions.inc()
+        self._watch_time()
+        self._start_universal()
+
+    def _start_universal(self) -> list[SubscriptionRun]:
+        runs: list[SubscriptionRun] = []
+        for publication in self.services.app.publications.universal:
+            subscription = self.session.start_universal()
+            runs.append(SubscriptionRun(self, subscription, publication))
+            self._start(subscription, runs[-1])
+        return runs
+
+    def _rerun(self, subscription: Subscription) -> SubscriptionRun:
+        assert subscription.name is not None
+        publication = self.services.app.publications.find(subscription.name)
+        run = SubscriptionRun(self, subscription, publication)
+        self._start(subscription, run)
+        return run
+
+    def _start(self, subscription: Subscription, run: SubscriptionRun) -> None:
+        self.services.metrics.subscriptions.inc()
+        self._runs[subscription] = run
+        run.start()
+
+    def _stop(self, subscription: Subscription) -> None:
+        run = self._runs.pop(subscription, None)
+        if run is not None:
+            self.services.metrics.subscriptions.dec()
+            run.stopped()
+
+    def _flush(self) -> None:
+        self._flush_is_due = False
+        frames = self.session.frames_to_send()
+        if frames:
+            self.services.metrics.messages_sent.inc(len(frames))
+            self._transport.send(frames)
+        if self._closing is not None and not self.ended.is_set():
+            self._end(self._closing)
+
+    def _end(self, closing: SessionClosed) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        if self.session.was_opened:
+            self.services.metrics.sessions.dec()
+        self.log.info("session closed", reason=closing.reason)
+        self._transport.close(closing.reason, at_fault=closing.at_fault)
+        self.ended.set()
+
+    def _watch_time(self) -> None:
+        """Be woken at the session's next deadline; a later one is looked at when that comes."""
+        deadline = self.session.next_deadline()
+        if deadline is None or (self._timer_at is not None and self._timer_at <= deadline):
+            return
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer_at = deadline
+        self._timer = self.services.clock.call_at(deadline, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = self._timer_at = None
+        self.session.tick(self.services.clock.now())
+        self.pump()
+        if self.session.state is not SessionState.CLOSED:
+            self._watch_time()
+
+    def _close_by_handler(self) -> None:
+        self.close("The application closed the session")

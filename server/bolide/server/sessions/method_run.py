@@ -1,0 +1,200 @@
+"""One call of a method: the handler's task, its answer, its fence."""
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from bolide.core.ddp.random import SeededStreams
+from bolide.core.errors import LocalProtocolError, MethodError
+from bolide.core.values import UNDEFINED, Fields, normalize
+from bolide.server.access.invocation import Invocation, current, entered
+from bolide.server.clock import Timer
+from bolide.server.context import Context
+from bolide.server.methods.errors import log_failure, wire_error
+from bolide.server.methods.registry import Method
+from bolide.server.random_ids import random_seed
+from bolide.server.sessions.events import MethodRequested
+from bolide.server.stores.base import Position
+
+if TYPE_CHECKING:
+    from bolide.server.sessions.driver import SessionDriver
+
+__all__ = ["MethodRun"]
+
+_NESTED_SEED_DIGITS = 20  # as Meteor's makeRpcSeed
+
+
+class MethodRun:
+    """Runs a method for one session; it is the host of the handler's context.
+
+    Args:
+        driver: The session's driver.
+        request: What the client asked for.
+    """
+
+    def __init__(self, driver: "SessionDriver", request: MethodRequested) -> None:
+        """Prepare the call; :meth:`start` begins it."""
+        self._driver = driver
+        self._request = request
+        self._work = request.work
+        self._method = driver.services.app.methods.find(request.name)
+        self._timer: Timer | None = None
+        self._started_at = 0.0
+        self._fence: dict[str, Position] = {}
+
+    @property
+    def name(self) -> str:
+        """The method's name, for the log; no name the client made up."""
+        return self._method.name if self._method else "(unknown)"
+
+    def start(self) -> None:
+        """Run the method."""
+        services = self._driver.services
+        self._started_at = services.clock.now()
+        self._timer = services.clock.call_at(
+            self._started_at + services.settings.method_timeout_s, self._take_long
+        )
+        services.spawn(self._run())
+
+    # The host of the handler's context
+
+    def unblock(self) -> None:
+        """Let the session's queue go on."""
+        self._driver.session.unblock(self._work)
+        self._driver.pump()
+
+    async def set_user_id(self, user_id: str | None) -> None:
+        """Change who is logged in; every publication runs again."""
+        if self._work.was_unblocked:
+            raise LocalProtocolError("Can't call set_user_id in a method after calling unblock")
+        await self._driver.change_user(user_id)
+
+    async def call(self, name: str, args: tuple[Any, ...]) -> Any:
+        """Call another method as a part of this one."""
+        method = self._driver.services.app.methods.find(name)
+        if method is None:
+            raise MethodError(404, f"Method '{name}' not found")
+        enclosing = current()
+        assert enclosing is not None
+        assert enclosing.random is not None
+        seed = enclosing.random.stream(f"/rpc/{name}").hex(_NESTED_SEED_DIGITS)
+        invocation = Invocation(
+            "method",
+            name,
+            user_id=self._driver.user_id,
+            session=self._driver.info,
+            is_decided=method.is_public,
+            fence=enclosing.fence,
+            random=SeededStreams(seed),
+        )
+        return await self._invoke(method, [normalize(argument) for argument in args], invocation)
+
+    def _refuse(self) -> NoReturn:
+        raise LocalProtocolError("Only a publish function can publish.")
+
+    def added(self, collection: str, id: Any, fields: Fields) -> None:
+        """Refuse: methods do not publish."""
+        self._refuse()
+
+    def changed(self, collection: str, id: Any, fields: Fields) -> None:
+        """Refuse: methods do not publish."""
+        self._refuse()
+
+    def removed(self, collection: str, id: Any) -> None:
+        """Refuse: methods do not publish."""
+        self._refuse()
+
+    def ready(self) -> None:
+        """Refuse: methods do not publish."""
+        self._refuse()
+
+    def stop(self) -> None:
+        """Refuse: methods do not publish."""
+        self._refuse()
+
+    def error(self, error: BaseException) -> None:
+        """Refuse: methods do not publish."""
+        self._refuse()
+
+    def on_stop(self, callback: Callable[[], object]) -> None:
+        """Refuse: methods do not publish."""
+        self._refuse()
+
+    # Inside
+
+    async def _run(self) -> None:
+        session = self._driver.session
+        outcome = "ok"
+        try:
+            value = await self._call()
+            session.result(self._work, value)
+        except Exception as error:
+            outcome = "error"
+            self._fail(error)
+        except asyncio.CancelledError:  # the handler cancelled itself, or the node ends
+            outcome = "cancelled"
+            self._fail(RuntimeError("the method was cancelled"))
+        self._observe(outcome)
+        if self._timer is not None:
+            self._timer.cancel()
+        session.finish(self._work)
+        self._driver.pump()
+        await self._settle()
+        session.updated(self._work)
+        self._driver.pump()
+
+    async def _call(self) -> Any:
+        method = self._method
+        if method is None:
+            raise MethodError(404, f"Method '{self._request.name}' not found")
+        self._driver.check_rate("method", method.name)
+        invocation = Invocation(
+            "method",
+            method.name,
+            user_id=self._driver.user_id,
+            session=self._driver.info,
+            is_decided=method.is_public,
+            fence=self._fence,
+            random=SeededStreams(self._request.random_seed or random_seed()),
+        )
+        return await self._invoke(method, self._request.params, invocation)
+
+    async def _invoke(self, method: Method, params: Sequence[Any], invocation: Invocation) -> Any:
+        arguments = method.arguments.bind(params)
+        context = Context(invocation, self, self._driver.services.app.authorize)
+        with entered(invocation):
+            value = await method.handler(context, *arguments)
+        invocation.check_exit("returned a result")
+        return value if value is UNDEFINED else normalize(value)
+
+    def _fail(self, error: Exception) -> None:
+        if self._method is not None:
+            log_failure(self._driver.log, error, method=self.name)
+        self._driver.session.result(self._work, error=wire_error(error))
+
+    async def _settle(self) -> None:
+        """Wait until every live query of this node shows what was written."""
+        if not self._fence:
+            return
+        services = self._driver.services
+        started_at = services.clock.now()
+        fence: Mapping[str, Position] = self._fence
+        try:
+            await services.live_queries.settle(fence)
+        except Exception as error:  # the store was closed while we waited
+            log_failure(self._driver.log, error, method=self.name)
+        services.metrics.fence_seconds.observe(services.clock.now() - started_at)
+
+    def _take_long(self) -> None:
+        """Let the queue go on without the method; stopping it could lose half of what it does."""
+        self._timer = None
+        limit = self._driver.services.settings.method_timeout_s
+        self._driver.log.warning("method takes long", method=self.name, limit_s=limit)
+        self._driver.session.finish(self._work)
+        self._driver.pump()
+
+    def _observe(self, outcome: str) -> None:
+        services = self._driver.services
+        services.metrics.method_seconds.labels(self.name, outcome).observe(
+            services.clock.now() - self._started_at
+        )

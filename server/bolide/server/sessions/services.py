@@ -1,0 +1,56 @@
+"""What the sessions of one node share."""
+
+import asyncio
+import contextvars
+from collections.abc import Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+from structlog.typing import FilteringBoundLogger
+
+from bolide.server.app import App
+from bolide.server.clock import Clock
+from bolide.server.limits import Limits
+from bolide.server.livequery.live_queries import LiveQueries
+from bolide.server.metrics import Metrics
+from bolide.server.sessions.ratelimit import RateLimiter
+from bolide.server.settings import Settings
+
+__all__ = ["Services"]
+
+
+@dataclass(slots=True, kw_only=True)
+class Services:
+    """The node, as far as a session needs it.
+
+    Attributes:
+        app: Publications, methods and collections.
+        live_queries: What cursors are followed with.
+        clock: The time.
+        limits: What one session may use.
+        settings: Timeouts.
+        metrics: What is counted.
+        rate_limiter: Who asked how often.
+        build_id: Told to clients that know our extensions.
+        log: Of the node.
+    """
+
+    app: App
+    live_queries: LiveQueries
+    clock: Clock
+    limits: Limits
+    settings: Settings
+    metrics: Metrics
+    rate_limiter: RateLimiter
+    build_id: str
+    log: FilteringBoundLogger
+    tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    # A task of its own context: started from inside a method, it must not inherit its decision.
+    _context: contextvars.Context = field(default_factory=contextvars.copy_context)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run work beside everything else, outside any invocation; it must not raise."""
+        task = asyncio.create_task(work, context=self._context.copy())
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
+        return task

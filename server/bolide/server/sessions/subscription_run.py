@@ -1,0 +1,273 @@
+"""One run of a publish function: the handler's task, its cursors, its end."""
+
+import asyncio
+import inspect
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, cast
+
+from bolide.core.ddp.messages import WireError
+from bolide.core.errors import LocalProtocolError
+from bolide.core.values import Fields
+from bolide.server.access.invocation import Invocation, entered
+from bolide.server.clock import Timer
+from bolide.server.context import Context
+from bolide.server.cursor import Cursor
+from bolide.server.livequery.live_queries import Following
+from bolide.server.methods.errors import log_failure, wire_error
+from bolide.server.publications.registry import Publication
+from bolide.server.sessions.events import Subscription, Work
+from bolide.server.sessions.view_change import ViewChange
+
+if TYPE_CHECKING:
+    from bolide.server.sessions.driver import SessionDriver
+
+__all__ = ["SubscriptionRun"]
+
+
+class SubscriptionRun:
+    """Runs a publish function for one subscription and keeps its live queries.
+
+    It is the host of the handler's context and the follower of its cursors.
+
+    Args:
+        driver: The session's driver.
+        subscription: Whose run it is.
+        work: Its place in the session's queue; None if it does not stand there.
+        publication: What to run; None if the client asked for a name that there is not.
+    """
+
+    def __init__(
+        self,
+        driver: "SessionDriver",
+        subscription: Subscription,
+        publication: Publication | None,
+        work: Work | None = None,
+    ) -> None:
+        """Prepare the run; :meth:`start` begins it."""
+        self._driver = driver
+        self._subscription = subscription
+        self._publication = publication
+        self._work = work
+        self._followings: list[Following] = []
+        self._on_stop: list[Callable[[], object]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._timer: Timer | None = None
+        self._started_at = 0.0
+        self.first_done = asyncio.Event()
+        """The handler came to its end and the first documents were published."""
+
+    @property
+    def name(self) -> str:
+        """The publication's name, for the log; no name the client made up."""
+        return (self._publication.name if self._publication else None) or "(universal)"
+
+    def start(self) -> None:
+        """Run the publish function."""
+        services = self._driver.services
+        self._started_at = services.clock.now()
+        self._timer = services.clock.call_at(
+            self._started_at + services.settings.publication_timeout_s, self._take_too_long
+        )
+        self._task = services.spawn(self._run())
+
+    def stopped(self) -> None:
+        """Let go of everything, because the subscription ended; its documents are gone already."""
+        self._stop_timer()
+        for following in self._followings:
+            following.stop()
+        self._followings.clear()
+        callbacks, self._on_stop = self._on_stop, []
+        for callback in callbacks:
+            self._call_back(callback)
+        if self._task is not None and self._task is not asyncio.current_task():
+            self._task.cancel()
+            # A task that is cancelled before its first step never comes to its own end.
+            self._end()
+
+    # The follower of live queries
+
+    def view_changed(self, changes: Sequence[ViewChange]) -> None:
+        """Pass on what changed in a cursor's result."""
+        session = self._driver.session
+        for change in changes:
+            session.apply(self._subscription, change)
+        self._driver.pump()
+
+    def view_failed(self, error: Exception) -> None:
+        """End the subscription, because its query cannot be followed any longer."""
+        self._fail(error)
+
+    # The host of the handler's context
+
+    def unblock(self) -> None:
+        """Let the session's queue go on."""
+        if self._work is not None:
+            self._driver.session.unblock(self._work)
+            self._driver.pump()
+
+    def added(self, collection: str, id: Any, fields: Fields) -> None:
+        """Publish a document."""
+        self._driver.session.added(self._subscription, collection, id, fields)
+        self._driver.pump()
+
+    def changed(self, collection: str, id: Any, fields: Fields) -> None:
+        """Publish other values of some fields."""
+        self._driver.session.changed(self._subscription, collection, id, fields)
+        self._driver.pump()
+
+    def removed(self, collection: str, id: Any) -> None:
+        """Take a document back."""
+        self._driver.session.removed(self._subscription, collection, id)
+        self._driver.pump()
+
+    def ready(self) -> None:
+        """Tell that the first documents were published."""
+        if self._subscription.is_active and not self._subscription.is_ready:
+            self._observe("ready")
+        self._driver.session.ready(self._subscription)
+        self._driver.pump()
+
+    def stop(self) -> None:
+        """End the subscription without an error."""
+        self._observe("stopped")
+        self._driver.session.nosub(self._subscription)
+        self._driver.pump()
+
+    def error(self, error: BaseException) -> None:
+        """End the subscription with an error."""
+        self._fail(error)
+
+    def on_stop(self, callback: Callable[[], object]) -> None:
+        """Call back when the subscription ends; at once if it ended already."""
+        if self._subscription.is_active:
+            self._on_stop.append(callback)
+        else:
+            self._call_back(callback)
+
+    async def set_user_id(self, user_id: str | None) -> NoReturn:
+        """Refuse: only a method changes the user."""
+        raise LocalProtocolError("Only a method can change the user.")
+
+    async def call(self, name: str, args: tuple[Any, ...]) -> NoReturn:
+        """Refuse: only a method calls methods."""
+        raise LocalProtocolError("Only a method can call a method.")
+
+    # Inside
+
+    async def _run(self) -> None:
+        try:
+            await self._publish()
+        except asyncio.CancelledError:
+            if self._subscription.is_active:  # the handler cancelled itself
+                self._fail(RuntimeError("the publish function was cancelled"))
+        except Exception as error:
+            self._fail(error)
+        finally:
+            self._stop_timer()
+            self._end()
+
+    def _end(self) -> None:
+        self.first_done.set()
+        if self._work is not None:
+            self._driver.session.finish(self._work)
+            self._driver.pump()
+
+    async def _publish(self) -> None:
+        publication, subscription = self._publication, self._subscription
+        driver = self._driver
+        if publication is None:
+            name = subscription.name
+            driver.session.nosub(subscription, WireError(404, f"Subscription '{name}' not found"))
+            return
+        if not subscription.is_universal:
+            driver.check_rate("subscription", self.name)
+        arguments = publication.arguments.bind(subscription.params)
+        invocation = Invocation(
+            "publication",
+            publication.name,
+            user_id=driver.user_id,
+            session=driver.info,
+            is_decided=publication.is_public,
+        )
+        context = Context(invocation, self, driver.services.app.authorize)
+        with entered(invocation):
+            outcome = await publication.handler(context, *arguments)
+        cursors = _cursors(outcome)
+        if cursors is None:
+            return
+        invocation.check_exit("returned a cursor")
+        await asyncio.gather(*(self._follow(cursor) for cursor in cursors))
+        self.ready()
+
+    async def _follow(self, cursor: Cursor) -> None:
+        following = await self._driver.services.live_queries.follow(cursor.query, self)
+        if self._subscription.is_active:
+            self._followings.append(following)
+        else:
+            following.stop()
+
+    def _fail(self, error: BaseException) -> None:
+        if self._subscription.is_active:
+            self._observe("error")
+            log_failure(self._driver.log, error, publication=self.name)
+            self._driver.session.nosub(self._subscription, wire_error(error))
+            self._driver.pump()
+
+    def _take_too_long(self) -> None:
+        self._timer = None
+        if self._subscription.is_ready:
+            self.unblock()
+            return
+        limit = self._driver.services.settings.publication_timeout_s
+        self._driver.log.warning("publication timed out", publication=self.name, limit_s=limit)
+        self._observe("timeout")
+        text = f"Subscription '{self.name}' was not ready within {limit:g} seconds"
+        self._driver.session.nosub(self._subscription, WireError("timeout", text))
+        self._driver.pump()
+        if self._task is not None:
+            self._task.cancel()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _observe(self, outcome: str) -> None:
+        services = self._driver.services
+        services.metrics.publication_seconds.labels(self.name, outcome).observe(
+            services.clock.now() - self._started_at
+        )
+
+    def _call_back(self, callback: Callable[[], object]) -> None:
+        async def call() -> None:
+            try:
+                outcome = callback()
+                if inspect.isawaitable(outcome):
+                    awaitable: Awaitable[object] = outcome
+                    await awaitable
+            except Exception as error:
+                log_failure(self._driver.log, error, publication=self.name)
+
+        self._driver.services.spawn(call())
+
+
+def _cursors(outcome: object) -> list[Cursor] | None:
+    """Return the cursors that a handler returned; None if it publishes itself.
+
+    Raises:
+        TypeError: If it returned something else.
+        ValueError: If two cursors are on one collection.
+    """
+    if outcome is None:
+        return None
+    given: Sequence[object] = [outcome]
+    if isinstance(outcome, list | tuple):
+        # What a handler returns is anybody's guess until it is looked at.
+        given = cast("Sequence[object]", outcome)
+    cursors = [cursor for cursor in given if isinstance(cursor, Cursor)]
+    if len(cursors) < len(given):
+        raise TypeError("a publish function must return a cursor, a list of cursors or nothing")
+    names = {cursor.query.collection for cursor in cursors}
+    if len(names) < len(cursors):
+        raise ValueError("a publish function returned two cursors on the same collection")
+    return cursors

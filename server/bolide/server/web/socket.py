@@ -1,0 +1,158 @@
+"""Carry one session over one ASGI WebSocket."""
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from typing import Any, Protocol
+
+from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
+
+from bolide.server.clock import Clock, Timer
+from bolide.server.web.framing import BadFrame, Framing
+
+__all__ = ["FrameReceiver", "SessionSocket"]
+
+HEARTBEAT_INTERVAL_S = 25.0
+"""How often a framing with heartbeats of its own sends one, seconds."""
+CLOSE_TIMEOUT_S = 5.0
+"""How long a peer may take to answer a close before the socket is cut, seconds."""
+_REASON_BYTES = 123  # RFC 6455: a control frame holds 125 bytes, two of them the code
+_NORMAL, _POLICY = 1000, 1008
+
+
+class FrameReceiver(Protocol):
+    """The session's side of the socket."""
+
+    def receive_frame(self, frame: str) -> None:
+        """Take one DDP message."""
+        ...
+
+    def receive_bad_frame(self) -> None:
+        """Learn of a frame that holds no message."""
+        ...
+
+    def disconnected(self) -> None:
+        """Learn that the peer is gone."""
+        ...
+
+
+class SessionSocket:
+    """The transport of one session: queues what is to be sent, cuts a peer that does not read.
+
+    Args:
+        websocket: Accepted socket.
+        framing: How messages sit in frames.
+        clock: For heartbeats of the framing.
+        max_waiting_bytes: Characters that may wait for the peer to read, before it is cut.
+    """
+
+    def __init__(
+        self, websocket: WebSocket, framing: Framing, clock: Clock, *, max_waiting_bytes: int
+    ) -> None:
+        """Take a socket; :meth:`run` moves its frames."""
+        self._websocket = websocket
+        self._framing = framing
+        self._clock = clock
+        self._max_waiting = max_waiting_bytes
+        self._waiting = deque[str]()
+        self._waiting_bytes = 0
+        self._wake = asyncio.Event()
+        self._close: tuple[int, str] | None = None
+        self._overflowed = asyncio.Event()
+        self._heartbeat: Timer | None = None
+
+    def send(self, messages: Sequence[str]) -> None:
+        """Queue messages for the peer; after :meth:`close` nothing is queued."""
+        if self._close is None and messages:
+            self._queue(self._framing.frames(messages))
+
+    def close(self, reason: str, *, at_fault: bool = False) -> None:
+        """Close once everything queued was sent.
+
+        Args:
+            reason: One line for the peer, without anything secret.
+            at_fault: The peer broke a rule (WebSocket code 1008 instead of 1000).
+        """
+        if self._close is None:
+            if closing := self._framing.closing(reason):
+                self._queue([closing])
+            self._close = (_POLICY if at_fault else _NORMAL, reason)
+            self._wake.set()
+
+    async def run(self, receiver: FrameReceiver) -> None:
+        """Move frames both ways until the socket is closed."""
+        if self._framing.opening is not None:
+            self._queue([self._framing.opening])
+        self._beat()
+        receiving = asyncio.create_task(self._receive(receiver))
+        tasks: list[asyncio.Task[Any]] = [
+            receiving,
+            asyncio.create_task(self._send_all()),
+            asyncio.create_task(self._overflowed.wait()),
+        ]
+        try:
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            if not receiving.done():
+                await self._say_goodbye(receiving)
+        finally:
+            if self._heartbeat is not None:
+                self._heartbeat.cancel()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            receiver.disconnected()
+
+    def _queue(self, frames: Sequence[str]) -> None:
+        self._waiting.extend(frames)
+        self._waiting_bytes += sum(map(len, frames))
+        self._wake.set()
+        if self._waiting_bytes > self._max_waiting:
+            self._close = (_POLICY, "You read too slowly")
+            self._overflowed.set()
+
+    def _beat(self) -> None:
+        if self._framing.heartbeat is not None:
+            if self._heartbeat is not None and not self._waiting:
+                self._queue([self._framing.heartbeat])
+            self._heartbeat = self._clock.call_at(
+                self._clock.now() + HEARTBEAT_INTERVAL_S, self._beat
+            )
+
+    async def _receive(self, receiver: FrameReceiver) -> None:
+        while True:
+            event = await self._websocket.receive()
+            if event["type"] == "websocket.disconnect":
+                return
+            text = event.get("text")
+            if text is None:
+                receiver.receive_bad_frame()
+                continue
+            try:
+                messages = self._framing.messages(text)
+            except BadFrame:
+                receiver.receive_bad_frame()
+                continue
+            for message in messages:
+                receiver.receive_frame(message)
+
+    async def _send_all(self) -> None:
+        while self._waiting or self._close is None:
+            while self._waiting:
+                frame = self._waiting.popleft()
+                self._waiting_bytes -= len(frame)
+                await self._websocket.send({"type": "websocket.send", "text": frame})
+            if self._close is None:
+                self._wake.clear()
+                await self._wake.wait()
+
+    async def _say_goodbye(self, receiving: asyncio.Task[None]) -> None:
+        """Close from our side; a peer that does not answer is cut by leaving."""
+        code, reason = self._close or (_NORMAL, "")
+        cut = reason.encode()[:_REASON_BYTES].decode(errors="ignore")
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                if self._websocket.application_state is WebSocketState.CONNECTED:
+                    await self._websocket.close(code, cut)
+                await receiving
+        except (TimeoutError, WebSocketDisconnect, RuntimeError):
+            return
