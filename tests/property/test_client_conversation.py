@@ -10,7 +10,7 @@ from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from bolide.client.conversation import Conversation
 from bolide.client.events import (
@@ -102,6 +102,14 @@ class Talking(RuleBasedStateMachine):
         self.ready: set[str] = set()
         self.calls: dict[str, bool] = {}
         self.outcomes: dict[str, CallFinished] = {}
+
+    @initialize()
+    def begin(self) -> None:
+        for ward in "xy":
+            self.server.write(ward, 0)
+            self.subscribe(ward)
+        self.deliver(1)
+        self.deliver(100)
 
     @rule(ward=WARDS)
     def subscribe(self, ward: str) -> None:
