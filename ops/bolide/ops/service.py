@@ -93,6 +93,7 @@ class _Server(uvicorn.Server):
                 application,
                 lifespan="off",
                 log_config=None,
+                log_level="warning",  # the node's own log tells of sessions, and without addresses
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,

@@ -1,0 +1,85 @@
+"""Node service: an app is served while the block lasts, and never in plain text to others."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from bolide.client import connect
+from bolide.core.errors import ConfigurationError
+from bolide.ops.listener import bind, url_of
+from bolide.ops.node_service import NodeNotStarted, check_exposure, node_running
+from bolide.server import App, Context, Settings
+
+MEMORY = Settings(store="memory:")
+
+
+@pytest.fixture
+def app() -> App:
+    app = App()
+
+    async def hello(ctx: Context) -> str:
+        return "hello"
+
+    app.method("hello", public=True)(hello)
+    return app
+
+
+async def test_node_answers_calls_while_the_block_lasts(app: App) -> None:
+    listener = bind("127.0.0.1", 0)
+    async with node_running(app, MEMORY, listener) as node, connect(url_of(listener)) as client:
+        assert await client.call("hello") == "hello"
+        assert node.session_count == 1
+    assert not node.is_ready
+
+
+async def test_management_tells_health_on_a_listener_of_its_own(app: App) -> None:
+    listener, management = bind("127.0.0.1", 0), bind("127.0.0.1", 0)
+    async with (
+        node_running(app, MEMORY, listener, management),
+        httpx.AsyncClient(trust_env=False) as client,
+    ):
+        health = await client.get(f"{url_of(management)}readyz")
+        assert health.json() == {"ready": True, "sessions": 0}
+        assert (await client.get(f"{url_of(listener)}readyz")).status_code == 404
+
+
+async def test_store_that_cannot_be_used_is_the_operators_matter(app: App) -> None:
+    listener = bind("127.0.0.1", 0)
+    with pytest.raises(ConfigurationError):
+        async with node_running(app, Settings(store="nothing:"), listener):
+            pytest.fail("the block began")
+    assert listener.fileno() == -1
+
+
+async def test_start_up_hook_that_fails_is_named_without_its_text(app: App) -> None:
+    async def fail() -> None:
+        raise LookupError("a patient's name")
+
+    app.on_startup(fail)
+    with pytest.raises(NodeNotStarted) as caught:
+        async with node_running(app, MEMORY, bind("127.0.0.1", 0)):
+            pytest.fail("the block began")
+    assert str(caught.value).startswith("The node did not start: LookupError in ")
+    assert "test_node_service.py, line " in str(caught.value)
+    assert "patient" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"host": "0.0.0.0"}, r"^host is '0\.0\.0\.0', but must be 127\.0\.0\.1 or ::1: "),
+        ({"tls_cert": "c.pem", "tls_key": "k.pem"}, "^tls_cert is .* this version has no TLS"),
+        ({"management_port": 0, "management_host": "::"}, "^management_host is '::', but must"),
+    ],
+)
+def test_listener_open_to_others_in_plain_text_is_refused(
+    changes: dict[str, Any], text: str
+) -> None:
+    with pytest.raises(ConfigurationError, match=text):
+        check_exposure(Settings(**changes))
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
+def test_loopback_may_be_plain(host: str) -> None:
+    check_exposure(Settings(host=host, management_port=0))
