@@ -1,0 +1,208 @@
+"""The node's endpoints as a browser, a Meteor client and a monitoring system see them."""
+
+import contextlib
+import json
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.routing import Mount
+from tests.integration.web.conftest import Serve
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from bolide.core.errors import ConfigurationError
+from bolide.server import App, Context, Settings
+from bolide.server.limits import Limits
+from bolide.server.web.management import create_management
+
+
+def make_app(pages: Path | None = None, **settings: Any) -> App:
+    app = App(Settings(store="memory:", **settings), pages=pages)
+    tasks = app.collection("tasks")
+
+    @app.publish("tasks", public=True)
+    async def publish(ctx: Context) -> object:
+        return tasks.find()
+
+    @app.method("add", public=True)
+    async def add(ctx: Context, title: str) -> None:
+        await tasks.insert_one({"title": title})
+
+    @app.method("many", public=True)
+    async def many(ctx: Context, count: int) -> None:
+        await tasks.insert_many([{"title": "x" * 10_000} for _ in range(count)])
+
+    return app
+
+
+@pytest.mark.parametrize(
+    "path", ["/websocket", "/websocket/", "/sockjs/websocket", "/websocket?a=1"]
+)
+async def test_ddp_is_spoken_on_every_path_of_meteor(serve: Serve, path: str) -> None:
+    peer = await serve.peer(await serve(make_app().asgi), path)
+    assert len(await peer.connect()) == 17
+    await peer.send(msg="sub", id="1", name="tasks", params=[])
+    assert await peer.read() == {"msg": "ready", "subs": ["1"]}
+    result = await peer.call("add", "wash")
+    assert "error" not in result
+
+
+async def test_sockjs_frames_carry_the_same_messages(serve: Serve) -> None:
+    address = await serve(make_app().asgi)
+    peer = await serve.peer(address, "/sockjs/123/abcdefgh/websocket")
+    assert await peer.connection.recv() == "o"
+    message = json.dumps({"msg": "connect", "version": "1", "support": ["1"]})
+    await peer.connection.send(json.dumps([message]))
+    frame = str(await peer.connection.recv())
+    assert frame.startswith('a["{')
+    assert json.loads(json.loads(frame[1:])[0])["msg"] == "connected"
+    await peer.connection.send("not json")
+    assert (
+        json.loads(json.loads(str(await peer.connection.recv())[1:])[0])["reason"] == "Bad request"
+    )
+
+
+async def test_a_sockjs_session_that_fails_is_told_why(serve: Serve) -> None:
+    peer = await serve.peer(await serve(make_app().asgi), "/sockjs/123/abcdefgh/websocket")
+    await peer.connection.recv()
+    await peer.connection.send(
+        json.dumps(json.dumps({"msg": "connect", "version": "9", "support": ["9"]}))
+    )
+    assert str(await peer.connection.recv()).startswith("a[")
+    assert str(await peer.connection.recv()).startswith("c[3000,")
+    with pytest.raises(ConnectionClosed):
+        await peer.connection.recv()
+
+
+async def test_sockjs_info_says_that_websocket_is_all(serve: Serve) -> None:
+    address = await serve(make_app().asgi)
+    async with httpx.AsyncClient(base_url=f"http://{address}") as http:
+        assert (await http.get("/sockjs")).text == "Welcome to SockJS!\n"
+        assert (await http.get("/sockjs/")).text == "Welcome to SockJS!\n"
+        origin = f"http://{address}"
+        for headers in ({}, {"origin": origin}):
+            answer = await http.get("/sockjs/info", headers=headers)
+            assert answer.json()["websocket"] is True
+            assert answer.json()["origins"] == [origin]
+            assert answer.headers.get("access-control-allow-origin") == headers.get("origin")
+
+
+async def test_a_binary_frame_is_a_bad_request(serve: Serve) -> None:
+    peer = await serve.peer(await serve(make_app().asgi))
+    await peer.connect()
+    await peer.connection.send(b"\0\1")
+    assert await peer.read() == {"msg": "error", "reason": "Bad request"}
+    await peer.call("add", "still here")
+
+
+async def test_a_message_over_the_limit_is_answered(serve: Serve) -> None:
+    app = make_app(limits=Limits(max_message_bytes=1000))
+    peer = await serve.peer(await serve(app.asgi))
+    await peer.connect()
+    await peer.send(msg="method", id="1", method="add", params=["x" * 2000])
+    assert (await peer.read())["reason"].startswith("Message too large")
+    await peer.call("add", "still here")
+
+
+@pytest.mark.parametrize("headers", [{"Origin": "https://evil.example"}, {"Origin": "null"}])
+async def test_another_origin_may_not_connect(serve: Serve, headers: dict[str, str]) -> None:
+    address = await serve(make_app().asgi)
+    with pytest.raises(InvalidStatus) as caught:
+        await connect(f"ws://{address}/websocket", additional_headers=headers)
+    assert caught.value.response.status_code == 403
+
+
+async def test_another_host_is_not_served(serve: Serve) -> None:
+    address = await serve(make_app().asgi)
+    async with httpx.AsyncClient() as http:
+        answer = await http.get(f"http://{address}/sockjs", headers={"host": "evil.example"})
+        assert answer.status_code == 403
+        assert "BOLIDE_PUBLIC_URL" in answer.text
+
+
+async def test_pages_are_served_with_headers_that_keep_strangers_out(
+    serve: Serve, tmp_path: Path
+) -> None:
+    (tmp_path / "index.html").write_text("<h1>Ward</h1>")
+    address = await serve(make_app(tmp_path).asgi)
+    async with httpx.AsyncClient() as http:
+        answer = await http.get(f"http://{address}/")
+        assert answer.text == "<h1>Ward</h1>"
+        assert "default-src 'self'" in answer.headers["content-security-policy"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert (await http.get(f"http://{address}/missing")).status_code == 404
+
+
+def test_pages_that_are_not_there_are_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="folder that exists"):
+        _ = make_app(tmp_path / "none").asgi
+
+
+async def test_a_mounted_app_lives_with_its_parent(serve: Serve) -> None:
+    app = make_app()
+    parent = Starlette(routes=[Mount("/live", app.asgi)], lifespan=app.lifespan)
+    peer = await serve.peer(await serve(parent), "/live/websocket")
+    await peer.connect()
+    await peer.call("add", "wash")
+
+
+async def test_a_mounted_app_without_lifespan_says_what_is_missing(serve: Serve) -> None:
+    parent = Starlette(routes=[Mount("/live", make_app().asgi)])
+    address = await serve(parent)
+    async with httpx.AsyncClient() as http:
+        answer = await http.get(f"http://{address}/live/sockjs")
+        assert answer.status_code == 503
+        assert "lifespan=app.lifespan" in answer.text
+    with pytest.raises(InvalidStatus) as caught:
+        await connect(f"ws://{address}/live/websocket")
+    assert caught.value.response.status_code == 503
+
+
+async def test_a_client_that_never_reads_is_cut_and_the_others_go_on(serve: Serve) -> None:
+    app = make_app(limits=Limits(max_outbound_bytes=200_000))
+    address = await serve(app.asgi)
+    slow = await serve.peer(address, max_queue=1)
+    await slow.connect()
+    await slow.send(msg="sub", id="1", name="tasks", params=[])
+    assert (await slow.read())["msg"] == "ready"
+    node = app.asgi.node
+    assert node is not None
+    (driver,) = node.sessions
+    writer = await serve.peer(address)
+    await writer.connect()
+    while not driver.ended.is_set():
+        await writer.call("many", 50)
+    await writer.call("add", "still here")
+    with contextlib.suppress(ConnectionClosed):
+        while True:
+            await slow.connection.recv()
+    assert slow.connection.close_code in (1008, 1006)
+
+
+async def test_the_management_listener_tells_how_the_node_is(serve: Serve) -> None:
+    app = make_app()
+    management = await serve(create_management(app.asgi), lifespan="off")
+    async with httpx.AsyncClient(base_url=f"http://{management}") as http:
+        assert (await http.get("/livez")).text == "ok\n"
+        assert (await http.get("/readyz")).status_code == 503
+        assert (await http.get("/metrics")).text == ""
+        address = await serve(app.asgi)
+        peer = await serve.peer(address)
+        await peer.connect()
+        ready = await http.get("/readyz")
+        assert (ready.status_code, ready.json()) == (200, {"ready": True, "sessions": 1})
+        metrics = await http.get("/metrics")
+        assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
+        assert "bolide_sessions 1.0" in metrics.text
+
+
+async def test_a_node_that_stops_says_why(serve: Serve) -> None:
+    app = make_app()
+    async with app.lifespan():
+        node = app.asgi.node
+        assert node is not None
+        assert node.is_ready
+    assert app.asgi.node is None
