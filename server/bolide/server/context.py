@@ -8,7 +8,7 @@ from structlog.typing import FilteringBoundLogger
 
 from bolide.core.ddp.random import RandomStream, SeededStreams
 from bolide.core.errors import AuthError, LocalProtocolError
-from bolide.core.values import Fields
+from bolide.core.values import UNDEFINED, Fields, normalize
 from bolide.server.access.authorize import AccessRequest, Authorize
 from bolide.server.access.invocation import Invocation, SessionInfo
 from bolide.server.explained import Explained
@@ -194,10 +194,13 @@ class Context:
             collection: Name of the collection in the client.
             id: The document's ``_id``.
             fields: Its top-level fields; ``_id`` among them is ignored.
+
+        Raises:
+            TypeError: If a value is of a type that no document may hold.
         """
         self._only("publication", "added")
         self._invocation.check_exit(f"published a document of {collection}")
-        self._host.added(collection, id, fields)
+        self._host.added(collection, normalize(id), normalize(_without_id(fields)))
 
     def changed(self, collection: str, id: Any, fields: Fields) -> None:
         """Publish new values of fields of a document that was added.
@@ -206,15 +209,22 @@ class Context:
             collection: Name of the collection in the client.
             id: The document's ``_id``.
             fields: The new values; UNDEFINED clears a field.
+
+        Raises:
+            TypeError: If a value is of a type that no document may hold.
         """
         self._only("publication", "changed")
         self._invocation.check_exit(f"published a change of {collection}")
-        self._host.changed(collection, id, fields)
+        values = {
+            name: value if value is UNDEFINED else normalize(value)
+            for name, value in _without_id(fields).items()
+        }
+        self._host.changed(collection, normalize(id), values)
 
     def removed(self, collection: str, id: Any) -> None:
         """Take back a document that was added."""
         self._only("publication", "removed")
-        self._host.removed(collection, id)
+        self._host.removed(collection, normalize(id))
 
     def ready(self) -> None:
         """Say that the initial documents were published."""
@@ -279,3 +289,7 @@ class Context:
     def _only(self, kind: str, member: str) -> None:
         if self._invocation.kind != kind:
             raise WrongHandler(member, self._invocation.handler, f"{kind}s")
+
+
+def _without_id(fields: Fields) -> Fields:
+    return {name: value for name, value in fields.items() if name != "_id"}

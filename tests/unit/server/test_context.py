@@ -8,7 +8,7 @@ import structlog
 
 from bolide.core.ddp.random import SeededStreams
 from bolide.core.errors import AuthError, LocalProtocolError
-from bolide.core.values import Fields
+from bolide.core.values import UNDEFINED, Fields
 from bolide.server.access.authorize import AccessRequest, deny
 from bolide.server.access.invocation import Invocation, SessionInfo, UndecidedAccess
 from bolide.server.context import Context, WrongHandler
@@ -96,6 +96,27 @@ USES: list[tuple[str, Callable[[Context], None]]] = [
     ("error", lambda ctx: ctx.error(ValueError())),
     ("on_stop", lambda ctx: ctx.on_stop(print)),
 ]
+
+
+def test_what_is_published_is_normalized_and_not_the_handlers_own() -> None:
+    ctx, host, _ = make_publication()
+    tags = ["a"]
+    ctx.added("beds", "1", {"_id": "other", "tags": tags, "pair": (1, 2), "none": UNDEFINED})
+    ctx.changed("beds", "1", {"_id": "other", "tags": tags, "pair": UNDEFINED})
+    tags.append("b")
+    assert host.calls == [
+        ("added", "beds", "1", {"tags": ["a"], "pair": [1, 2]}),
+        ("changed", "beds", "1", {"tags": ["a"], "pair": UNDEFINED}),
+    ]
+
+
+def test_what_no_document_can_hold_is_not_published() -> None:
+    ctx, host, _ = make_publication()
+    with pytest.raises(TypeError, match="name"):
+        ctx.added("beds", "1", {"name": {"Aunt Emmy"}})
+    with pytest.raises(TypeError, match="set"):
+        ctx.changed("beds", "1", {"name": {"Aunt Emmy"}})
+    assert host.calls == []
 
 
 @pytest.mark.parametrize("publish", [use for _, use in USES[:3]])
