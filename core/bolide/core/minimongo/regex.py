@@ -1,8 +1,9 @@
 r"""Regular expressions of JavaScript, run with a time limit.
 
-Who writes the pattern may be a client. So its length and each search are limited, and only what
-JavaScript and MongoDB (PCRE) both understand is accepted. Where they differ from the `regex`
-package, the pattern is rewritten:
+Who writes the pattern may be a client. So its length and each search are limited, and its length
+with all repetitions written out, which is how the `regex` package compiles it: twenty nested
+``( )+`` would fill the memory. Only what JavaScript and MongoDB (PCRE) both understand is accepted.
+Where they differ from the package, the pattern is rewritten:
 
 - ``$`` without the flag ``m`` is the very end, not the place before a last line feed;
 - ``\d``, ``\w`` and ``\b`` know ASCII only, while the flag ``i`` knows all letters;
@@ -21,13 +22,22 @@ import regex  # type: ignore[import-untyped]
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.values import Regex
 
-__all__ = ["FLAGS", "MATCH_TIMEOUT_S", "MAX_PATTERN_LENGTH", "regex_test"]
+__all__ = [
+    "FLAGS",
+    "MATCH_TIMEOUT_S",
+    "MAX_EXPANDED_LENGTH",
+    "MAX_PATTERN_LENGTH",
+    "regex_test",
+]
 
 MATCH_TIMEOUT_S: Final = 0.1
 """Longest time one search in one text may take, seconds."""
 
 MAX_PATTERN_LENGTH: Final = 1_000
 """Longest pattern, characters."""
+
+MAX_EXPANDED_LENGTH: Final = 20_000
+"""Longest pattern with all repetitions written out, characters; about 25 MB when compiled."""
 
 FLAGS: Final = "gim"
 """The flags that are accepted; ``g`` means nothing in a selector."""
@@ -129,8 +139,41 @@ def _compiled(pattern: str, flags: str) -> "regex.Pattern[str]":
 
 
 def _translated(pattern: str, *, multiline: bool) -> str:
-    """Rewrite JavaScript's syntax for the `regex` package."""
-    return "".join(_rewritten(token, multiline) for token in _TOKEN.finditer(pattern))
+    """Rewrite JavaScript's syntax for the `regex` package.
+
+    Raises:
+        MinimongoError: If something in it is not supported, or it repeats too much.
+    """
+    parts = [_rewritten(token, multiline) for token in _TOKEN.finditer(pattern)]
+    if _expanded_length(parts) > MAX_EXPANDED_LENGTH:
+        raise MinimongoError(
+            "The repetitions of a regular expression multiply to too much; nest fewer of them."
+        )
+    return "".join(parts)
+
+
+def _expanded_length(parts: list[str]) -> int:
+    """Count the characters of a pattern whose repetitions are written out.
+
+    What is to occur at least n times counts n + 1 times, as the `regex` package compiles it.
+    """
+    # Of the groups that are open, outermost first; and of what a quantifier would repeat.
+    lengths, last = [0], 0
+    for part in parts:
+        if part.startswith("(") and not part.endswith(")"):
+            lengths.append(len(part))
+            last = 0
+        elif part == ")" and len(lengths) > 1:
+            last = lengths.pop() + 1
+            lengths[-1] += last
+        elif part == "+" or part.startswith("{"):
+            more = last if part == "+" else last * int(part[1:-1].split(",")[0])
+            last += more
+            lengths[-1] += more
+        else:
+            last = len(part)
+            lengths[-1] += last
+    return sum(lengths)
 
 
 def _rewritten(token: re.Match[str], multiline: bool) -> str:

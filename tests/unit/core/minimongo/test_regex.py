@@ -88,7 +88,8 @@ def test_a_regex_matches_itself() -> None:
         r"\u{41}",
         r"[\B]",
         r"[\x4]",
-        "a{99999999999}",
+        "a)",
+        "a{2}{3}",
         "(" * 490 + ")" * 490,
     ],
 )
@@ -108,6 +109,34 @@ def test_a_pattern_has_a_length_limit() -> None:
     assert regex_test("a" * MAX_PATTERN_LENGTH)("a" * MAX_PATTERN_LENGTH)
     with pytest.raises(MinimongoError, match="1000 characters"):
         regex_test("a" * (MAX_PATTERN_LENGTH + 1))
+
+
+@pytest.mark.parametrize(
+    "pattern",
+    [
+        "(" * 20 + "a" + ")+" * 20,
+        "(" * 12 + "ab" + "){2,}" * 12,
+        "(?:(?:a{30}){30}){30}",
+        r"(?:\b){1000}",
+        "[" + "abc" * 10 + "]{1000}",
+        "a{" + "9" * 900 + "}",
+    ],
+)
+def test_repetitions_have_a_limit(pattern: str) -> None:
+    with pytest.raises(MinimongoError, match="nest fewer"):
+        regex_test(pattern)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text"),
+    [
+        ("(" * 20 + "a" + ")*" * 20, "a"),
+        ("(?:a{9}){9}", "a" * 81),
+        ("^(?:(?:[a-z]+-)+[0-9]+ )+$", "ab-c-1 d-2 "),
+    ],
+)
+def test_fewer_repetitions_run(pattern: str, text: str) -> None:
+    assert regex_test(pattern)(text)
 
 
 def test_a_search_has_a_time_limit() -> None:
