@@ -160,7 +160,8 @@ class Talking(RuleBasedStateMachine):
     @rule()
     def lose(self) -> None:
         # Documents that the client shows and the server keeps must not vanish on the way back.
-        self.steady |= self.view.keys() & self.server.published().keys()
+        kept = self.view.keys() & self.server.published().keys()
+        self.steady |= {key for key in kept if key[0] in self.wanted.values()}
         self.conversation.connection_lost()
         self.server.start_session()
         self.is_connected = False
