@@ -1,5 +1,7 @@
 """EJSON: every row of Meteor's own equality and serialisation tests."""
 
+from typing import Any
+
 import pytest
 from tests.conformance.rows import Row, load
 
@@ -25,7 +27,7 @@ def test_plain_json_is_meteors(row: Row) -> None:
 
 @pytest.mark.parametrize("row", [row for row in ROWS if row["kind"] == "stringify"], ids=str)
 def test_text_is_meteors(row: Row) -> None:
-    options = row["options"] or {}
+    options: dict[str, Any] = row["options"] or {}
     assert stringify(row["value"], **options) == row["expect"]
 
 

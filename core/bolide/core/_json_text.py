@@ -73,7 +73,7 @@ def _text(tree: JSON, newline: str, step: str, sort_keys: bool) -> str:
     if isinstance(tree, list):
         parts = [_text(item, deeper, step, sort_keys) for item in tree]
         return _enclose("[", parts, "]", newline, deeper)
-    names = sorted(tree, key=_utf16) if sort_keys else tree
+    names = _sorted_names(tree) if sort_keys else tree
     colon = ": " if newline else ":"
     parts = [
         f"{_string_text(name)}{colon}{_text(tree[name], deeper, step, sort_keys)}" for name in names
@@ -93,6 +93,11 @@ def _string_text(text: str) -> str:
         return quoted
     # Half a pair is written as an escape, so that the text as a whole is UTF-8.
     return _SURROGATE.sub(lambda half: f"\\u{ord(half[0]):04x}", quoted)
+
+
+def _sorted_names(tree: dict[str, JSON]) -> list[str]:
+    # Python sorts by characters; below the surrogates that is the same, and faster.
+    return sorted(tree) if "".join(tree).isascii() else sorted(tree, key=_utf16)
 
 
 def _utf16(name: str) -> bytes:
