@@ -15,8 +15,8 @@ Requests (calls and subscriptions) leave in the order they were made, at most ``
 unanswered at a time. After a reconnect the calls come first whose answer was lost, then the
 subscriptions, then what was never sent.
 
-Catching up: from the second session on, documents are kept aside until every subscription of the
-session before is answered (:mod:`bolide.client.replica`). Answers that arrive meanwhile are told
+Catching up: from the second session on, documents are kept aside until every subscription that
+was made before it is answered (:mod:`bolide.client.replica`). Answers that arrive meanwhile are told
 after the documents they belong to.
 
 Specified by DDP version 1; order and resending follow Meteor's client.
@@ -445,7 +445,8 @@ class Conversation:
 
     def _begin_catch_up(self, now: float) -> None:
         self._replica.begin_catch_up()
-        self._awaited = {key for key, sub in self._subscriptions.items() if sub.is_sent}
+        # Those too that were made meanwhile: they may stand in for one that was stopped.
+        self._awaited = set(self._subscriptions)
         if not self._awaited:
             # Publications that need no subscription come first in the server's queue; the answer
             # to an ``unsub`` of nothing tells that they have been.
