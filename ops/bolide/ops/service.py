@@ -13,14 +13,19 @@ __all__ = ["run_loop", "serving", "stop_signals"]
 
 _GRACE_S = 10
 """How long open requests may take to end once the service stops, seconds."""
+_PATIENCE_S = 1.0
+"""`timeout` and terminals signal a process and its group, so the same wish may come twice."""
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
-def stop_signals() -> Generator[asyncio.Event]:
+def stop_signals(*, patience_s: float = _PATIENCE_S) -> Generator[asyncio.Event]:
     """Give an event that SIGINT and SIGTERM set, for the time of the block.
 
-    The first signal only sets the event; a second one ends the process at once.
+    The first signal only sets the event; one that comes later ends the process at once.
+
+    Args:
+        patience_s: How long further signals mean the same as the first, seconds.
     """
     stopped = asyncio.Event()
     loop = asyncio.get_running_loop()
@@ -29,15 +34,20 @@ def stop_signals() -> Generator[asyncio.Event]:
         for number in _SIGNALS:
             loop.remove_signal_handler(number)
 
+    timers: list[asyncio.TimerHandle] = []
+
     def stop() -> None:
-        stopped.set()
-        forget()
+        if not stopped.is_set():
+            stopped.set()
+            timers.append(loop.call_later(patience_s, forget))
 
     for number in _SIGNALS:
         loop.add_signal_handler(number, stop)
     try:
         yield stopped
     finally:
+        for timer in timers:
+            timer.cancel()
         forget()
 
 

@@ -63,11 +63,21 @@ async def test_signal_sets_the_event(number: signal.Signals) -> None:
             await stopped.wait()
 
 
-async def test_second_signal_is_the_process_own() -> None:
+async def test_same_wish_twice_is_one_wish() -> None:
     with stop_signals() as stopped:
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGTERM):
+            os.kill(os.getpid(), number)
+            async with asyncio.timeout(5):
+                await stopped.wait()
+    assert stopped.is_set()
+
+
+async def test_later_signal_is_the_process_own() -> None:
+    with stop_signals(patience_s=0) as stopped:
         os.kill(os.getpid(), signal.SIGINT)
         async with asyncio.timeout(5):
             await stopped.wait()
+            await asyncio.sleep(0.01)  # the timer of 0 s is due
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
