@@ -66,11 +66,11 @@ def make_app() -> App:
             case "mine":
                 raise MethodError("mine", str(text), {"text": str(text)})
             case "selector":
-                await notes.find_one({str(text): {f"${text}": text}})
+                await notes.find_one({str(text): {f"${text!s}": text}})
             case "modifier":
-                await notes.update_one({}, {f"${text}": {"a": text}})
+                await notes.update_one({}, {f"${text!s}": {"a": text}})
             case "regex":
-                await notes.find_one({"text": {"$regex": f"({text}"}})
+                await notes.find_one({"text": {"$regex": f"({text!s}"}})
             case "value":
                 await notes.insert_one({"a": object(), str(text): text})
             case "log":
@@ -111,8 +111,10 @@ def make_app() -> App:
             case "changed":
                 ctx.changed(text, text, {text: text})
             case "on_stop":
-                ctx.on_stop(lambda: {}[text])
+                ctx.on_stop(lambda: int(text))
                 ctx.stop()
+            case _:
+                pass
         return text
 
     return app

@@ -27,7 +27,9 @@ def obey(line: str) -> None:
 
     def done(error: object, value: object = None) -> None:
         if error:
-            say({"event": "error", "name": name, "error": error})
+            # Of a refused subscription this library tells its callback the reason only.
+            told = error if isinstance(error, dict) else {"reason": error}
+            say({"event": "error", "name": name, "error": told})
         else:
             say({"event": order["command"], "name": name, "value": value})
 

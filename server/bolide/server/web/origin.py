@@ -16,6 +16,8 @@ __all__ = ["OriginPolicy", "is_loopback"]
 
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
+# No browser sends the WebSocket schemes; native clients on ws4py do, `python-meteor` among them.
+_WEB_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
 
 
 def is_loopback(host: str) -> bool:
@@ -42,8 +44,9 @@ def _origin(option: str, url: str) -> str:
 
 def _received_origin(origin: str) -> str | None:
     """Return an ``Origin`` header with its port spelled out; None if it is no web origin."""
-    scheme, separator, authority = origin.partition("://")
-    if not separator or scheme not in ("http", "https"):
+    named, separator, authority = origin.partition("://")
+    scheme = _WEB_SCHEMES.get(named)
+    if not separator or scheme is None:
         return None
     return f"{scheme}://{_with_port(authority.lower(), scheme)}"
 

@@ -49,6 +49,7 @@ def test_public_listener_without_public_url_serves_nobody(server: tuple[str, int
         "https://ward.example.org",
         "https://ward.example.org:443",
         "https://admin.example.org:8443",
+        "wss://ward.example.org",  # python-meteor
     ],
 )
 def test_public_url_and_allowed_origins_are_served(host: str, origin: str | None) -> None:
