@@ -259,7 +259,8 @@ class Client:
         if status == self._status:
             return
         if status.state is not self._status.state:
-            _logger.info("%s; %s", status.state.value, status.reason or "no complaint")
+            reason = f": {status.reason}" if status.reason else ""
+            _logger.info("%s%s", status.state.value, reason)
         self._status = status
         for wake in self._status_readers:
             wake.set()
