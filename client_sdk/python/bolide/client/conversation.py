@@ -16,8 +16,8 @@ unanswered at a time. After a reconnect the calls come first whose answer was lo
 subscriptions, then what was never sent.
 
 Catching up: from the second session on, documents are kept aside until every subscription that
-was made before it is answered (:mod:`bolide.client.replica`). Answers that arrive meanwhile are told
-after the documents they belong to.
+was made before it is answered (:mod:`bolide.client.replica`). Answers that arrive meanwhile are
+told after the documents they belong to.
 
 Specified by DDP version 1; order and resending follow Meteor's client.
 """
