@@ -80,6 +80,11 @@ async def open_file(path: Path) -> AsyncIterator[OpenFile]:
 @pytest.fixture
 async def start_worker(path: Path) -> AsyncIterator[StartWorker]:
     started: list[asyncio.subprocess.Process] = []
+    # Not measured: who is killed leaves half a file of measurements.
+    environment = {
+        name: value for name, value in os.environ.items() if not name.startswith("COVERAGE_")
+    }
+    environment["PYTHONPATH"] = os.pathsep.join(sys.path)
 
     async def start(*arguments: str) -> Worker:
         process = await asyncio.create_subprocess_exec(
@@ -89,7 +94,7 @@ async def start_worker(path: Path) -> AsyncIterator[StartWorker]:
             *arguments,
             stdin=asyncio.subprocess.PIPE,
             stdout=asyncio.subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+            env=environment,
         )
         started.append(process)
         worker = Worker(process)

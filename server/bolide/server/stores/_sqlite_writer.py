@@ -189,6 +189,7 @@ class SQLiteWriter:
         self._has_lock = self._waits_for_lock = self._is_running = False
         self._wakes_others = False
         self._outcomes: list[Outcome] = []
+        self._closing: list[Answer] = []
 
     def start(self) -> Answer:
         """Open the file in the thread; the answer is the position."""
@@ -207,17 +208,26 @@ class SQLiteWriter:
         try:
             self._open()
         except Exception as error:
-            self._tell(Answered(self._opened, None, _explained(error)))
+            self._tell(Answered(self._opened, None, self._explained(error)))
         else:
-            self._is_running = True
             self._tell(Answered(self._opened, self._database.position))
+            self._serve()
+            self._file.close()
+            self._lock.close()
+            self._outcomes += [Answered(answer, None) for answer in self._closing]
+        self._post()
+
+    def _serve(self) -> None:
+        """Answer requests until told to close."""
+        self._is_running = True
         self._post()
         while self._is_running:
             for request in self._gather():
                 self._handle(request)
             self._post()
-            self._write_pending()
-            self._post()
+            if self._is_running:
+                self._write_pending()
+                self._post()
 
     def _open(self) -> None:
         check_place(self._path)
@@ -264,8 +274,8 @@ class SQLiteWriter:
             case _LockAcquired():
                 self._has_lock, self._waits_for_lock = True, False
             case Close(answer):
+                self._closing.append(answer)
                 self._close()
-                self._tell(Answered(answer, None))
             case _:
                 assert_never(request)
 
@@ -321,7 +331,7 @@ class SQLiteWriter:
             self._catch_up()
         except Exception as error:
             self._file.roll_back()
-            self._fail_pending(_explained(error))
+            self._fail_pending(self._explained(error))
             return False
         return True
 
@@ -346,18 +356,18 @@ class SQLiteWriter:
         try:
             self._file.begin()
         except sqlite3.Error as error:
-            return _explained(error)
+            return self._explained(error)
         return None
 
     def _commit_group(self, group: Sequence[Write]) -> Exception | None:
         """Do writes and commit; on an error of the store nothing of it was done."""
         workspace = Workspace(self._database)
-        answers = [_outcome(write.answer, partial(write.work, workspace)) for write in group]
+        answers = [self._outcome(write.answer, partial(write.work, workspace)) for write in group]
         try:
             self._commit(workspace)
         except Exception as error:
             self._file.roll_back()
-            return _explained(error)
+            return self._explained(error)
         self._outcomes += answers
         return None
 
@@ -399,8 +409,6 @@ class SQLiteWriter:
             if self._transaction:
                 self._transaction.end()
         self._fail_pending(StateError("The store was closed before this was written."))
-        self._file.close()
-        self._lock.close()
 
     def _fail_pending(self, error: Exception) -> None:
         for request in self._pending:
@@ -408,7 +416,7 @@ class SQLiteWriter:
         self._pending.clear()
 
     def _attempt(self, answer: Answer, work: Callable[[], Any]) -> None:
-        self._tell(_outcome(answer, work))
+        self._tell(self._outcome(answer, work))
 
     def _tell(self, outcome: Outcome) -> None:
         self._outcomes.append(outcome)
@@ -424,18 +432,16 @@ class SQLiteWriter:
             # The loop was closed and the store was not: nobody is left to ask for anything.
             self._is_running = False
 
+    def _outcome(self, answer: Answer, work: Callable[[], Any]) -> Answered:
+        try:
+            return Answered(answer, work())
+        except Exception as error:
+            return Answered(answer, None, self._explained(error))
 
-def _outcome(answer: Answer, work: Callable[[], Any]) -> Answered:
-    try:
-        return Answered(answer, work())
-    except Exception as error:
-        return Answered(answer, None, _explained(error))
-
-
-def _explained(error: Exception) -> Exception:
-    """Return what the caller is told instead of an error of SQLite."""
-    if not isinstance(error, sqlite3.Error):
-        return error
-    failure = storage_failure(error)
-    failure.__cause__ = error
-    return failure
+    def _explained(self, error: Exception) -> Exception:
+        """Return what the caller is told instead of an error of SQLite."""
+        if not isinstance(error, sqlite3.Error):
+            return error
+        failure = storage_failure(self._path, error)
+        failure.__cause__ = error
+        return failure

@@ -52,7 +52,7 @@ class SQLiteStore(EmbeddedStore):
     transaction is open all other writes, of all processes, wait; reads see what is committed.
 
     Attributes:
-        path: The file, absolute.
+        path: The file, absolute and without links.
     """
 
     def __init__(
@@ -83,7 +83,8 @@ class SQLiteStore(EmbeddedStore):
                 OPTION, f"sqlite:///{path}", "the path of a file; memory: keeps nothing"
             )
         super().__init__(clock)
-        self.path = Path(path).absolute()
+        # Lock and sockets lie beside the file itself, by whatever links it is reached.
+        self.path = Path(path).resolve()
         self._look_every_s = look_every_s
         self._transaction_lifetime_s = transaction_lifetime_s
         self._max_bytes = max_bytes

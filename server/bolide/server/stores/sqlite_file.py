@@ -123,24 +123,24 @@ def open_refusal(path: Path, error: OSError | sqlite3.Error | ValueError) -> Con
     return _refusal(path, f"a file that SQLite can use: {error} ({name})")
 
 
-def storage_failure(error: sqlite3.Error) -> OperationFailure:
+def storage_failure(path: Path, error: sqlite3.Error) -> OperationFailure:
     """Turn what SQLite says about a running store into an error with a remedy."""
     name = _name_of(error)
     if name == "SQLITE_FULL":
         return OperationFailure(
-            "Nothing was written, because the disk is full or the file has reached its largest"
-            " size: make room and try again.",
+            f"Nothing was written, because the disk of {path} is full or the file has reached its"
+            " largest size: make room and try again.",
             OUT_OF_DISK_SPACE,
         )
     if name.startswith(("SQLITE_NOTADB", "SQLITE_CORRUPT")):
-        text = "The database file is damaged: stop all nodes and restore a backup"
+        text = "is damaged: stop all nodes and restore a backup"
     elif name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        text = "Another program holds the database file: close it and try again"
+        text = "is held by another program: close it and try again"
     elif name.startswith("SQLITE_READONLY"):
-        text = "The database file cannot be written any more: check its mode and the mount"
+        text = "cannot be written any more: check its mode and the mount"
     else:
-        text = "The database file cannot be used: check the disk and the system's log"
-    return OperationFailure(f"{text} ({name}).", UNKNOWN_ERROR)
+        text = "cannot be used: check the disk and the system's log"
+    return OperationFailure(f"The database file {path} {text} ({name}).", UNKNOWN_ERROR)
 
 
 class SQLiteFile:

@@ -72,3 +72,17 @@ def test_closing_twice_removed_sockets_is_no_error(tmp_path: Path) -> None:
     for path in (tmp_path / "wake").iterdir():
         path.unlink()
     one.close()
+
+
+def test_where_no_socket_can_be_bound_nothing_is_left_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without the folder of descriptors, as on other systems, a long path does not fit.
+    def nothing_is_a_folder(path: str) -> bool:
+        return not path
+
+    monkeypatch.setattr("os.path.isdir", nothing_is_a_folder)
+    folder = tmp_path / ("x" * 120)
+    folder.mkdir()
+    with pytest.raises(OSError, match="too long"):
+        WakeUp(folder / "wake")
