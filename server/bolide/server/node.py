@@ -85,6 +85,11 @@ class Node:
         await self.store.open()
         try:
             self.app.attach(self.store)
+        except BaseException:
+            # Another node serves the app; it keeps its store.
+            await self.store.close()
+            raise
+        try:
             live_queries = LiveQueries(self.store)
             self.metrics.live_queries.set_function(lambda: len(live_queries))
             self._services = Services(

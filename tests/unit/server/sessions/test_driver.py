@@ -8,8 +8,9 @@ import pytest
 
 from bolide.core.ddp.messages import Added, Changed, Nosub, Ready, Removed
 from bolide.core.errors import LocalProtocolError, MethodError, StateError
-from bolide.core.values import UNDEFINED
+from bolide.core.values import UNDEFINED, Regex
 from bolide.server.app import App
+from bolide.server.arguments import Pattern
 from bolide.server.context import Context
 from bolide.server.limits import Limits
 from bolide.server.sessions.ratelimit import RateLimitRule
@@ -677,3 +678,49 @@ async def test_metrics_count_what_happened() -> None:
         assert "PHI" not in node.node.metrics.exposition().decode()
         await client.close()
         assert "bolide_sessions 0.0" in node.node.metrics.exposition().decode()
+
+
+async def test_a_flood_of_pings_is_answered_and_harms_nobody() -> None:
+    async with TestNode(make_app()) as node:
+        client, other = await node.connect(), await node.connect()
+        for number in range(5_000):
+            client.socket.send_frame(f'{{"msg":"ping","id":"{number}"}}')
+        await other.call("tasks.add", "a", 1)
+        await node.settle()
+        assert sum("pong" in frame for frame in client.socket.frames) == 5_000
+
+
+async def test_a_flood_of_subscriptions_and_calls_meets_limits() -> None:
+    limits = Limits(max_subscriptions=10, max_methods_in_flight=10)
+    async with TestNode(make_app(), limits=limits) as node:
+        client, other = await node.connect(), await node.connect()
+        for number in range(100):
+            client.start_subscription("tasks.all")
+            client.socket.send_frame(
+                f'{{"msg":"method","id":"m{number}","method":"tasks.insert","params":[]}}'
+            )
+        await other.call("tasks.add", "a", 1)
+        await node.settle()
+        assert len(client.socket.driver.session.subscriptions) == 10
+        await client.call("tasks.add", "b", 1)
+        assert client.document("tasks", "b") is not None
+        assert client.close_reason is None
+
+
+async def test_a_regular_expression_that_takes_for_ever_fails_alone() -> None:
+    app = make_app()
+    names = app.collection("names")
+
+    @app.publish("search", public=True)
+    async def search(ctx: Context, pattern: Pattern) -> object:
+        return names.find({"name": pattern})
+
+    async with TestNode(app) as node:
+        await names.insert_one({"_id": "1", "name": "a" * 40 + "!"})
+        client, other = await node.connect(), await node.connect()
+        with pytest.raises(MethodError) as caught:
+            await client.subscribe("search", Regex("^(a|a)*$"))
+        assert caught.value.error == 500
+        await other.call("tasks.add", "a", 1)
+        await client.subscribe("search", Regex("^a+!$"))
+        assert len(client.documents("names")) == 1

@@ -1,0 +1,131 @@
+"""The Python SDK against a real node: live views, and what a restart does to them."""
+
+import asyncio
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+
+from bolide.client import Client, ConnectionState, connect
+from bolide.core.errors import MethodError
+from bolide.server import App, Context, Settings
+
+TIMEOUT_S = 20
+
+
+def make_app(store: Path) -> App:
+    app = App(Settings(store=f"sqlite:///{store}"))
+    tasks = app.collection("tasks")
+
+    @app.publish("tasks", public=True)
+    async def publish(ctx: Context, done: bool) -> object:
+        return tasks.find({"done": done})
+
+    @app.method("add", public=True)
+    async def add(ctx: Context, id: str, rank: int) -> str:
+        await tasks.insert_one({"_id": id, "rank": rank, "done": False})
+        return id
+
+    @app.method("finish", public=True)
+    async def finish(ctx: Context, id: str) -> None:
+        await tasks.update_one({"_id": id}, {"$set": {"done": True}})
+
+    return app
+
+
+class Node:
+    """A node that can be stopped and started again on the same port."""
+
+    def __init__(self, store: Path) -> None:
+        self._store = store
+        self.port = 0
+
+    async def start(self) -> None:
+        listener = socket.create_server(("127.0.0.1", self.port))
+        self.port = listener.getsockname()[1]
+        config = uvicorn.Config(make_app(self._store).asgi, log_config=None, access_log=False)
+        self._server = uvicorn.Server(config)
+        self._serving = asyncio.create_task(self._server.serve([listener]))
+        while not self._server.started:
+            await asyncio.sleep(0)
+            assert not self._serving.done()
+
+    async def stop(self) -> None:
+        self._server.should_exit = True
+        await self._serving
+
+
+async def shows(client: Client, expected: list[str]) -> None:
+    """Wait until the tasks that are shown have these ids, in the order of their ranks."""
+    query = client.collection("tasks").find({}, sort=[("rank", 1)])
+    async with asyncio.timeout(TIMEOUT_S):
+        async for documents in query.results():
+            if [document["_id"] for document in documents] == expected:
+                return
+
+
+async def state(client: Client, wanted: ConnectionState) -> None:
+    async with asyncio.timeout(TIMEOUT_S):
+        async for status in client.statuses():
+            if status.state is wanted:
+                return
+
+
+@pytest.fixture
+def node(tmp_path: Path) -> Node:
+    return Node(tmp_path / "tasks.db")
+
+
+async def test_a_client_shows_what_another_writes(node: Node) -> None:
+    await node.start()
+    url = f"ws://127.0.0.1:{node.port}/websocket"
+    async with connect(url) as reader, connect(url) as writer:
+        subscription = await reader.subscribe("tasks", False)
+        assert await writer.call("add", "b", 2) == "b"
+        assert await writer.call("add", "a", 1) == "a"
+        await shows(reader, ["a", "b"])
+        await writer.call("finish", "b")
+        await shows(reader, ["a"])
+        await subscription.stop()
+        await shows(reader, [])
+    await node.stop()
+
+
+async def test_errors_are_the_servers(node: Node) -> None:
+    await node.start()
+    async with connect(f"http://127.0.0.1:{node.port}") as client:
+        with pytest.raises(MethodError) as caught:
+            await client.call("none")
+        assert caught.value.error == 404
+        with pytest.raises(MethodError) as caught:
+            await client.subscribe("tasks", "yes")
+        assert caught.value.error == 400
+    await node.stop()
+
+
+async def test_a_restart_of_the_node_is_seen_and_survived(node: Node) -> None:
+    await node.start()
+    async with connect(f"ws://127.0.0.1:{node.port}/websocket") as client:
+        await client.subscribe("tasks", False)
+        await client.call("add", "a", 1)
+        await client.call("add", "b", 2)
+        await shows(client, ["a", "b"])
+        changes: list[Any] = []
+        query = client.collection("tasks").find({}, sort=[("rank", 1)])
+
+        async def watch() -> None:
+            changes.extend([change async for change in query.changes()])
+
+        watching = asyncio.create_task(watch())
+        await node.stop()
+        await state(client, ConnectionState.WAITING)
+        assert len(query.fetch()) == 2  # what was shown stays
+        await node.start()
+        await state(client, ConnectionState.CONNECTED)
+        await client.call("finish", "a")
+        await shows(client, ["b"])
+        watching.cancel()
+        await asyncio.gather(watching, return_exceptions=True)
+    await node.stop()
