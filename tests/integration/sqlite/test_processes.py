@@ -1,12 +1,14 @@
 import asyncio
+import random
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pymongo.errors import DuplicateKeyError, OperationFailure
 from tests.integration.sqlite.conftest import OpenFile, StartWorker
-from tests.integration.stores.support import Follower, contents, insert
+from tests.integration.stores.support import Follower, contents, insert, replay, write_at_random
 
+from bolide.core.keys import key_of
 from bolide.server.stores.base import IndexSpec, Insert, Query
 from bolide.server.stores.sqlite import SQLiteStore
 
@@ -208,3 +210,30 @@ async def test_a_transaction_that_takes_too_long_is_aborted(open_file: OpenFile)
     with pytest.raises(OperationFailure, match=r"longer than 0.01 s"):
         await wait_for_oneself()
     assert await contents(store) == [{"_id": 2}]
+
+
+@pytest.mark.parametrize("seed", range(3))
+async def test_snapshots_and_changes_agree_on_both_sides_of_a_file(
+    open_file: OpenFile, seed: int
+) -> None:
+    source = random.Random(seed)
+    stores = [await open_file(), await open_file()]
+    writers = [
+        asyncio.ensure_future(write_at_random(store, random.Random(source.random()), 30))
+        for store in stores * 2
+    ]
+    joined: list[tuple[Follower, Any]] = []
+    while not all(writer.done() for writer in writers):
+        store, follower = source.choice(stores), Follower()
+        store.listen(follower)
+        joined.append((follower, await store.read(Query(collection="beds"))))
+    await asyncio.gather(*writers)
+    ends = [await store.read(Query(collection="beds")) for store in stores]
+    assert ends[0].position == ends[1].position
+    assert list(ends[0].documents) == list(ends[1].documents)
+    for store in stores:
+        await store.feed_reached(ends[0].position)
+    expected = {key_of(document["_id"]): document for document in ends[0].documents}
+    assert len(joined) > 5
+    for follower, snapshot in joined:
+        assert replay(snapshot.documents, follower.changes, snapshot.position, "beds") == expected

@@ -1,7 +1,11 @@
 """What the contract suite of the stores needs beside a store."""
 
+import asyncio
+import random
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
+
+from pymongo.errors import DuplicateKeyError
 
 from bolide.core.keys import key_of
 from bolide.core.values import Document
@@ -9,15 +13,27 @@ from bolide.server.stores.base import (
     Change,
     ChangeBatch,
     ChangeKind,
+    Delete,
+    FindAndModify,
     Insert,
     Position,
     Query,
     Receipt,
     Store,
     Update,
+    WriteOperation,
 )
 
-__all__ = ["Follower", "OpenStore", "contents", "follow", "insert", "replay", "update"]
+__all__ = [
+    "Follower",
+    "OpenStore",
+    "contents",
+    "follow",
+    "insert",
+    "replay",
+    "update",
+    "write_at_random",
+]
 
 
 class OpenStore(Protocol):
@@ -101,3 +117,34 @@ def replay(
         else:
             result[key_of(change.id)] = change.after
     return result
+
+
+def random_operation(source: random.Random) -> WriteOperation:
+    id = source.randrange(8)
+    one: dict[str, Any] = {"collection": "beds", "selector": {"_id": id}}
+    operations: list[WriteOperation] = [
+        Insert(collection="beds", documents=[{"_id": id, "n": 0}]),
+        Update(**one, modifier={"$inc": {"n": 1}}),
+        Update(**one, modifier={"$set": {"n": source.randrange(3)}}, upsert=True),
+        Update(**one, modifier={"m": source.randrange(3)}),
+        Update(collection="beds", selector={}, modifier={"$inc": {"k": 1}}, many=True),
+        Delete(**one),
+        FindAndModify(**one, modifier={"$set": {"f": source.random()}}, upsert=True),
+    ]
+    return source.choice(operations)
+
+
+async def write_at_random(store: Store, source: random.Random, count: int) -> None:
+    for _ in range(count):
+        # Not every store lets others run while it writes.
+        await asyncio.sleep(0)
+        operation = random_operation(source)
+        try:
+            if source.random() < 0.2:
+                async with store.transaction() as transaction:
+                    await transaction.write(operation)
+                    await transaction.write(random_operation(source))
+            else:
+                await store.write(operation)
+        except DuplicateKeyError:
+            continue

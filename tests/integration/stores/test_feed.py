@@ -12,6 +12,7 @@ from tests.integration.stores.support import (
     insert,
     replay,
     update,
+    write_at_random,
 )
 
 from bolide.core.errors import StateError
@@ -25,8 +26,6 @@ from bolide.server.stores.base import (
     Query,
     Receipt,
     Store,
-    Update,
-    WriteOperation,
 )
 
 INSERT, UPDATE, REPLACE, DELETE = (
@@ -179,37 +178,6 @@ async def test_closing_ends_all_waiting(store: Store) -> None:
         await store.read(Query(collection="beds"))
     with pytest.raises(StateError):
         await store.feed_reached(position)
-
-
-def random_operation(source: random.Random) -> WriteOperation:
-    id = source.randrange(8)
-    one: dict[str, Any] = {"collection": "beds", "selector": {"_id": id}}
-    operations: list[WriteOperation] = [
-        Insert(collection="beds", documents=[{"_id": id, "n": 0}]),
-        Update(**one, modifier={"$inc": {"n": 1}}),
-        Update(**one, modifier={"$set": {"n": source.randrange(3)}}, upsert=True),
-        Update(**one, modifier={"m": source.randrange(3)}),
-        Update(collection="beds", selector={}, modifier={"$inc": {"k": 1}}, many=True),
-        Delete(**one),
-        FindAndModify(**one, modifier={"$set": {"f": source.random()}}, upsert=True),
-    ]
-    return source.choice(operations)
-
-
-async def write_at_random(store: Store, source: random.Random, count: int) -> None:
-    for _ in range(count):
-        # Not every store lets others run while it writes.
-        await asyncio.sleep(0)
-        operation = random_operation(source)
-        try:
-            if source.random() < 0.2:
-                async with store.transaction() as transaction:
-                    await transaction.write(operation)
-                    await transaction.write(random_operation(source))
-            else:
-                await store.write(operation)
-        except DuplicateKeyError:
-            continue
 
 
 @pytest.mark.parametrize("seed", range(5))
