@@ -16,8 +16,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Final
 
-# The package has no type information of its own.
-import regex  # type: ignore[import-untyped]
+import regex
 
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.values import Regex
