@@ -11,8 +11,9 @@ from starlette.types import ASGIApp
 from bolide.core.errors import BolideError, ConfigurationError
 from bolide.ops.service import serving
 from bolide.server.app import App
+from bolide.server.loopback import is_loopback
 from bolide.server.node import Node
-from bolide.server.settings import Settings, is_loopback
+from bolide.server.settings import Settings
 from bolide.server.web.application import NodeApplication
 from bolide.server.web.management import create_management
 

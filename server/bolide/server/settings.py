@@ -5,15 +5,15 @@ import math
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, cast
 
 from bolide.core.errors import ConfigurationError
 from bolide.server.limits import Limits
+from bolide.server.loopback import is_loopback
 
-__all__ = ["DEFAULT_FILE", "Settings", "is_loopback", "read_settings"]
+__all__ = ["DEFAULT_FILE", "Settings", "read_settings"]
 
 DEFAULT_FILE: Final = Path("bolide.toml")
 
@@ -76,14 +76,6 @@ class Settings:
         if (self.tls_cert is None) != (self.tls_key is None):
             given, missing = ("tls_key", "tls_cert") if self.tls_key else ("tls_cert", "tls_key")
             raise ConfigurationError(missing, None, f"set together with {given}")
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether an address is reached from this machine only."""
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
 
 
 def read_settings(

@@ -11,22 +11,14 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from bolide.core.errors import ConfigurationError
+from bolide.server.loopback import is_loopback
 
-__all__ = ["OriginPolicy", "is_loopback"]
+__all__ = ["OriginPolicy"]
 
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "[::1]")
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 # No browser sends the WebSocket schemes; native clients on ws4py do, `python-meteor` among them.
 _WEB_SCHEMES = {"http": "http", "https": "https", "ws": "http", "wss": "https"}
-
-
-def is_loopback(host: str) -> bool:
-    """Tell whether ``host`` reaches this machine only.
-
-    Args:
-        host: Name or address without port, an IPv6 address with or without brackets.
-    """
-    return host in ("localhost", "::1", "[::1]") or host.startswith("127.")
 
 
 def _origin(option: str, url: str) -> str:

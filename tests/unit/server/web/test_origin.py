@@ -3,7 +3,7 @@
 import pytest
 
 from bolide.core.errors import ConfigurationError
-from bolide.server.web.origin import OriginPolicy, is_loopback
+from bolide.server.web.origin import OriginPolicy
 
 LOOPBACK = ("127.0.0.1", 3000)
 DEVELOPMENT = OriginPolicy.from_settings(None)
@@ -73,10 +73,3 @@ def test_ipv6_origin_keeps_its_brackets() -> None:
     policy = OriginPolicy.from_settings("http://[2001:db8::1]:8080")
     assert policy.refusal(host="[2001:db8::1]:8080", origin=None, server=None) is None
     assert policy.refusal(host="[::1]", origin="http://[2001:db8::1]", server=None) is not None
-
-
-@pytest.mark.parametrize(
-    ("host", "loopback"), [("127.0.0.2", True), ("::1", True), ("0.0.0.0", False), ("ward", False)]
-)
-def test_loopback_is_told_from_the_network(host: str, loopback: bool) -> None:
-    assert is_loopback(host) is loopback
