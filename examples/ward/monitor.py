@@ -25,6 +25,12 @@ _AT_REST = {
     "temperature": (36.9, 0.35),
 }
 
+# Somebody on a ward is unwell: the note on bed 7 tells of a cough, bed 4 has lost fluid.
+_UNWELL = {
+    "p07": {"heart_rate": 104.0, "respiration": 22.5, "saturation": 92.8, "temperature": 38.5},
+    "p04": {"heart_rate": 98.0, "systolic": 99.0, "diastolic": 62.0},
+}
+
 
 class Gateway:
     """The monitors of one ward.
@@ -67,7 +73,7 @@ class Gateway:
     def _model(self, patient: str) -> PatientModel:
         random = Random(f"{self._seed} {patient}")
         at_rest = {sign: random.gauss(*spread) for sign, spread in _AT_REST.items()}
-        return PatientModel(Baseline(**at_rest), random)
+        return PatientModel(Baseline(**(at_rest | _UNWELL.get(patient, {}))), random)
 
 
 async def monitor(url: str, *, ward: str = WARD, interval_s: float = 1.0) -> None:

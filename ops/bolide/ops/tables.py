@@ -1,6 +1,6 @@
 """Show collections as tables that fit a terminal."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
@@ -11,10 +11,12 @@ from bolide.client.status import ConnectionState, Status
 from bolide.core.values import Document
 from bolide.ops.printable import cell_text, printable
 
-__all__ = ["CollectionTables", "share_rows", "status_text"]
+__all__ = ["CollectionTables", "share", "status_text"]
 
 _COLUMN_WIDTH = 9
 """Narrower columns say nothing: beyond this many per line, fields are only counted."""
+_GAP = 3
+"""Characters between two columns."""
 _FRAME_LINES = 4
 """Title, head, rule and blank line of one table."""
 
@@ -34,33 +36,31 @@ def status_text(status: Status, *, elapsed_s: float = 0.0) -> Text:
         status: The client's.
         elapsed_s: Time since it began, seconds: the next attempt is that much nearer.
     """
-    words = [status.state.value]
-    if status.catching_up:
-        words[0] += ", catching up"
-    if status.reason is not None:
-        words.append(printable(status.reason))
-    if status.retry_in_s is not None:
-        words.append(f"Next try in {max(0.0, status.retry_in_s - elapsed_s):.0f} s.")
     text = Text("● ", style=_COLOURS[status.state], no_wrap=True, overflow="ellipsis")
-    return text.append(" ".join(words) if len(words) == 1 else f"{words[0]}: {' '.join(words[1:])}")
+    text.append(status.state.value)
+    if status.catching_up:
+        text.append(", catching up")
+    if status.retry_in_s is not None:
+        text.append(f", next try in {max(0.0, status.retry_in_s - elapsed_s):.0f} s")
+    return text if status.reason is None else text.append(f": {printable(status.reason)}")
 
 
-def share_rows(wanted: Sequence[int], rows: int) -> list[int]:
-    """Share the lines of a screen among tables: small ones get all, the others the same each.
+def share(wanted: Sequence[int], amount: int) -> list[int]:
+    """Share lines or columns of a screen: the modest get all they want, the others the same each.
 
     Args:
-        wanted: How many rows each would like.
-        rows: How many there are.
+        wanted: How much each would like.
+        amount: How much there is.
 
     Returns:
-        How many rows each gets, at least 1 if it wants any.
+        How much each gets, at least 1 if it wants any.
     """
     given = [0] * len(wanted)
     order = sorted(range(len(wanted)), key=wanted.__getitem__)
     for place, index in enumerate(order):
-        fair = max(1, rows // (len(order) - place))
+        fair = max(1, amount // (len(order) - place))
         given[index] = min(wanted[index], fair)
-        rows -= given[index]
+        amount -= given[index]
     return given
 
 
@@ -81,45 +81,58 @@ class CollectionTables:
         """Draw for the size that the terminal has now."""
         height = options.height or options.size.height
         rows = height - self._reserved - _FRAME_LINES * len(self._collections)
-        shares = share_rows([len(documents) for documents in self._collections.values()], rows)
-        columns = max(2, options.max_width // _COLUMN_WIDTH)
-        for (name, documents), share in zip(self._collections.items(), shares, strict=True):
+        shares = share([len(documents) for documents in self._collections.values()], rows)
+        for (name, documents), most in zip(self._collections.items(), shares, strict=True):
             yield Text(f"{printable(name)}  {len(documents)}", style="bold", no_wrap=True)
             if documents:
-                yield _table(documents, rows=share, columns=columns)
+                # Of the lines, one is for how many are not shown.
+                shown = documents if len(documents) <= most else documents[: most - 1]
+                yield _table(shown, options.max_width)
+                if len(shown) < len(documents):
+                    yield Text(f"… {len(documents) - len(shown)} more", style="dim")
             yield ""
 
 
-def _table(documents: Sequence[Document], *, rows: int, columns: int) -> Table:
-    """Draw documents of one collection; the last row tells how many documents are not shown."""
-    hidden = len(documents) - rows
-    shown = documents[: max(0, rows - 1)] if hidden else documents
-    fields = _fields(shown)
-    more = len(fields) - columns
-    fields = fields[: columns - 1] if more > 0 else fields
+def _table(documents: Sequence[Document], width: int) -> Table:
+    """Draw documents as rows; no line is longer than ``width``."""
+    fields = _fields(documents)
+    fitting = max(1, width // _COLUMN_WIDTH)
+    hidden = len(fields) - fitting if len(fields) > fitting else 0
+    if hidden:
+        hidden += 1  # one column says how many
+        fields = fields[:-hidden]
+    columns = [_column(documents, field) for field in fields]
+    if hidden:
+        columns.append([Text(f"+{hidden} fields", style="dim")])
+    room = width - _GAP * (len(columns) - 1)
+    widths = share([max(cell.cell_len for cell in column) for column in columns], room)
     table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
-    for field in fields:
+    for index, column in enumerate(columns):
+        is_numeric = index < len(fields) and _is_numeric(documents, fields[index])
         table.add_column(
-            Text(printable(field), style="dim"),
-            justify="right" if _is_numeric(shown, field) else "left",
+            column[0],
+            width=widths[index],
+            justify="right" if is_numeric else "left",
             no_wrap=True,
             overflow="ellipsis",
         )
-    if more > 0:
-        table.add_column(Text(f"+{more + 1} fields", style="dim"), no_wrap=True)
-    for document in shown:
-        table.add_row(*(Text(cell_text(document[f]) if f in document else "") for f in fields))
-    if hidden:
-        table.add_row(Text(f"… {len(documents) - len(shown)} more", style="dim"))
+    for number in range(1, len(documents) + 1):
+        table.add_row(*(column[number] for column in columns[: len(fields)]))
     return table
 
 
-def _fields(documents: Iterable[Document]) -> list[str]:
+def _fields(documents: Sequence[Document]) -> list[str]:
     """Return all fields, ``_id`` first, the others in the order in which they appear."""
     names = dict.fromkeys(["_id"])
     for document in documents:
         names |= dict.fromkeys(document)
     return list(names)
+
+
+def _column(documents: Sequence[Document], field: str) -> list[Text]:
+    """Return the head of a field and its cells."""
+    head = Text(printable(field), style="dim")
+    return [head, *(Text(cell_text(one[field]) if field in one else "") for one in documents)]
 
 
 def _is_numeric(documents: Sequence[Document], field: str) -> bool:

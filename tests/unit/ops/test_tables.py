@@ -7,7 +7,7 @@ from rich.console import Console, RenderableType
 
 from bolide.client.status import ConnectionState, Status
 from bolide.core.values import Document
-from bolide.ops.tables import CollectionTables, share_rows, status_text
+from bolide.ops.tables import CollectionTables, share, status_text
 
 
 def drawn(what: RenderableType, *, width: int = 80, height: int = 24) -> list[str]:
@@ -27,7 +27,7 @@ def drawn(what: RenderableType, *, width: int = 80, height: int = 24) -> list[st
         ),
         (
             Status(state=ConnectionState.WAITING, reason="Nothing listens.", retry_in_s=2.2),
-            "● waiting: Nothing listens. Next try in 2 s.",
+            "● waiting, next try in 2 s: Nothing listens.",
         ),
     ],
 )
@@ -35,10 +35,16 @@ def test_status_says_why_and_when(status: Status, line: str) -> None:
     assert drawn(status_text(status)) == [line]
 
 
-def test_rows_are_shared_fairly() -> None:
-    assert share_rows([2, 100, 50], 22) == [2, 10, 10]
-    assert share_rows([5, 5], 40) == [5, 5]
-    assert share_rows([9, 9, 0], 1) == [1, 1, 0]
+def test_wait_gets_shorter_and_never_negative() -> None:
+    status = Status(state=ConnectionState.WAITING, retry_in_s=3.0)
+    assert status_text(status, elapsed_s=1.0).plain == "● waiting, next try in 2 s"
+    assert status_text(status, elapsed_s=9.0).plain == "● waiting, next try in 0 s"
+
+
+def test_room_is_shared_fairly() -> None:
+    assert share([2, 100, 50], 22) == [2, 10, 10]
+    assert share([5, 5], 40) == [5, 5]
+    assert share([9, 9, 0], 1) == [1, 1, 0]
 
 
 def test_table_has_a_column_for_each_field_of_any_document() -> None:
@@ -66,6 +72,7 @@ def test_fields_that_do_not_fit_are_counted() -> None:
     wide = {"_id": "w", **{f"field{number}": number for number in range(20)}}
     lines = drawn(CollectionTables({"wide": [wide]}), width=40)
     assert lines[1].split()[-2:] == ["+18", "fields"]
+    assert lines[1].split()[0] == "_id"
     assert all(len(line) <= 40 for line in lines)
 
 
@@ -76,3 +83,13 @@ def test_collection_without_documents_is_only_named() -> None:
 def test_markup_and_terminal_commands_in_documents_are_text() -> None:
     lines = drawn(CollectionTables({"notes": [{"_id": "[red]n", "text": "\x1b[31mhi"}]}))
     assert lines[-2].split() == ["[red]n", "\\u001b[31mhi"]
+
+
+def test_long_texts_leave_room_for_the_others() -> None:
+    note = {"_id": "n1", "text": "slept well " * 20, "ward": "7", "patient": "p01"}
+    lines = drawn(CollectionTables({"notes": [note]}), width=50)
+    assert lines[1].split() == ["_id", "text", "ward", "patient"]
+    assert lines[3].split()[0] == "n1"
+    assert lines[3].split()[-2:] == ["7", "p01"]
+    assert "…" in lines[3]
+    assert len(lines[3]) <= 50
