@@ -32,12 +32,9 @@ CONFLICT: Final = _named(
 NULL_IN_SET: Final = _named(344)
 # minimongo makes a set with the same number twice; MongoDB puts it in once.
 TWICE_IN_SET: Final = _named(1169)
-# In an update minimongo asks no distance: the positional part is the first element on the way. The
-# selector gives the nearest, which is the one the person means; the rest of these rows holds.
-NEAREST: Final = _named(61, 62, 63, 65, 66, 67, file="modify")
 
 ROWS: Final = load("modify") + load("fuzz_modify")
-EXCEPTIONS: Final = CONFLICT | NULL_IN_SET | TWICE_IN_SET | NEAREST
+EXCEPTIONS: Final = CONFLICT | NULL_IN_SET | TWICE_IN_SET
 
 
 def _rows(*, failing: bool) -> list[Row]:
@@ -95,10 +92,3 @@ def test_paths_in_conflict_are_refused_as_in_mongodb(row: Row) -> None:
 def test_a_set_is_made_as_in_mongodb(row: Row) -> None:
     changed = _modify(row)
     assert changed.get("x") == {"0": [None]} or changed.get("b") == {"0": [1.5]}
-
-
-@pytest.mark.parametrize("row", _exceptions(NEAREST), ids=str)
-def test_near_changes_what_meteor_changes_once_told_which_element(row: Row) -> None:
-    assert Matcher(row["query"]).match(row["doc"])
-    changed = Modifier(row["mod"]).apply(row["doc"], now_ms=NOW_MS, array_indices=(0,))
-    assert equals(changed, row["result"])

@@ -230,15 +230,20 @@ def _near(
         raise MinimongoError("$maxDistance needs a number.")
 
     def match(branches: Sequence[Branch]) -> Match:
+        # The positional $ stands for the first element on the way, in MongoDB as in Meteor: a
+        # point is near as a part of its document, whichever of its elements is the nearest.
+        first: tuple[int, ...] = ()
         nearest: float | None = None
-        where: tuple[int, ...] = ()
         for value, indices, _ in expand(branches, keep_arrays=True):
+            first = first or indices
             distance = distance_of(center, value)
             if distance is None or (max_distance is not None and distance > max_distance):
                 continue
             if nearest is None or distance < nearest:
-                nearest, where = distance, indices
-        return Match(nearest is not None, positions(where) or None, nearest)
+                nearest = distance
+        if nearest is None:
+            return Match(False)
+        return Match(True, positions(first) or None, nearest)
 
     return Condition(lambda value: match([Branch(value)]).matched, match)
 

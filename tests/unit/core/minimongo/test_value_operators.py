@@ -92,13 +92,15 @@ def test_elem_match_names_the_element() -> None:
     assert condition.match([Branch(7), Branch([7], (3, ~1))]) == Match(True, (3, 1))
 
 
-def test_near_finds_the_nearest_point() -> None:
+def test_near_measures_to_the_nearest_point_and_names_the_first_element() -> None:
     condition = compile_value(
         {"$near": [0, 0], "$maxDistance": 20}, accept_all_documents, is_root=True
     )
-    branches = [Branch([99, 99], (0,)), Branch([3, 4], (1,)), Branch([1, 0], (2,)), Branch([6, 8])]
-    assert condition.match(branches) == Match(True, (2,), 1.0)
-    assert condition.match([Branch([0, 2])]) == Match(True, None, 2.0)
+    branches = [Branch([99, 99], (4,)), Branch([3, 4], (1,)), Branch([1, 0], (2,)), Branch([6, 8])]
+    assert condition.match(branches) == Match(True, (4,), 1.0)
+    assert condition.match([Branch([[6, 8], [3, 4]])]) == Match(True, (0,), 5.0)
+    assert condition.match([Branch({"x": 0, "y": 2})]) == Match(True, None, 2.0)
+    assert condition.match([Branch([99, 99], (0,))]) == Match(False)
 
 
 def test_near_measures_metres_from_a_geometry() -> None:
