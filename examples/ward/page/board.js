@@ -1,147 +1,155 @@
-// The ward board over a raw WebSocket: DDP in a hundred lines, without any library.
+// The ward board: draws what one subscription shows, and adds notes.
 
-/** @typedef {Record<string, any>} Fields */
-/** @type {Record<string, Map<string, Fields>>} */
-const collections = { beds: new Map(), patients: new Map(), vitals: new Map(), notes: new Map() };
-/** @type {Map<string, number[]>} heart rates of the last minute, by patient */
+import { Connection } from "./connection.js";
+
+/** @typedef {import("./connection.js").Fields} Fields */
+
+const WARD = "7";
+
+// Scores from which on somebody should look more often, and at once.
+const LEVELS = /** @type {const} */ ([[5, "urgent", "▲ urgent"], [3, "watch", "◆ watch"], [0, "routine", "routine"]]);
+
+/** @type {Map<string, {seen: Fields, rates: number[]}>} heart rates of the last readings, by patient */
 const traces = new Map();
-/** @type {Map<string, (error: {reason?: string} | undefined) => void>} */
-const calls = new Map();
-/** @type {WebSocket} */
-let socket;
-let attempts = 0;
 let drawing = false;
+
+const board = new Connection(
+  new URL("websocket", location.href.replace(/^http/, "ws")).href, "ward.board", [WARD], () => {
+    if (!drawing) requestAnimationFrame(draw);
+    drawing = true;
+  },
+);
 
 /** @param {string} id @returns {HTMLElement} */
 const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id));
 
-/** @param {"connecting" | "live" | "waiting"} state @param {string} text */
-function show(state, text) {
-  element("status").dataset.state = state;
-  element("status").textContent = text;
-  document.body.toggleAttribute("data-stale", state !== "live");
-}
+/** @param {string} collection @returns {[string, Fields][]} */
+const all = (collection) => [...(board.documents.get(collection) ?? [])];
 
-function connect() {
-  show("connecting", "connecting");
-  socket = new WebSocket(new URL("websocket", location.href.replace(/^http/, "ws")));
-  socket.onopen = () => send({ msg: "connect", version: "1", support: ["1"] });
-  socket.onmessage = (event) => receive(JSON.parse(event.data));
-  socket.onclose = () => {
-    for (const done of calls.values()) done({ reason: "The connection was lost; try again." });
-    calls.clear();
-    const seconds = Math.min(30, 2 ** attempts++) * (0.5 + Math.random() / 2);
-    show("waiting", `connection lost, next try in ${Math.ceil(seconds)} s`);
-    setTimeout(connect, seconds * 1000);
-  };
-}
+/** @param {number} time @param {Intl.DateTimeFormatOptions} more */
+const clock = (time, more = {}) =>
+  new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...more });
+const liveUntil = () => clock(board.liveUntil, { second: "2-digit" });
 
-/** @param {Fields} message */
-const send = (message) => socket.send(JSON.stringify(message));
-
-/** @param {Fields} message */
-function receive(message) {
-  const documents = collections[message.collection];
-  switch (message.msg) {
-    case "connected":
-      for (const held of Object.values(collections)) held.clear();
-      send({ msg: "sub", id: "board", name: "ward.board", params: ["7"] });
-      break;
-    case "ping":
-      send({ ...message, msg: "pong" });
-      break;
-    case "added":
-    case "changed": {
-      const document = { ...documents?.get(message.id), ...message.fields };
-      for (const name of message.cleared ?? []) delete document[name];
-      documents?.set(message.id, document);
-      if (message.collection === "vitals") trace(message.id, document.heart_rate);
-      break;
-    }
-    case "removed":
-      documents?.delete(message.id);
-      break;
-    case "ready":
-      attempts = 0;
-      show("live", "live");
-      break;
-    case "nosub":
-      show("waiting", message.error?.reason ?? "the board is not available");
-      break;
-    case "result":
-      calls.get(message.id)?.(message.error);
-      calls.delete(message.id);
-      break;
-  }
-  if (!drawing) {
-    drawing = true;
-    requestAnimationFrame(draw);
-  }
-}
-
-/** @param {string} patient @param {number} rate */
-function trace(patient, rate) {
-  const rates = traces.get(patient) ?? [];
-  traces.set(patient, [...rates.slice(-59), rate]);
+/**
+ * @template {Element} E
+ * @param {E} made @param {Record<string, string>} attributes @param {(Node | string)[]} inside
+ */
+function fill(made, attributes, ...inside) {
+  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
+  made.append(...inside); // strings become text, never markup
+  return made;
 }
 
 /** @param {string} tag @param {Record<string, string>} attributes @param {(Node | string)[]} inside */
-function make(tag, attributes = {}, ...inside) {
-  const svg = tag === "svg" || tag === "polyline";
-  const made = svg ? document.createElementNS("http://www.w3.org/2000/svg", tag) : document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes)) made.setAttribute(name, value);
-  made.append(...inside);
-  return made;
+const make = (tag, attributes, ...inside) => fill(document.createElement(tag), attributes, ...inside);
+
+/** @param {string} tag @param {Record<string, string>} attributes @param {(Node | string)[]} inside */
+const makeSvg = (tag, attributes, ...inside) =>
+  fill(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, ...inside);
+
+function draw() {
+  drawing = false;
+  drawState();
+  const cards = all("beds").sort(([a], [b]) => (a < b ? -1 : 1)).map(([id, bed]) => card(id, bed));
+  if (cards.length) element("beds").replaceChildren(...cards);
+  element("summary").replaceChildren(...LEVELS.slice(0, 2).flatMap(([, level, word]) => {
+    const labels = cards.filter((one) => one.dataset.level === level).map((one) => one.querySelector("b")?.textContent);
+    return labels.length ? [make("span", {}, `${word}: ${labels.join(", ")}`)] : [];
+  }));
+  drawNotes();
+  drawPatients();
+}
+
+function drawState() {
+  const words = { connecting: "connecting", live: "live", lost: "connection lost" };
+  const stale = board.state !== "live" && board.liveUntil > 0;
+  document.body.toggleAttribute("data-stale", stale);
+  element("status").dataset.state = board.state;
+  element("status").textContent = words[board.state];
+  element("lost").hidden = board.reason === "";
+  if (board.reason === "") return;
+  // Written only when it differs: a screen reader would say it again each second.
+  const since = stale ? ` All values are old: they are from ${liveUntil()}.` : "";
+  const text = `${stale ? "Connection lost" : "No connection"}: ${board.reason}.${since}`;
+  if (element("why").textContent !== text) element("why").textContent = text;
+  const seconds = Math.ceil((board.retryAt - Date.now()) / 1000);
+  element("next").textContent = board.state === "lost" && seconds > 0 ? `Next try in ${seconds} s` : "Trying …";
 }
 
 /** @param {string} bed @param {Fields} place */
 function card(bed, place) {
-  const [id, patient] = [...collections.patients].find(([, one]) => one.bed === bed) ?? ["", undefined];
-  const title = make("h3", {}, place.label, make("small", {}, patient?.name ?? "free"));
-  const signs = collections.vitals.get(id);
-  if (!patient || !signs) return make("article", { "data-level": "empty" }, title);
-  title.append(make("b", { title: "early warning score" }, String(signs.score)));
-  const values = [
-    ["heart /min", signs.heart_rate], ["SpO₂ %", signs.saturation], ["breaths /min", signs.respiration],
-    ["mmHg", `${signs.systolic}/${signs.diastolic}`], ["°C", Number(signs.temperature).toFixed(1)],
-  ];
-  const rates = traces.get(id) ?? [];
-  const points = rates.map((rate, index) => `${index * 2},${30 - (rate - 40) / 4}`).join(" ");
+  const [id, patient] = all("patients").find(([, one]) => one.bed === bed) ?? ["", undefined];
+  const title = make("h3", {}, make("b", {}, place.label), make("span", {}, patient?.name ?? "free"));
+  const signs = board.documents.get("vitals")?.get(id);
+  if (!patient || !signs) {
+    const missing = patient ? [make("p", {}, "no readings yet")] : [];
+    return make("article", { "data-level": "empty" }, title, ...missing);
+  }
+  const [, level, word] = LEVELS.find(([from]) => signs.score >= from) ?? LEVELS[2];
   return make(
-    "article", { "data-level": signs.score >= 5 ? "act" : signs.score >= 3 ? "watch" : "good" }, title,
-    make("dl", {}, ...values.map(([name, value]) => make("div", {}, make("dt", {}, name), make("dd", {}, String(value))))),
-    make("svg", { viewBox: "0 0 120 30", preserveAspectRatio: "none" }, make("polyline", { points })),
+    "article", { "data-level": level },
+    make("header", {}, title, make("p", {}, "score ", make("b", {}, String(signs.score)), make("span", {}, word))),
+    make(
+      "dl", {},
+      sign("heart /min", signs.heart_rate), sign("SpO₂ %", signs.saturation), sign("breaths /min", signs.respiration),
+      sign("blood pressure mmHg", `${signs.systolic}/${signs.diastolic}`), sign("°C", Number(signs.temperature).toFixed(1)),
+    ),
+    document.body.hasAttribute("data-stale") ? make("p", {}, `old: ${liveUntil()}`) : trace(id, signs),
   );
 }
 
-function draw() {
-  drawing = false;
-  const beds = [...collections.beds].sort(([a], [b]) => (a < b ? -1 : 1));
-  element("beds").replaceChildren(...beds.map(([id, bed]) => card(id, bed)));
-  const notes = [...collections.notes.values()].sort((a, b) => b.at.$date - a.at.$date);
-  element("notes").replaceChildren(...notes.map((note) => make(
-    "li", {}, make("small", {}, `${new Date(note.at.$date).toLocaleTimeString()} · ${collections.patients.get(note.patient)?.name ?? ""}`), note.text,
-  )));
-  const choice = /** @type {HTMLSelectElement} */ (element("note").querySelector("select"));
-  const names = [...collections.patients].map(([id, one]) => [id, `${one.bed} · ${one.name}`]).sort((a, b) => (a[1] < b[1] ? -1 : 1));
-  if (names.map(([, name]) => name).join() !== [...choice.options].map((option) => option.text).join()) {
-    const chosen = choice.value;
-    choice.replaceChildren(...names.map(([id, name]) => new Option(name, id, false, id === chosen)));
-  }
+/** @param {string} name @param {string | number} value */
+const sign = (name, value) => make("div", {}, make("dt", {}, name), make("dd", {}, String(value)));
+
+/** @param {string} patient @param {Fields} signs */
+function trace(patient, signs) {
+  const kept = traces.get(patient);
+  const rates = kept?.rates ?? [];
+  if (kept?.seen !== signs) traces.set(patient, { seen: signs, rates: [...rates, signs.heart_rate].slice(-60) });
+  const points = rates.map((rate, index) => `${index * 2},${30 - (rate - 40) / 4}`).join(" ");
+  return makeSvg(
+    "svg", { viewBox: "0 0 120 30", preserveAspectRatio: "none", "aria-hidden": "true" },
+    makeSvg("polyline", { points }),
+  );
 }
 
-element("note").onsubmit = (event) => {
+function drawNotes() {
+  const patients = board.documents.get("patients");
+  const lines = all("notes").sort(([, a], [, b]) => b.at.$date - a.at.$date).map(([id, note]) => {
+    const patient = patients?.get(note.patient);
+    const bed = board.documents.get("beds")?.get(patient?.bed)?.label ?? "";
+    return make(
+      "li", { "data-id": id },
+      make("small", {}, `${clock(note.at.$date)} · ${bed} · ${patient?.name ?? ""}`), make("p", {}, note.text),
+    );
+  });
+  const list = element("list");
+  const same = lines.length === list.children.length && lines.every((line, index) => line.isEqualNode(list.children[index]));
+  if (!same) list.replaceChildren(...lines); // left alone otherwise: somebody may be copying a text
+}
+
+function drawPatients() {
+  const choice = /** @type {HTMLSelectElement} */ (element("patient"));
+  const names = all("patients")
+    .sort(([, a], [, b]) => (a.bed < b.bed ? -1 : 1))
+    .map(([id, one]) => new Option(`${board.documents.get("beds")?.get(one.bed)?.label ?? ""} · ${one.name}`, id));
+  const wanted = [new Option("Choose a patient", ""), ...names];
+  if (wanted.length === choice.length && wanted.every((one, index) => one.isEqualNode(choice.options[index]))) return;
+  // A patient who has left the ward is nobody's note: then none is chosen.
+  const chosen = choice.value;
+  choice.replaceChildren(...wanted);
+  choice.value = names.some((one) => one.value === chosen) ? chosen : "";
+}
+
+element("note").onsubmit = async (event) => {
   event.preventDefault();
   const form = /** @type {HTMLFormElement} */ (event.target);
   const { patient, text } = Object.fromEntries(new FormData(form));
-  if (socket.readyState !== WebSocket.OPEN) return void (element("problem").textContent = "Not connected; the note stays here.");
-  const id = crypto.randomUUID();
-  calls.set(id, (error) => {
-    element("problem").textContent = error ? (error.reason ?? "The note was not saved.") : "";
-    const field = /** @type {HTMLInputElement} */ (form.elements.namedItem("text"));
-    if (!error && field.value === text) field.value = "";
-  });
-  send({ msg: "method", method: "notes.add", params: [patient, text], id });
+  const problem = await board.call("notes.add", patient, text);
+  element("problem").textContent = problem;
+  const field = /** @type {HTMLInputElement} */ (form.elements.namedItem("text"));
+  if (!problem && field.value === text) field.value = "";
 };
 
-connect();
+element("retry").onclick = () => board.retry();
