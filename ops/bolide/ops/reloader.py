@@ -27,7 +27,7 @@ async def run_reloading(
     Args:
         command: Program and arguments.
         folder: Where the source is: Python and TOML files, at any depth.
-        on_change: Called when a change was seen, before the command is ended.
+        on_change: Called after a change, before the command is started again.
     """
     changes = awatch(
         folder,
@@ -38,17 +38,23 @@ async def run_reloading(
         while True:
             change = asyncio.create_task(_next(changes))
             await asyncio.sleep(0)  # the watching begins before the program does
-            # A group of its own: Ctrl-C reaches this process, which then ends the program.
-            program = await asyncio.create_subprocess_exec(*command, process_group=0)
             try:
-                await change
-                on_change()
+                await _run_until(change, command)
             finally:
                 change.cancel()
                 await asyncio.gather(change, return_exceptions=True)
-                if program.returncode is None:
-                    program.terminate()
-                await program.wait()
+            on_change()
+
+
+async def _run_until(change: asyncio.Task[None], command: Sequence[str]) -> None:
+    # A session of its own: Ctrl-C reaches this process, which then ends the program.
+    program = await asyncio.create_subprocess_exec(*command, start_new_session=True)
+    try:
+        await change
+    finally:
+        if program.returncode is None:
+            program.terminate()
+        await program.wait()
 
 
 async def _next(changes: AsyncIterator[object]) -> None:
