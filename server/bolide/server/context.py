@@ -1,7 +1,7 @@
 """The context: what a publish function or a method is given."""
 
 from collections.abc import Awaitable, Callable
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, cast
 
 import structlog
 from structlog.typing import FilteringBoundLogger
@@ -14,14 +14,14 @@ from bolide.server.access.invocation import Invocation, SessionInfo
 from bolide.server.explained import Explained
 from bolide.server.random_ids import random_seed
 
-__all__ = ["Context", "ContextRandom", "Host", "SessionInfo", "WrongHandler"]
+__all__ = ["Context", "ContextRandom", "SessionInfo", "WrongHandler"]
 
 
 _DEFAULT_STREAM = "default"  # as Meteor's DDP.randomStream names it
 
 
-class Host(Protocol):
-    """What a context asks the session's driver for."""
+class PublicationHost(Protocol):
+    """What the context of a publish function asks the session's driver for."""
 
     def unblock(self) -> None:
         """Let the next message of the session begin."""
@@ -54,6 +54,14 @@ class Host(Protocol):
 
     def on_stop(self, callback: Callable[[], object]) -> None:
         """Call ``callback`` when the subscription ends, at once if it has."""
+        ...
+
+
+class MethodHost(Protocol):
+    """What the context of a method asks the session's driver for."""
+
+    def unblock(self) -> None:
+        """Let the next message of the session begin."""
         ...
 
     async def set_user_id(self, user_id: str | None) -> None:
@@ -125,12 +133,14 @@ class Context:
 
     __slots__ = ("_authorize", "_host", "_invocation", "log")
 
-    def __init__(self, invocation: Invocation, host: Host, authorize: Authorize) -> None:
+    def __init__(
+        self, invocation: Invocation, host: PublicationHost | MethodHost, authorize: Authorize
+    ) -> None:
         """Make the context of one run.
 
         Args:
             invocation: The run.
-            host: What the session's driver does for it.
+            host: What the session's driver does for it; of the invocation's kind.
             authorize: Who decides.
         """
         self._invocation = invocation
@@ -198,9 +208,9 @@ class Context:
         Raises:
             TypeError: If a value is of a type that no document may hold.
         """
-        self._only("publication", "added")
+        host = self._publishing("added")
         self._invocation.check_exit(f"published a document of {collection}")
-        self._host.added(collection, normalize(id), normalize(_without_id(fields)))
+        host.added(collection, normalize(id), normalize(_without_id(fields)))
 
     def changed(self, collection: str, id: Any, fields: Fields) -> None:
         """Publish new values of fields of a document that was added.
@@ -213,29 +223,27 @@ class Context:
         Raises:
             TypeError: If a value is of a type that no document may hold.
         """
-        self._only("publication", "changed")
+        host = self._publishing("changed")
         self._invocation.check_exit(f"published a change of {collection}")
         values = {
             name: value if value is UNDEFINED else normalize(value)
             for name, value in _without_id(fields).items()
         }
-        self._host.changed(collection, normalize(id), values)
+        host.changed(collection, normalize(id), values)
 
     def removed(self, collection: str, id: Any) -> None:
         """Take back a document that was added."""
-        self._only("publication", "removed")
-        self._host.removed(collection, normalize(id))
+        self._publishing("removed").removed(collection, normalize(id))
 
     def ready(self) -> None:
         """Say that the initial documents were published."""
-        self._only("publication", "ready")
+        host = self._publishing("ready")
         self._invocation.check_exit("said that it is ready")
-        self._host.ready()
+        host.ready()
 
     def stop(self) -> None:
         """End the subscription, without an error."""
-        self._only("publication", "stop")
-        self._host.stop()
+        self._publishing("stop").stop()
 
     def error(self, error: BaseException) -> None:
         """End the subscription with an error.
@@ -243,13 +251,11 @@ class Context:
         Args:
             error: A ``MethodError`` reaches the client as it is; of all others it sees 500.
         """
-        self._only("publication", "error")
-        self._host.error(error)
+        self._publishing("error").error(error)
 
     def on_stop(self, callback: Callable[[], object]) -> None:
         """Call ``callback`` when the subscription ends; at once if it has."""
-        self._only("publication", "on_stop")
-        self._host.on_stop(callback)
+        self._publishing("on_stop").on_stop(callback)
 
     async def set_user_id(self, user_id: str | None) -> None:
         """Change who is logged in, and run the session's subscriptions again for them.
@@ -257,8 +263,7 @@ class Context:
         Args:
             user_id: Who; None for nobody.
         """
-        self._only("method", "set_user_id")
-        await self._host.set_user_id(user_id)
+        await self._calling("set_user_id").set_user_id(user_id)
         self._invocation.user_id = user_id
 
     @property
@@ -267,7 +272,7 @@ class Context:
 
         ``.id()``, ``.hex(n)``, ``.fraction()``, ``.stream(name)``.
         """
-        self._only("method", "random")
+        self._calling("random")
         streams = self._invocation.random
         if streams is None:
             streams = self._invocation.random = SeededStreams(random_seed())
@@ -283,12 +288,17 @@ class Context:
         Returns:
             What it returns; its errors are raised here.
         """
-        self._only("method", "call")
-        return self._host.call(name, args)
+        return self._calling("call").call(name, args)
 
-    def _only(self, kind: str, member: str) -> None:
-        if self._invocation.kind != kind:
-            raise WrongHandler(member, self._invocation.handler, f"{kind}s")
+    def _publishing(self, member: str) -> PublicationHost:
+        if self._invocation.kind != "publication":
+            raise WrongHandler(member, self._invocation.handler, "publications")
+        return cast("PublicationHost", self._host)
+
+    def _calling(self, member: str) -> MethodHost:
+        if self._invocation.kind != "method":
+            raise WrongHandler(member, self._invocation.handler, "methods")
+        return cast("MethodHost", self._host)
 
 
 def _without_id(fields: Fields) -> Fields:

@@ -1,12 +1,12 @@
 """One call of a method: the handler's task, its answer, its fence."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from bolide.core.ddp.random import SeededStreams
 from bolide.core.errors import LocalProtocolError, MethodError
-from bolide.core.values import UNDEFINED, Fields, normalize
+from bolide.core.values import UNDEFINED, normalize
 from bolide.server.access.invocation import Invocation, current, entered
 from bolide.server.clock import Timer
 from bolide.server.context import Context
@@ -88,37 +88,6 @@ class MethodRun:
             random=SeededStreams(seed),
         )
         return await self._invoke(method, [normalize(argument) for argument in args], invocation)
-
-    def _refuse(self) -> NoReturn:
-        raise LocalProtocolError("Only a publish function can publish.")
-
-    def added(self, collection: str, id: Any, fields: Fields) -> None:
-        """Refuse: methods do not publish."""
-        self._refuse()
-
-    def changed(self, collection: str, id: Any, fields: Fields) -> None:
-        """Refuse: methods do not publish."""
-        self._refuse()
-
-    def removed(self, collection: str, id: Any) -> None:
-        """Refuse: methods do not publish."""
-        self._refuse()
-
-    def ready(self) -> None:
-        """Refuse: methods do not publish."""
-        self._refuse()
-
-    def stop(self) -> None:
-        """Refuse: methods do not publish."""
-        self._refuse()
-
-    def error(self, error: BaseException) -> None:
-        """Refuse: methods do not publish."""
-        self._refuse()
-
-    def on_stop(self, callback: Callable[[], object]) -> None:
-        """Refuse: methods do not publish."""
-        self._refuse()
 
     # Inside
 

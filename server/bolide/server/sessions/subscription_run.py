@@ -3,10 +3,9 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, cast
+from typing import TYPE_CHECKING, Any, cast
 
 from bolide.core.ddp.messages import WireError
-from bolide.core.errors import LocalProtocolError
 from bolide.core.values import Fields
 from bolide.server.access.invocation import Invocation, entered
 from bolide.server.clock import Timer
@@ -143,14 +142,6 @@ class SubscriptionRun:
             self._on_stop.append(callback)
         else:
             self._call_back(callback)
-
-    async def set_user_id(self, user_id: str | None) -> NoReturn:
-        """Refuse: only a method changes the user."""
-        raise LocalProtocolError("Only a method can change the user.")
-
-    async def call(self, name: str, args: tuple[Any, ...]) -> NoReturn:
-        """Refuse: only a method calls methods."""
-        raise LocalProtocolError("Only a method can call a method.")
 
     # Inside
 
