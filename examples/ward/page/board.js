@@ -7,7 +7,9 @@ import { Connection } from "./connection.js";
 const WARD = "7";
 
 // Scores from which on somebody should look more often, and at once.
-const LEVELS = /** @type {const} */ ([[5, "urgent", "▲ urgent"], [3, "watch", "◆ watch"], [0, "routine", "routine"]]);
+const LEVELS = /** @type {const} */ (
+  [[5, "urgent", "▲ urgent"], [3, "watch", "◆ watch"], [0, "routine", "routine"]]
+);
 
 /** @type {Map<string, {seen: Fields, rates: number[]}>} heart rates of the last readings, by patient */
 const traces = new Map();
@@ -80,7 +82,7 @@ function drawState() {
 /** @param {string} bed @param {Fields} place */
 function card(bed, place) {
   const [id, patient] = all("patients").find(([, one]) => one.bed === bed) ?? ["", undefined];
-  const title = make("h3", {}, make("b", {}, place.label), make("span", {}, patient?.name ?? "free"));
+  const title = make("h2", {}, make("b", {}, place.label), make("span", {}, patient?.name ?? "free"));
   const signs = board.documents.get("vitals")?.get(id);
   if (!patient || !signs) {
     const missing = patient ? [make("p", {}, "no readings yet")] : [];
@@ -92,8 +94,11 @@ function card(bed, place) {
     make("header", {}, title, make("p", {}, "score ", make("b", {}, String(signs.score)), make("span", {}, word))),
     make(
       "dl", {},
-      sign("heart /min", signs.heart_rate), sign("SpO₂ %", signs.saturation), sign("breaths /min", signs.respiration),
-      sign("blood pressure mmHg", `${signs.systolic}/${signs.diastolic}`), sign("°C", Number(signs.temperature).toFixed(1)),
+      sign("heart /min", signs.heart_rate),
+      sign("SpO₂ %", signs.saturation),
+      sign("breaths /min", signs.respiration),
+      sign("blood pressure mmHg", `${signs.systolic}/${signs.diastolic}`),
+      sign("°C", Number(signs.temperature).toFixed(1)),
     ),
     document.body.hasAttribute("data-stale") ? make("p", {}, `old: ${liveUntil()}`) : trace(id, signs),
   );
@@ -105,14 +110,18 @@ const sign = (name, value) => make("div", {}, make("dt", {}, name), make("dd", {
 /** @param {string} patient @param {Fields} signs */
 function trace(patient, signs) {
   const kept = traces.get(patient);
-  const rates = kept?.rates ?? [];
-  if (kept?.seen !== signs) traces.set(patient, { seen: signs, rates: [...rates, signs.heart_rate].slice(-60) });
+  const rates = kept?.seen === signs ? kept.rates : [...(kept?.rates ?? []), signs.heart_rate].slice(-60);
+  traces.set(patient, { seen: signs, rates });
   const points = rates.map((rate, index) => `${index * 2},${30 - (rate - 40) / 4}`).join(" ");
   return makeSvg(
     "svg", { viewBox: "0 0 120 30", preserveAspectRatio: "none", "aria-hidden": "true" },
     makeSvg("polyline", { points }),
   );
 }
+
+/** @param {Element[]} wanted @param {HTMLCollection} shown */
+const same = (wanted, shown) =>
+  wanted.length === shown.length && wanted.every((one, index) => one.isEqualNode(shown[index]));
 
 function drawNotes() {
   const patients = board.documents.get("patients");
@@ -125,8 +134,8 @@ function drawNotes() {
     );
   });
   const list = element("list");
-  const same = lines.length === list.children.length && lines.every((line, index) => line.isEqualNode(list.children[index]));
-  if (!same) list.replaceChildren(...lines); // left alone otherwise: somebody may be copying a text
+  // Left alone when nothing differs: somebody may be copying a text.
+  if (!same(lines, list.children)) list.replaceChildren(...lines);
 }
 
 function drawPatients() {
@@ -135,7 +144,7 @@ function drawPatients() {
     .sort(([, a], [, b]) => (a.bed < b.bed ? -1 : 1))
     .map(([id, one]) => new Option(`${board.documents.get("beds")?.get(one.bed)?.label ?? ""} · ${one.name}`, id));
   const wanted = [new Option("Choose a patient", ""), ...names];
-  if (wanted.length === choice.length && wanted.every((one, index) => one.isEqualNode(choice.options[index]))) return;
+  if (same(wanted, choice.options)) return;
   // A patient who has left the ward is nobody's note: then none is chosen.
   const chosen = choice.value;
   choice.replaceChildren(...wanted);
