@@ -84,11 +84,6 @@ class Multiplexer:
         """How many follow it."""
         return len(self._followers)
 
-    @property
-    def fields(self) -> dict[Key, Fields]:
-        """The present result, by key of ``_id``."""
-        return {key: entry.fields for key, entry in self._entries.items()}
-
     async def start(self) -> None:
         """Read the first result, once for all that wait for it."""
         if self._starting is None:
@@ -148,12 +143,12 @@ class Multiplexer:
         snapshot = await self._store.read(self.query, after=self._stale_since)
         self._entries = dict(self._result(snapshot.documents))
         self._position = snapshot.position
+        lost, self._stale_since = self._stale_since, None
+        if lost is not None and not lost <= snapshot.position:
+            self._reread(lost)
         early, self._early = self._early, []
         for changes in early:
             self._take(changes)
-        if self._stale_since is not None and not self._stale_since <= snapshot.position:
-            self._reread(self._stale_since)
-        self._stale_since = self._stale_since if self._rereading else None
 
     def _take(self, changes: Sequence[Change]) -> None:
         position = self._position
@@ -219,7 +214,8 @@ class Multiplexer:
 
     def _reread(self, position: Position) -> None:
         """Read the whole result again, at or after a position; soon and once."""
-        self._stale_since = position
+        if self._stale_since is None or self._stale_since <= position:
+            self._stale_since = position
         if self._rereading is None:
             self._rereading = asyncio.create_task(self._reread_all())
 

@@ -19,7 +19,7 @@ Observable behaviour follows Meteor's ``livedata_server``; see ``docs/design/ses
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 
@@ -65,6 +65,8 @@ from bolide.server.sessions.view_change import DataMessage, ViewChange
 __all__ = ["Session", "SessionState"]
 
 _NO_HEARTBEAT_VERSION = "pre1"
+
+_Queued: TypeAlias = Sub | Unsub | Method | BadMessage
 
 
 class SessionState(Enum):
@@ -140,7 +142,7 @@ class Session:
         self._merge_box = MergeBox(strategy_of)
         self._subscriptions: dict[str, Subscription] = {}
         self._universal: list[Subscription] = []
-        self._queue = deque[tuple[ClientMessage | BadMessage, int]]()
+        self._queue = deque[tuple[_Queued, int]]()
         self._queued_bytes = 0
         self._current: Work | None = None
         self._running_methods = 0
@@ -433,7 +435,7 @@ class Session:
         self._send(Connected(self.id, extensions))
         self._events.append(SessionOpened())
 
-    def _enqueue(self, message: ClientMessage | BadMessage, size: int) -> None:
+    def _enqueue(self, message: _Queued, size: int) -> None:
         self._queue.append((message, size))
         self._queued_bytes += size
         self._advance()
@@ -457,8 +459,6 @@ class Session:
                     self._call(message)
                 case BadMessage():
                     self._send(Error(message.reason, message.offending_message))
-                case _:
-                    raise AssertionError(f"{type(message).__name__} is never queued")
 
     def _subscribe(self, message: Sub) -> None:
         if message.id in self._subscriptions:

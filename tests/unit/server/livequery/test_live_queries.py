@@ -390,3 +390,34 @@ async def test_an_empty_batch_changes_nothing(world: World) -> None:
     await world.live.follow(ALL, replica)
     world.live.changes_received(ChangeBatch(world.store.feed_position, []))
     assert replica.turns == []
+
+
+async def test_settling_waits_for_a_first_reading(world: World) -> None:
+    await world.insert({"_id": "a"})
+    world.store.hold()
+    replica = Replica()
+    following = asyncio.create_task(world.live.follow(ALL, replica))
+    await world.store.is_reading.wait()
+    settling = asyncio.create_task(world.live.settle({"c": world.store.feed_position}))
+    await asyncio.sleep(0)
+    assert not settling.done()
+    world.store.gate.set()
+    await asyncio.gather(following, settling)
+    assert replica.documents == {"a": {}}
+
+
+async def test_a_reading_older_than_what_was_told_is_made_again(world: World) -> None:
+    await world.insert({"_id": "a", "n": 1})
+    replica = Replica()
+    await world.live.follow(ALL, replica)
+    (multiplexer,) = world.live
+    world.store.hold()
+    world.live.history_lost(world.store.feed_position)
+    await world.store.is_reading.wait()
+    await world.insert({"_id": "b"})
+    await world.store.feed_reached((await MemoryStore.read(world.store, ALL)).position)
+    assert set(replica.documents) == {"a", "b"}
+    world.store.gate.set()
+    await world.settle()
+    assert set(replica.documents) == {"a", "b"}
+    assert multiplexer.reread_count == 2
