@@ -18,7 +18,7 @@ async def run_reloading(
     command: Sequence[str],
     folder: Path,
     *,
-    on_change: Callable[[], object] = lambda: None,
+    say: Callable[[str], object],
 ) -> None:
     """Run a command until cancelled; after each change of its source end it and start it again.
 
@@ -27,7 +27,7 @@ async def run_reloading(
     Args:
         command: Program and arguments.
         folder: Where the source is: Python and TOML files, at any depth.
-        on_change: Called after a change, before the command is started again.
+        say: Takes a line for the developer when the command ends or begins anew.
     """
     changes = awatch(
         folder,
@@ -39,22 +39,28 @@ async def run_reloading(
             change = asyncio.create_task(_next(changes))
             await asyncio.sleep(0)  # the watching begins before the program does
             try:
-                await _run_until(change, command)
+                await _run_until(change, command, say)
             finally:
                 change.cancel()
                 await asyncio.gather(change, return_exceptions=True)
-            on_change()
+            say("Changed: starting anew.")
 
 
-async def _run_until(change: asyncio.Task[None], command: Sequence[str]) -> None:
+async def _run_until(
+    change: asyncio.Task[None], command: Sequence[str], say: Callable[[str], object]
+) -> None:
     # A session of its own: Ctrl-C reaches this process, which then ends the program.
     program = await asyncio.create_subprocess_exec(*command, start_new_session=True)
+    ended = asyncio.create_task(program.wait())
     try:
+        await asyncio.wait((change, ended), return_when=asyncio.FIRST_COMPLETED)
+        if not change.done():
+            say(f"The app ended with status {ended.result()}; waiting for a change.")
         await change
     finally:
         if program.returncode is None:
             program.terminate()
-        await program.wait()
+        await ended
 
 
 async def _next(changes: AsyncIterator[object]) -> None:

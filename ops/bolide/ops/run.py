@@ -95,6 +95,6 @@ async def run_node_reloading(
     say(f"Watching {folder} for changes.")
     with stop_signals() as stopped:
         await first_of(
-            run_reloading(command, folder, on_change=lambda: say("Changed: starting anew.")),
+            run_reloading(command, folder, say=say),
             stopped.wait(),
         )

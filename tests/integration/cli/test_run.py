@@ -65,6 +65,7 @@ async def test_reload_serves_the_changed_app(bolide: Start, tmp_path: Path) -> N
     node.out = ""
     (tmp_path / "served.py").write_text("1 / 0\n")
     await node.said("ZeroDivisionError: division by zero .served.py, line 1", stream="err")
+    await node.said("ended with status 2; waiting for a change")
     write_app(tmp_path, "3")
     await node.said("Not for real PHI")
     node.send(signal.SIGINT)

@@ -25,6 +25,7 @@ class Visits:
     def __init__(self) -> None:
         self.words: asyncio.Queue[str] = asyncio.Queue()
         self.ended: asyncio.Queue[None] = asyncio.Queue()
+        self.said: asyncio.Queue[str] = asyncio.Queue()
 
     async def take(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.words.put_nowait((await reader.readline()).decode().strip())
@@ -51,7 +52,9 @@ async def reloading(source: Path, *more: str) -> AsyncGenerator[Visits]:
     async with await asyncio.start_server(visits.take, "127.0.0.1", 0) as server:
         port: int = server.sockets[0].getsockname()[1]
         command = (sys.executable, "-c", PROGRAM, str(port), str(source), *more)
-        running = asyncio.create_task(run_reloading(command, source.parent))
+        running = asyncio.create_task(
+            run_reloading(command, source.parent, say=visits.said.put_nowait)
+        )
         try:
             async with asyncio.timeout(20):
                 yield visits
@@ -66,13 +69,14 @@ async def test_change_of_the_source_starts_the_program_again(source: Path) -> No
         assert await visits.words.get() == "first"
         write(source, "second")
         await visits.ended.get()
+        assert await visits.said.get() == "Changed: starting anew."
         assert await visits.words.get() == "second"
 
 
 async def test_program_that_ended_is_started_again_by_a_change(source: Path) -> None:
     async with reloading(source, "end") as visits:
         assert await visits.words.get() == "first"
-        await visits.ended.get()
+        assert await visits.said.get() == "The app ended with status 0; waiting for a change."
         write(source, "mended")
         assert await visits.words.get() == "mended"
 
