@@ -79,6 +79,8 @@ async def test_program_that_ended_is_started_again_by_a_change(source: Path) -> 
         assert await visits.said.get() == "The app ended with status 0; waiting for a change."
         write(source, "mended")
         assert await visits.words.get() == "mended"
+        assert await visits.said.get() == "Changed: starting anew."
+        assert await visits.said.get() == "The app ended with status 0; waiting for a change."
 
 
 async def test_leaving_ends_the_program(source: Path) -> None:
