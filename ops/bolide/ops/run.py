@@ -15,8 +15,16 @@ from bolide.ops.service import stop_signals
 from bolide.server.app import App
 from bolide.server.settings import Settings
 
-__all__ = ["NOT_FOR_PHI", "PLAIN_HTTP", "run_node", "run_node_reloading", "settings_for"]
+__all__ = [
+    "INSECURE_DEV",
+    "NOT_FOR_PHI",
+    "PLAIN_HTTP",
+    "run_node",
+    "run_node_reloading",
+    "settings_for",
+]
 
+INSECURE_DEV = "INSECURE: the texts of errors, which may hold patient data, are shown here."
 PLAIN_HTTP = "Warning: plain HTTP. Only this machine can connect; give others a TLS proxy on it."
 NOT_FOR_PHI = "Not for real PHI yet: there are no accounts, no audit log and no field encryption."
 
@@ -71,6 +79,8 @@ async def run_node(name: str, app: App, settings: Settings, say: Callable[[str],
             say(f"Bolide {version('bolide')} serves {name} at {url_of(listener, settings.host)}")
             if management is not None:
                 say(f"Health and metrics: {url_of(management, settings.management_host)}readyz")
+            if settings.insecure_dev:
+                say(INSECURE_DEV)
             say(PLAIN_HTTP)
             say(NOT_FOR_PHI)
             await stopped.wait()

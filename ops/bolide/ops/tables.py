@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 
-from rich import box
 from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
@@ -15,10 +14,10 @@ __all__ = ["CollectionTables", "share", "status_text"]
 
 _COLUMN_WIDTH = 9
 """Narrower columns say nothing: beyond this many per line, fields are only counted."""
-_GAP = 3
+_GAP = 2
 """Characters between two columns."""
-_FRAME_LINES = 4
-"""Title, head, rule and blank line of one table."""
+_FRAME_LINES = 3
+"""Title, head and blank line of one table."""
 
 _COLOURS = {
     ConnectionState.CONNECTING: "yellow",
@@ -83,13 +82,13 @@ class CollectionTables:
         rows = height - self._reserved - _FRAME_LINES * len(self._collections)
         shares = share([len(documents) for documents in self._collections.values()], rows)
         for (name, documents), most in zip(self._collections.items(), shares, strict=True):
-            yield Text(f"{printable(name)}  {len(documents)}", style="bold", no_wrap=True)
-            if documents:
-                # Of the lines, one is for how many are not shown.
-                shown = documents if len(documents) <= most else documents[: most - 1]
+            shown = documents[:most]
+            title = Text(printable(name), style="bold", no_wrap=True)
+            hidden = len(documents) - len(shown)
+            title.append(f"  {len(documents)}{f', {hidden} not shown' if hidden else ''}")
+            yield title
+            if shown:
                 yield _table(shown, options.max_width)
-                if len(shown) < len(documents):
-                    yield Text(f"… {len(documents) - len(shown)} more", style="dim")
             yield ""
 
 
@@ -106,7 +105,7 @@ def _table(documents: Sequence[Document], width: int) -> Table:
         columns.append([Text(f"+{hidden} fields", style="dim")])
     room = width - _GAP * (len(columns) - 1)
     widths = share([max(cell.cell_len for cell in column) for column in columns], room)
-    table = Table(box=box.SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0))
     for index, column in enumerate(columns):
         is_numeric = index < len(fields) and _is_numeric(documents, fields[index])
         table.add_column(

@@ -14,6 +14,7 @@ import pytest
 from bolide.core.errors import ConfigurationError
 from bolide.ops.listener import bind
 from bolide.ops.run import (
+    INSECURE_DEV,
     NOT_FOR_PHI,
     PLAIN_HTTP,
     run_node,
@@ -41,6 +42,20 @@ async def test_node_tells_where_it_listens_and_ends_at_a_signal() -> None:
     assert re.fullmatch(r"Bolide [\d.]+ serves ward\.app:app at http://localhost:\d+/", lines[0])
     assert re.fullmatch(r"Health and metrics: http://127\.0\.0\.1:\d+/readyz", lines[1])
     assert lines[2:] == [PLAIN_HTTP, NOT_FOR_PHI]
+
+
+async def test_insecure_development_is_loud() -> None:
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        if line == NOT_FOR_PHI:
+            _stop(line)
+
+    settings = Settings(port=0, store="memory:", insecure_dev=True)
+    async with asyncio.timeout(20):
+        await run_node("ward.app:app", App(), settings, say)
+    assert INSECURE_DEV in lines
 
 
 async def test_management_port_in_use_is_named() -> None:
