@@ -1,0 +1,162 @@
+import json
+import re
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+
+import pytest
+from typer.main import get_command
+
+from bolide.client.limits import ClientLimits
+from bolide.ops.cli import app as command
+from bolide.server.limits import Limits
+from bolide.server.settings import Settings
+
+_ROOT = Path(__file__).parents[2]
+_PAGES = sorted([_ROOT / "README.md", _ROOT / "SECURITY.md", *(_ROOT / "docs").rglob("*.md")])
+_TUTORIAL = _ROOT / "docs" / "tutorial" / "first-app.md"
+_FRAGMENTS = sorted((_ROOT / "newsfragments").glob("*.md"))
+_NOT_SETTINGS = {"limits", "origins"}
+_SETTINGS = {setting.name for setting in fields(Settings)} - _NOT_SETTINGS
+_LIMITS = {limit.name for limit in fields(Limits)}
+_CLIENT_LIMITS = {limit.name for limit in fields(ClientLimits)}
+# Variables that are no settings: of the tests, and of the scripts.
+_OTHER_VARIABLES = {"BOLIDE_TESTS_TIMEOUT_FACTOR", "BOLIDE_MONGOD", "BOLIDE_PYTHON27"}
+
+_FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
+_FILE = re.compile(r"into `([\w.]+)`[^\n]*\n\n```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+_VARIABLE = re.compile(r"\bBOLIDE_[A-Z0-9_]+\b")
+_LIMIT_NAME = re.compile(r"`(max_[a-z_]+|[a-z_]+_timeout_s|[a-z_]+_interval_s)(?:=[^`]*)?`")
+_COMMAND = re.compile(r"(?:^|`|\s)bolide ([a-z]+)\b")
+_CLIENT_TIMES = {
+    "connect_timeout_s", "heartbeat_interval_s", "heartbeat_timeout_s", "catch_up_timeout_s",
+}  # fmt: skip
+
+
+def _name(page: Path) -> str:
+    return str(page.relative_to(_ROOT))
+
+
+def _blocks(page: Path, language: str) -> Iterator[str]:
+    for _, found, code in _FENCE.findall(page.read_text()):
+        if found == language:
+            yield code
+
+
+def _prose(page: Path) -> str:
+    return _FENCE.sub("", page.read_text())
+
+
+def _anchors(page: Path) -> set[str]:
+    headings = re.findall(r"^#+ (.*)$", _prose(page), re.MULTILINE)
+    kept = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {heading.replace(" ", "-") for heading in kept}
+
+
+def _table(page: Path, columns: int) -> dict[str, list[str]]:
+    """Return the rows whose first cell is a name in backquotes, by that name."""
+    rows = re.findall(r"^\| `(\w+)` \|(.*)\|$", page.read_text(), re.MULTILINE)
+    cells = {name: [cell.strip() for cell in rest.split("|")] for name, rest in rows}
+    assert all(len(row) == columns - 1 for row in cells.values())
+    return cells
+
+
+def test_there_are_pages() -> None:
+    assert len(_PAGES) > 10
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=_name)
+def test_every_relative_link_leads_to_a_file_and_its_heading(page: Path) -> None:
+    for link in _LINK.findall(_prose(page)):
+        if "://" in link or link.startswith("mailto:"):
+            continue
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.exists(), f"{link} leads nowhere"
+        assert not anchor or anchor in _anchors(target), f"{link} has no such heading"
+
+
+def test_every_page_of_the_docs_is_in_the_table_of_contents() -> None:
+    index = _ROOT / "docs" / "index.md"
+    listed = {(index.parent / link).resolve() for link in _LINK.findall(index.read_text())}
+    pages = {page for page in _PAGES if page.is_relative_to(index.parent)} - {index}
+    assert pages <= listed
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=_name)
+def test_every_python_block_compiles(page: Path) -> None:
+    for number, code in enumerate(_blocks(page, "python"), 1):
+        compile(code, f"{_name(page)}, block {number}", "exec")
+
+
+@pytest.mark.parametrize("page", _PAGES, ids=_name)
+def test_every_toml_and_json_block_can_be_read(page: Path) -> None:
+    for code in _blocks(page, "toml"):
+        tomllib.loads(code)
+    for code in _blocks(page, "json"):
+        json.loads(code)
+
+
+@pytest.mark.parametrize("page", [*_PAGES, *_FRAGMENTS], ids=_name)
+def test_every_variable_is_a_setting_or_a_limit(page: Path) -> None:
+    known = {f"BOLIDE_{name.upper()}" for name in _SETTINGS | _LIMITS} | _OTHER_VARIABLES
+    assert set(_VARIABLE.findall(page.read_text())) <= known
+
+
+@pytest.mark.parametrize("page", [*_PAGES, *_FRAGMENTS], ids=_name)
+def test_every_limit_and_time_that_is_named_exists(page: Path) -> None:
+    known = _SETTINGS | _LIMITS | _CLIENT_LIMITS | _CLIENT_TIMES
+    assert set(_LIMIT_NAME.findall(page.read_text())) <= known
+
+
+@pytest.mark.parametrize(
+    "page",
+    [_ROOT / "README.md", *(_ROOT / "docs" / "tutorial").glob("*.md"), *_FRAGMENTS],
+    ids=_name,
+)
+def test_every_command_exists(page: Path) -> None:
+    known = set(getattr(get_command(command), "commands", {}))
+    assert known >= {"run", "watch", "call"}
+    assert set(_COMMAND.findall(page.read_text())) <= known
+
+
+def test_the_settings_page_lists_each_setting_with_its_default() -> None:
+    rows = _table(_ROOT / "docs" / "reference" / "settings.md", 4)
+    assert rows.keys() == _SETTINGS
+    defaults = Settings()
+    for name, (_, shown, _) in rows.items():
+        default: object = getattr(defaults, name)
+        wanted = "off" if default is False else "none" if default in (None, ()) else str(default)
+        assert shown.strip("`") == wanted, name
+
+
+def test_the_limits_page_lists_each_limit_with_its_default() -> None:
+    text = (_ROOT / "docs" / "reference" / "limits.md").read_text()
+    ours, client = text.split("## The Python SDK")
+    for part, limits in ((ours, Limits()), (client, ClientLimits())):
+        rows = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", part, re.MULTILINE))
+        assert rows == {limit.name: str(getattr(limits, limit.name)) for limit in fields(limits)}
+
+
+def test_the_settings_page_names_only_flags_of_the_command() -> None:
+    run = getattr(get_command(command), "commands", {})["run"]
+    known = {flag for parameter in run.params for flag in parameter.opts}
+    text = (_ROOT / "docs" / "reference" / "settings.md").read_text()
+    assert set(re.findall(r"`(--[a-z-]+)", text)) <= known
+
+
+def test_the_app_of_the_readme_is_the_one_that_the_tutorial_builds() -> None:
+    assert next(_blocks(_ROOT / "README.md", "python")) == next(_blocks(_TUTORIAL, "python"))
+
+
+def test_the_tutorials_tests_pass_on_the_tutorials_app(tmp_path: Path) -> None:
+    for name, _, text in _FILE.findall(_TUTORIAL.read_text()):
+        (tmp_path / name).write_text(text)  # the last version of tasks.py stays
+    command_line = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    ran = subprocess.run(command_line, cwd=tmp_path, capture_output=True, text=True, timeout=60)
+    assert ran.returncode == 0, ran.stdout
+    assert "2 passed" in ran.stdout
