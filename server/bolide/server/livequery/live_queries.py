@@ -82,7 +82,8 @@ class LiveQueries:
         Args:
             fence: Position of the last write, by collection.
         """
-        for collection, position in fence.items():
+        # A handler's own tasks may write, and move the fence, while we wait.
+        for collection, position in tuple(fence.items()):
             await self._store.feed_reached(position)
             touched = [m for m in self._by_key.values() if m.query.collection == collection]
             await asyncio.gather(*(multiplexer.settled() for multiplexer in touched))

@@ -2,7 +2,8 @@
 
 from structlog.typing import FilteringBoundLogger
 
-from bolide.core.ddp.messages import WireError
+from bolide.core.ddp.codec import serialize
+from bolide.core.ddp.messages import Nosub, WireError
 from bolide.core.errors import AuthError, Details, MethodError, RateLimited
 from bolide.server.log import describe_failure
 
@@ -19,7 +20,8 @@ def wire_error(error: BaseException) -> WireError:
             is 403 or ``too-many-requests``; all else is 500, whatever it says.
     """
     if isinstance(error, MethodError):
-        return WireError(error.error, error.reason, error.details)
+        wire = WireError(error.error, error.reason, error.details)
+        return wire if _can_be_sent(wire) else _INTERNAL
     if isinstance(error, AuthError):
         return WireError(403, str(error))
     if isinstance(error, RateLimited):
@@ -39,7 +41,18 @@ def log_failure(log: FilteringBoundLogger, error: BaseException, **names: str | 
         names: What failed, such as ``method="patients.move"``; names that the app registered, never
             arguments.
     """
-    if isinstance(error, (MethodError, AuthError, RateLimited)):
+    if isinstance(error, MethodError) and wire_error(error) is _INTERNAL:
+        log.error("failed: the details of a MethodError are not JSON", **names)
+    elif isinstance(error, (MethodError, AuthError, RateLimited)):
         log.info("refused", code=error.code, **names)
     else:
         log.error("failed", **describe_failure(error), **names)
+
+
+def _can_be_sent(error: WireError) -> bool:
+    """Tell whether an error is JSON; an app may put anything into one."""
+    try:
+        serialize(Nosub("", error))
+    except Exception:
+        return False
+    return True

@@ -160,6 +160,8 @@ class SessionDriver:
         """
         named = self.session.begin_user_change()
         self.user_id = user_id
+        if self.session.state is not SessionState.OPEN:
+            return
         try:
             self.pump()
             runs = [self._rerun(subscription) for subscription in named]

@@ -67,6 +67,8 @@ class MethodRun:
         """Change who is logged in; every publication runs again."""
         if self._work.was_unblocked:
             raise LocalProtocolError("Can't call set_user_id in a method after calling unblock")
+        if not self._work.is_blocking:
+            raise LocalProtocolError("Can't call set_user_id after the method ended or timed out")
         await self._driver.change_user(user_id)
 
     async def call(self, name: str, args: tuple[Any, ...]) -> Any:
@@ -81,13 +83,16 @@ class MethodRun:
         invocation = Invocation(
             "method",
             name,
-            user_id=self._driver.user_id,
+            user_id=enclosing.user_id,
             session=self._driver.info,
             is_decided=method.is_public,
             fence=enclosing.fence,
             random=SeededStreams(seed),
         )
-        return await self._invoke(method, [normalize(argument) for argument in args], invocation)
+        try:
+            return await self._invoke(method, [normalize(one) for one in args], invocation)
+        finally:
+            enclosing.user_id = invocation.user_id
 
     # Inside
 

@@ -98,6 +98,7 @@ class Session:
         "_heartbeat",
         "_heartbeat_times",
         "_late",
+        "_late_size",
         "_limits",
         "_merge_box",
         "_out",
@@ -150,7 +151,8 @@ class Session:
         self._out: list[str] = []
         # During a user change: the old view, and what has to wait for the end.
         self._before: Snapshot | None = None
-        self._late: list[ServerMessage] = []
+        self._late: list[str] = []
+        self._late_size = 0
         self._ready_late: list[str] = []
 
     # What comes in
@@ -248,9 +250,11 @@ class Session:
         """Apply a change of a view that the subscription publishes."""
         if not subscription.is_active:
             return
+        # What cannot be sent must not be in the view; the text is shared, so this is not in vain.
+        frame = change.frame(bolide=self.speaks_bolide)
         message = self._merge_box.apply(subscription, change)
         if message is change.message and not self._is_paused(change.message):
-            self._out.append(change.frame(bolide=self.speaks_bolide))
+            self._out.append(frame)
         else:
             self._send_data(message)
 
@@ -274,6 +278,7 @@ class Session:
         """
         if subscription.is_active:
             changes = dict(_writable(fields))
+            self._encode(ViewChange.changed(collection, id, changes, {}).message)
             self._send_data(self._merge_box.changed(subscription, collection, id, changes))
 
     def removed(self, subscription: Subscription, collection: str, id: Any) -> None:
@@ -312,8 +317,8 @@ class Session:
         """Answer a call, once; UNDEFINED is no result at all."""
         assert work.method_id is not None
         if not work.is_answered:
-            work.is_answered = True
             self._send(Result(work.method_id, value, error))
+            work.is_answered = True
 
     def updated(self, work: Work) -> None:
         """Tell that everything the call wrote has been sent, once."""
@@ -381,9 +386,8 @@ class Session:
         if self._ready_late:
             ready, self._ready_late = self._ready_late, []
             self._send(Ready(tuple(ready)))
-        late, self._late = self._late, []
-        for waiting in late:
-            self._send(waiting)
+        self._out += self._late
+        self._late, self._late_size = [], 0
 
     def close(self, reason: str, *, at_fault: bool = False) -> None:
         """End the conversation; a second time does nothing.
@@ -398,6 +402,7 @@ class Session:
         self.close_reason = reason
         self._queue.clear()
         self._queued_bytes = 0
+        self._late, self._late_size = [], 0
         for subscription in [*self._subscriptions.values(), *self._universal]:
             subscription.is_active = False
             self._events.append(SubscriptionStopped(subscription))
@@ -509,10 +514,14 @@ class Session:
     def _send(self, message: ServerMessage) -> None:
         if self.state is SessionState.CLOSED:
             return
-        if self._before is not None:
-            self._late.append(message)
-        else:
-            self._out.append(self._encode(message))
+        frame = self._encode(message)
+        if self._before is None:
+            self._out.append(frame)
+            return
+        self._late.append(frame)
+        self._late_size += len(frame)
+        if self._late_size > self._limits.max_outbound_bytes:
+            self.close("Too much waits for the end of a change of the user", at_fault=True)
 
     def _encode(self, message: ServerMessage) -> str:
         return serialize(message, bolide=self.speaks_bolide)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 from bolide.core.ddp.messages import WireError
 from bolide.core.values import Fields
-from bolide.server.access.invocation import Invocation, entered
+from bolide.server.access.invocation import Invocation, current, entered
 from bolide.server.clock import Timer
 from bolide.server.context import Context
 from bolide.server.cursor import Cursor
@@ -48,12 +48,12 @@ class SubscriptionRun:
         self._publication = publication
         self._work = work
         self._followings: list[Following] = []
-        self._on_stop: list[Callable[[], object]] = []
+        self._on_stop: list[tuple[Callable[[], object], Invocation | None]] = []
         self._task: asyncio.Task[None] | None = None
         self._timer: Timer | None = None
         self._started_at = 0.0
         self.first_done = asyncio.Event()
-        """The handler came to its end and the first documents were published."""
+        """The first documents were published, or the handler came to its end without any."""
 
     @property
     def name(self) -> str:
@@ -76,8 +76,8 @@ class SubscriptionRun:
             following.stop()
         self._followings.clear()
         callbacks, self._on_stop = self._on_stop, []
-        for callback in callbacks:
-            self._call_back(callback)
+        for callback, invocation in callbacks:
+            self._call_back(callback, invocation)
         if self._task is not None and self._task is not asyncio.current_task():
             self._task.cancel()
             # A task that is cancelled before its first step never comes to its own end.
@@ -88,8 +88,11 @@ class SubscriptionRun:
     def view_changed(self, changes: Sequence[ViewChange]) -> None:
         """Pass on what changed in a cursor's result."""
         session = self._driver.session
-        for change in changes:
-            session.apply(self._subscription, change)
+        try:
+            for change in changes:
+                session.apply(self._subscription, change)
+        except Exception as error:  # ours alone: other followers must not suffer
+            self._fail(error)
         self._driver.pump()
 
     def view_failed(self, error: Exception) -> None:
@@ -124,6 +127,7 @@ class SubscriptionRun:
         if self._subscription.is_active and not self._subscription.is_ready:
             self._observe("ready")
         self._driver.session.ready(self._subscription)
+        self.first_done.set()
         self._driver.pump()
 
     def stop(self) -> None:
@@ -139,9 +143,9 @@ class SubscriptionRun:
     def on_stop(self, callback: Callable[[], object]) -> None:
         """Call back when the subscription ends; at once if it ended already."""
         if self._subscription.is_active:
-            self._on_stop.append(callback)
+            self._on_stop.append((callback, current()))
         else:
-            self._call_back(callback)
+            self._call_back(callback, current())
 
     # Inside
 
@@ -229,13 +233,16 @@ class SubscriptionRun:
             services.clock.now() - self._started_at
         )
 
-    def _call_back(self, callback: Callable[[], object]) -> None:
+    def _call_back(self, callback: Callable[[], object], invocation: Invocation | None) -> None:
+        """Call back, with no more rights than whoever asked for it had."""
+
         async def call() -> None:
             try:
-                outcome = callback()
-                if inspect.isawaitable(outcome):
-                    awaitable: Awaitable[object] = outcome
-                    await awaitable
+                with entered(invocation):
+                    outcome = callback()
+                    if inspect.isawaitable(outcome):
+                        awaitable: Awaitable[object] = outcome
+                        await awaitable
             except Exception as error:
                 log_failure(self._driver.log, error, publication=self.name)
 

@@ -5,8 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+import structlog
 
-from bolide.core.ddp.messages import Added, Changed, Nosub, Ready, Removed
+from bolide.core.ddp.messages import Added, Changed, Method, Nosub, Ready, Removed
 from bolide.core.errors import LocalProtocolError, MethodError, StateError
 from bolide.core.values import UNDEFINED, Regex
 from bolide.server.app import App
@@ -724,3 +725,263 @@ async def test_a_regular_expression_that_takes_for_ever_fails_alone() -> None:
         await other.call("tasks.add", "a", 1)
         await client.subscribe("search", Regex("^a+!$"))
         assert len(client.documents("names")) == 1
+
+
+# What an application or a client does wrong harms nobody else
+
+
+async def test_a_user_change_after_the_end_of_the_session_starts_nothing() -> None:
+    app, proceed = make_app(), asyncio.Event()
+    wards = app.collection("wards")
+    ran: list[str | None] = []
+
+    @app.publish(None, public=True)
+    async def for_everybody(ctx: Context) -> object:
+        ran.append(ctx.user_id)
+        return wards.find({})
+
+    @app.method("login.late", public=True)
+    async def login(ctx: Context) -> None:
+        await proceed.wait()
+        await ctx.set_user_id("ada")
+
+    async with TestNode(app) as node:
+        client = await node.connect()
+        client.send(Method("1", "login.late", ()))
+        await node.settle()
+        await client.close()
+        proceed.set()
+        await node.settle()
+        assert ran == [None]
+        assert len(node.node.services.live_queries) == 0
+
+
+async def test_a_user_change_after_the_end_of_the_method_is_refused() -> None:
+    app, ended = make_app(), asyncio.Event()
+    refused: list[type[Exception]] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    @app.method("login.background", public=True)
+    async def login(ctx: Context) -> None:
+        async def later() -> None:
+            await ended.wait()
+            try:
+                await ctx.set_user_id("ada")
+            except LocalProtocolError as error:
+                refused.append(type(error))
+
+        tasks.append(asyncio.create_task(later()))
+
+    async with TestNode(app) as node:
+        client = await node.connect()
+        await client.call("login.background")
+        ended.set()
+        await node.settle()
+        assert refused == [LocalProtocolError]
+
+
+async def test_a_nested_call_has_the_user_of_its_caller_and_may_change_it() -> None:
+    app, proceed = make_app(), asyncio.Event()
+
+    @app.method("who", public=True)
+    async def who(ctx: Context) -> str | None:
+        return ctx.user_id
+
+    @app.method("who.later", public=True)
+    async def who_later(ctx: Context) -> list[str | None]:
+        ctx.unblock()
+        await proceed.wait()
+        return [ctx.user_id, await ctx.call("who")]
+
+    @app.method("login.nested", public=True)
+    async def login_nested(ctx: Context) -> str | None:
+        await ctx.call("login", "cleo")
+        return ctx.user_id
+
+    async with TestNode(app) as node:
+        client = await node.connect()
+        await client.call("login", "ada")
+        later = asyncio.create_task(client.call("who.later"))
+        await node.settle()
+        await client.call("login", "bob")
+        proceed.set()
+        assert await later == ["ada", "ada"]
+        assert await client.call("login.nested") == "cleo"
+
+
+async def test_a_user_change_does_not_wait_for_a_handler_that_is_ready_and_goes_on() -> None:
+    app = make_app()
+
+    @app.publish("endless", public=True)
+    async def endless(ctx: Context) -> None:
+        ctx.unblock()
+        ctx.added("state", "1", {"user": ctx.user_id})
+        ctx.ready()
+        await asyncio.Event().wait()
+
+    async with TestNode(app) as node:
+        client = await node.connect()
+        await client.subscribe("endless")
+        await client.call("login", "ada")
+        assert client.documents("state") == [{"_id": "1", "user": "ada"}]
+
+
+async def test_what_waits_for_a_user_change_is_limited() -> None:
+    app, proceed = make_app(), asyncio.Event()
+
+    @app.publish("slow.user", public=True)
+    async def slow(ctx: Context) -> None:
+        ctx.unblock()
+        if ctx.user_id is not None:
+            await proceed.wait()
+        ctx.ready()
+
+    async with TestNode(app, limits=Limits(max_outbound_bytes=10_000)) as node:
+        client = await node.connect()
+        await client.subscribe("slow.user")
+        client.send(Method("1", "login", ("ada",)))
+        await node.settle()
+        for _ in range(11):
+            client.socket.send_frame(f'{{"msg":"connect","x":"{"x" * 1000}"}}')
+        await node.settle()
+        reason = client.close_reason
+        proceed.set()
+    assert reason == "Too much waits for the end of a change of the user"
+
+
+class Unwritable:
+    """A value that cannot be written as JSON."""
+
+    def type_name(self) -> str:
+        return "unwritable"
+
+    def to_json_value(self) -> Any:
+        raise ValueError("no JSON")
+
+
+async def test_a_result_that_cannot_be_sent_is_an_internal_error() -> None:
+    app = make_app()
+
+    @app.method("unwritable", public=True)
+    async def unwritable(ctx: Context) -> object:
+        return Unwritable()
+
+    async with TestNode(app) as node:
+        client = await node.connect()
+        with pytest.raises(MethodError) as caught:
+            await client.call("unwritable")
+        assert caught.value.error == 500
+
+
+async def test_an_error_whose_details_cannot_be_sent_is_an_internal_error() -> None:
+    app = make_app()
+    details: Any = {"when": object()}
+
+    @app.method("bad.details", public=True)
+    async def method(ctx: Context) -> None:
+        raise MethodError("bad", None, details)
+
+    @app.publish("bad.details", public=True)
+    async def publication(ctx: Context) -> None:
+        raise MethodError("bad", None, details)
+
+    async with TestNode(app) as node:
+        client = await node.connect()
+        for asked in (client.call, client.subscribe):
+            with pytest.raises(MethodError) as caught:
+                await asked("bad.details")
+            assert caught.value.error == 500
+
+
+async def test_a_document_that_cannot_be_sent_is_not_taken_back() -> None:
+    app = make_app()
+
+    @app.publish("unwritable", public=True)
+    async def unwritable(ctx: Context) -> None:
+        ctx.added("values", "1", {})
+        for publish in (ctx.added, ctx.changed):
+            with pytest.raises(ValueError, match="no JSON"):
+                publish("values", "1" if publish == ctx.changed else "2", {"a": Unwritable()})
+        ctx.ready()
+
+    async with TestNode(app) as node:
+        client = await node.connect()
+        subscription = await client.subscribe("unwritable")
+        await subscription.stop()
+        assert kinds(client) == ["Connected", "Added", "Ready", "Removed", "Nosub"]
+
+
+async def test_a_subscription_that_fails_leaves_the_others_of_its_live_query_alone() -> None:
+    app = make_app()
+    wards = app.collection("wards")
+    contexts: list[Context] = []
+
+    @app.publish("wards.meddled", public=True)
+    async def meddled(ctx: Context) -> object:
+        contexts.append(ctx)
+        return wards.find({})
+
+    async with TestNode(app) as node:
+        one, two = await node.connect(), await node.connect()
+        failing = await one.subscribe("wards.meddled")
+        await two.subscribe("wards.meddled")
+        await wards.insert_one({"_id": "a", "beds": 1})
+        await node.settle()
+        contexts[0].removed("wards", "a")
+        await wards.update_one({"_id": "a"}, {"$set": {"beds": 2}})
+        await node.settle()
+        assert two.documents("wards") == [{"_id": "a", "beds": 2}]
+        assert one.documents("wards") == []
+        assert failing.is_stopped
+
+
+async def test_a_stop_callback_has_the_rights_of_its_publication() -> None:
+    app = make_app()
+    wards = app.collection("wards")
+    outcomes: list[str] = []
+
+    @app.publish("undecided")
+    async def undecided(ctx: Context) -> None:
+        async def read() -> None:
+            try:
+                await wards.find({}).to_list()
+            except StateError as error:
+                outcomes.append(error.code)
+
+        ctx.on_stop(read)
+        ctx.stop()
+        ctx.on_stop(read)
+
+    async with TestNode(app) as node:
+        client = await node.connect()
+        await client.subscribe("undecided")
+        await node.settle()
+        assert outcomes == ["undecided-access", "undecided-access"]
+
+
+async def test_a_task_of_a_method_may_write_while_its_fence_is_awaited() -> None:
+    app = make_app()
+    others = [app.collection(f"others{number}") for number in range(20)]
+    started: list[asyncio.Task[None]] = []
+
+    @app.publish("others.first", public=True)
+    async def first(ctx: Context) -> object:
+        return others[0].find({}, limit=2)
+
+    @app.method("background", public=True)
+    async def background(ctx: Context) -> None:
+        async def later() -> None:
+            for other in others:
+                await other.insert_one({})
+                await asyncio.sleep(0)
+
+        await others[0].insert_one({})
+        started.append(asyncio.create_task(later()))
+
+    async with TestNode(app) as node:
+        client = await node.connect()
+        await client.subscribe("others.first")
+        with structlog.testing.capture_logs() as records:
+            await client.call("background")
+            await node.settle()
+        assert [record for record in records if record["log_level"] == "error"] == []

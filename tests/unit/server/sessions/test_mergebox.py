@@ -182,3 +182,12 @@ def test_a_frame_is_made_once() -> None:
     change = added(x=1)
     assert change.frame(bolide=False) is change.frame(bolide=False)
     assert change.frame(bolide=True) == change.frame(bolide=False)
+
+
+def test_a_document_added_twice_leaves_with_its_subscription() -> None:
+    box = make_box()
+    box.apply("A", added(x=1, y=1))
+    box.apply("A", added(x=2, y=2))
+    box.apply("B", added(x=3))
+    assert list(box.stop("A")) == [Changed("c", "1", {"x": 3}, ("y",))]
+    assert list(box.stop("B")) == [Removed("c", "1")]
