@@ -1,6 +1,7 @@
 """Sorting: the order that a sort specification gives to documents."""
 
 from collections.abc import Iterator
+from enum import Enum, auto
 from functools import cmp_to_key
 
 # A specification comes from applications and clients; the values compared are of any kind.
@@ -12,10 +13,20 @@ from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.paths import is_array, is_document
 from bolide.core.values import UNDEFINED, Document
 
-__all__ = ["SortKey", "Sorter"]
+__all__ = ["EMPTY_ARRAY", "SortKey", "Sorter"]
+
+
+class _EmptyArray(Enum):
+    """The type of :data:`EMPTY_ARRAY`."""
+
+    EMPTY_ARRAY = auto()
+
+
+EMPTY_ARRAY: Final = _EmptyArray.EMPTY_ARRAY
+"""The key of an array without elements; an array within an array is a key itself, empty or not."""
 
 SortKey: TypeAlias = tuple[Any, ...]
-"""One value for each path of a specification."""
+"""One value for each path of a specification, UNDEFINED for what is missing."""
 
 _Column: TypeAlias = dict[tuple[int, ...], Any]
 """What one path finds, by the array elements on the way; the key is ``()`` without arrays."""
@@ -95,7 +106,7 @@ class Sorter:
         ]
 
     def _first_key(self, document: Document) -> SortKey:
-        keys = self.keys(document)
+        keys = [tuple(map(_place, key)) for key in self.keys(document)]
         return keys[0] if len(keys) == 1 else min(keys, key=self._wrap)
 
     def _compare_keys(self, a: SortKey, b: SortKey) -> int:
@@ -104,6 +115,13 @@ class Sorter:
             if result:
                 return result * part.direction
         return 0
+
+
+def _place(value: Any) -> Any:
+    """Make what is missing a tie with null, and an empty array come before both."""
+    if value is UNDEFINED:
+        return None
+    return UNDEFINED if value is EMPTY_ARRAY else value
 
 
 def _pairs(spec: Any) -> Iterator[tuple[str, int]]:
@@ -154,12 +172,10 @@ def _checked_direction(path: str, direction: object) -> int:
 def _column(lookup: Lookup, document: Document) -> _Column:
     column: _Column = {}
     for value, indices, is_whole in lookup.find(document):
-        if value is UNDEFINED:
-            column[indices] = None
-        elif is_whole or not is_array(value):
+        if is_whole or not is_array(value):
             column[indices] = value
         elif value:
             column.update(((*indices, index), element) for index, element in enumerate(value))
         else:
-            column[indices] = UNDEFINED
-    return column or {(): None}
+            column[indices] = EMPTY_ARRAY
+    return column or {(): UNDEFINED}

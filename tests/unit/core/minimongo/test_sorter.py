@@ -3,8 +3,10 @@ from typing import Any
 import pytest
 
 from bolide.core.minimongo.errors import MinimongoError
-from bolide.core.minimongo.sorter import Sorter
+from bolide.core.minimongo.sorter import EMPTY_ARRAY, Sorter
 from bolide.core.values import UNDEFINED, Regex
+
+EMPTY: list[object] = []
 
 
 @pytest.mark.parametrize(
@@ -59,11 +61,13 @@ def test_an_empty_specification_makes_everything_a_tie() -> None:
     ("spec", "document", "keys"),
     [
         ({"a": 1}, {"a": 5}, [(5,)]),
-        ({"a": 1}, {}, [(None,)]),
+        ({"a": 1}, {}, [(UNDEFINED,)]),
+        ({"a": 1}, {"a": None}, [(None,)]),
         ({"a": 1}, {"a": [3, 4]}, [(3,), (4,)]),
-        ({"a": 1}, {"a": []}, [(UNDEFINED,)]),
-        ({"a.b": 1}, {"a": []}, [(None,)]),
-        ({"a.b": 1}, {"a": [{"b": 1}, 5]}, [(1,), (None,)]),
+        ({"a": 1}, {"a": []}, [(EMPTY_ARRAY,)]),
+        ({"a": 1}, {"a": [EMPTY]}, [(EMPTY,)]),
+        ({"a.b": 1}, {"a": []}, [(UNDEFINED,)]),
+        ({"a.b": 1}, {"a": [{"b": 1}, 5]}, [(1,), (UNDEFINED,)]),
         ({"a.0": 1}, {"a": [[7, 8]]}, [([7, 8],)]),
         ({"a.x": 1, "b": 1, "a.y": 1}, {"a": [{"x": 0, "y": 5}], "b": 4}, [(0, 4, 5)]),
     ],
@@ -93,6 +97,7 @@ def test_an_empty_array_comes_before_null_which_is_a_tie_with_missing() -> None:
     assert sorter.compare({"a": []}, {"a": None}) == -1
     assert sorter.compare({}, {"a": None}) == 0
     assert sorter.compare({"a": None}, {"a": 0}) == -1
+    assert sorter.compare({"a": 0}, {"a": [[]]}) == -1
 
 
 @pytest.mark.parametrize("spec", [{"a": 1, "b": 1}, {"a.0": 1, "a": 1}])
