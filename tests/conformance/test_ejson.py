@@ -2,8 +2,7 @@
 
 from typing import Any
 
-import pytest
-from tests.conformance.rows import Row, load
+from tests.conformance.rows import Row, for_each, load, passing
 
 from bolide.core.ejson import from_json, stringify, to_json
 from bolide.core.values import equals
@@ -11,24 +10,27 @@ from bolide.core.values import equals
 ROWS = load("ejson")
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row["kind"] == "equals"], ids=str)
+@for_each([row for row in ROWS if row["kind"] == "equals"])
 def test_equality_is_meteors(row: Row) -> None:
     options = row.get("options", {})
     key_order = options.get("keyOrderSensitive", False)
-    assert equals(row["a"], row["b"], key_order=key_order) is row["expect"]
+    with passing(row):
+        assert equals(row["a"], row["b"], key_order=key_order) is row["expect"]
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row["kind"] == "to_json"], ids=str)
+@for_each([row for row in ROWS if row["kind"] == "to_json"])
 def test_plain_json_is_meteors(row: Row) -> None:
-    assert to_json(row["value"]) == row.raw["expect"]
+    with passing(row):
+        assert to_json(row["value"]) == row.raw["expect"]
     if row["value"] is not None and "$undefined" not in str(row.raw["value"]):
         assert equals(from_json(row.raw["expect"]), row["value"])
 
 
-@pytest.mark.parametrize("row", [row for row in ROWS if row["kind"] == "stringify"], ids=str)
+@for_each([row for row in ROWS if row["kind"] == "stringify"])
 def test_text_is_meteors(row: Row) -> None:
     options: dict[str, Any] = row["options"] or {}
-    assert stringify(row["value"], **options) == row["expect"]
+    with passing(row):
+        assert stringify(row["value"], **options) == row["expect"]
 
 
 def test_every_kind_of_row_is_tested() -> None:

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from tests.conformance.rows import Row, load
+from tests.conformance.rows import Row, for_each, load, passing
 
 from bolide.core.ddp.messages import Added, Changed, Removed
 from bolide.core.errors import LocalProtocolError
@@ -50,22 +50,24 @@ def make_box() -> MergeBox:
     return MergeBox(lambda _: PublicationStrategy.SERVER_MERGE)
 
 
-@pytest.mark.parametrize("row", ASSERTED, ids=str)
+@for_each(ASSERTED)
 def test_session_view(row: Row) -> None:
     box = make_box()
-    for given in row["steps"]:
-        arguments = (given["op"], given["sub"], given["id"], given.get("fields", {}))
-        if "error" in given:
-            with pytest.raises(LocalProtocolError):
-                step(box, *arguments)
-            continue
-        message = step(box, *arguments)
-        assert ([as_row(message)] if message else []) == expected(given["emits"])
+    with passing(row):
+        for given in row["steps"]:
+            arguments = (given["op"], given["sub"], given["id"], given.get("fields", {}))
+            if "error" in given:
+                with pytest.raises(LocalProtocolError):
+                    step(box, *arguments)
+                continue
+            message = step(box, *arguments)
+            assert ([as_row(message)] if message else []) == expected(given["emits"])
 
 
-@pytest.mark.parametrize("row", RANDOM, ids=str)
+@for_each(RANDOM)
 def test_random_steps(row: Row) -> None:
     box = make_box()
-    for (op, sub, id, *rest), emits in zip(row["steps"], row["expect"], strict=True):
-        message = step(box, op, sub, id, rest[0] if rest else {})
-        assert ([as_row(message)] if message else []) == expected(emits)
+    with passing(row):
+        for (op, sub, id, *rest), emits in zip(row["steps"], row["expect"], strict=True):
+            message = step(box, op, sub, id, rest[0] if rest else {})
+            assert ([as_row(message)] if message else []) == expected(emits)

@@ -4,18 +4,18 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
-from tests.conformance.rows import Row, load
+from tests.conformance.exceptions import DESIGN_WINS
+from tests.conformance.rows import Row, for_each, load, passing
 
 from bolide.core.ddp.messages import Added, Changed, Removed
+from bolide.core.errors import BolideError
 from bolide.core.values import Document, equals
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.sessions.view_change import ViewChange
 from bolide.server.stores.base import Delete, Insert, Query, Update
 from bolide.server.stores.memory import MemoryStore
 
-UNORDERED = [row for row in load("fuzz_observe") if not row.raw["ordered"]]
-ROWS = [row for row in UNORDERED if "initial" in row["expect"]]
-WINDOWS = [row for row in UNORDERED if "initial" not in row["expect"]]
+ROWS = [row for row in load("fuzz_observe") if not row.raw["ordered"]]
 
 
 class Replica:
@@ -93,42 +93,50 @@ def shown(documents: dict[str, dict[str, Any]]) -> Document:
     return {key: documents[key] for key in sorted(documents)}
 
 
-@pytest.mark.parametrize("row", ROWS, ids=str)
-async def test_a_follower_knows_what_meteors_observer_knows(row: Row) -> None:
+async def make_store(row: Row) -> MemoryStore:
     store = MemoryStore()
     await store.open()
     documents: list[Document] = row["docs"]
     if documents:
         await store.write(Insert(collection="c", documents=documents))
+    return store
+
+
+@for_each([row for row in ROWS if "error" not in row["expect"]])
+async def test_a_follower_knows_what_meteors_observer_knows(row: Row) -> None:
+    store = await make_store(row)
     live_queries = LiveQueries(store)
     replica = Replica()
     await live_queries.follow(query_of(row), replica)
     meteor: dict[str, dict[str, Any]] = {}
     replay(meteor, row["expect"]["initial"])
-    assert equals(shown(replica.documents), shown(meteor))
-    for step, callbacks in zip(row["steps"], row["expect"]["steps"], strict=True):
-        told = replica.told
-        await write(store, step)
-        await store.feed_reached(store.feed_position)
-        await live_queries.idle()
-        replay(meteor, callbacks)
+    with passing(row):
         assert equals(shown(replica.documents), shown(meteor))
-        assert callbacks or replica.told == told
+        for step, callbacks in zip(row["steps"], row["expect"]["steps"], strict=True):
+            told = replica.told
+            await write(store, step)
+            await store.feed_reached(store.feed_position)
+            await live_queries.idle()
+            replay(meteor, callbacks)
+            assert equals(shown(replica.documents), shown(meteor))
+            assert callbacks or replica.told == told
     live_queries.close()
     await store.close()
 
 
-@pytest.mark.parametrize("row", WINDOWS, ids=str)
-async def test_a_window_is_what_find_returns_where_minimongo_refuses(row: Row) -> None:
-    """Follow windows without order, which Meteor's client cannot and its server can.
+@for_each([row for row in ROWS if "error" in row["expect"]])
+async def test_what_meteors_observer_refuses_is_refused(row: Row) -> None:
+    store = await make_store(row)
+    live_queries = LiveQueries(store)
+    with passing(row), pytest.raises(BolideError):
+        await live_queries.follow(query_of(row), Replica())
+    live_queries.close()
+    await store.close()
 
-    These rows expect minimongo's own error; DESIGN 5 asks for windows, so the law is checked
-    instead: after each step the follower knows what a fresh query returns.
-    """
-    assert "Must use an ordered observe with skip or limit" in row["expect"]["error"]
-    store = MemoryStore()
-    await store.open()
-    await store.write(Insert(collection="c", documents=row["docs"]))
+
+@pytest.mark.parametrize("row", [row for row in ROWS if row.key in DESIGN_WINS], ids=str)
+async def test_a_window_without_order_is_what_find_returns(row: Row) -> None:
+    store = await make_store(row)
     live_queries = LiveQueries(store)
     replica = Replica()
     await live_queries.follow(query_of(row), replica)
