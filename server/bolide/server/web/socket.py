@@ -16,6 +16,8 @@ HEARTBEAT_INTERVAL_S = 25.0
 """How often a framing with heartbeats of its own sends one, seconds."""
 CLOSE_TIMEOUT_S = 5.0
 """How long a peer may take to answer a close before the socket is cut, seconds."""
+MESSAGES_PER_TURN = 16
+"""How many messages of one frame are handled before all other sessions have their turn."""
 _REASON_BYTES = 123  # RFC 6455: a control frame holds 125 bytes, two of them the code
 _NORMAL, _POLICY = 1000, 1008
 
@@ -58,8 +60,9 @@ class SessionSocket:
         self._waiting_bytes = 0
         self._wake = asyncio.Event()
         self._close: tuple[int, str] | None = None
-        self._overflowed = asyncio.Event()
+        self._given_up = asyncio.Event()
         self._heartbeat: Timer | None = None
+        self._closing: Timer | None = None
 
     def send(self, messages: Sequence[str]) -> None:
         """Queue messages for the peer; after :meth:`close` nothing is queued."""
@@ -78,6 +81,10 @@ class SessionSocket:
                 self._queue([closing])
             self._close = (_POLICY if at_fault else _NORMAL, reason)
             self._wake.set()
+            # A peer that does not read would let us wait for ever.
+            self._closing = self._clock.call_at(
+                self._clock.now() + CLOSE_TIMEOUT_S, self._given_up.set
+            )
 
     async def run(self, receiver: FrameReceiver) -> None:
         """Move frames both ways until the socket is closed."""
@@ -88,15 +95,16 @@ class SessionSocket:
         tasks: list[asyncio.Task[Any]] = [
             receiving,
             asyncio.create_task(self._send_all()),
-            asyncio.create_task(self._overflowed.wait()),
+            asyncio.create_task(self._given_up.wait()),
         ]
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
             if not receiving.done():
                 await self._say_goodbye(receiving)
         finally:
-            if self._heartbeat is not None:
-                self._heartbeat.cancel()
+            for timer in (self._heartbeat, self._closing):
+                if timer is not None:
+                    timer.cancel()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -108,7 +116,7 @@ class SessionSocket:
         self._wake.set()
         if self._waiting_bytes > self._max_waiting:
             self._close = (_POLICY, "You read too slowly")
-            self._overflowed.set()
+            self._given_up.set()
 
     def _beat(self) -> None:
         if self._framing.heartbeat is not None:
@@ -132,8 +140,11 @@ class SessionSocket:
             except BadFrame:
                 receiver.receive_bad_frame()
                 continue
-            for message in messages:
-                receiver.receive_frame(message)
+            for number, message in enumerate(messages, start=1):
+                if self._close is None:
+                    receiver.receive_frame(message)
+                if number % MESSAGES_PER_TURN == 0:
+                    await asyncio.sleep(0)
 
     async def _send_all(self) -> None:
         while self._waiting or self._close is None:
