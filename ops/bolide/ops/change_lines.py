@@ -4,12 +4,12 @@ from collections.abc import Mapping
 from contextlib import aclosing
 from typing import Any, TextIO
 
+from bolide.client import Client
 from bolide.client.changes import Added, Change, Changed, Moved, Removed
 from bolide.ops.printable import cell_text, json_text, printable
 from bolide.ops.race import first_of
 from bolide.ops.tables import status_text
 from bolide.ops.watch import for_each_collection
-from bolide.ops.watching_client import WatchingClient
 
 __all__ = ["ChangeLines", "change_line"]
 
@@ -27,7 +27,7 @@ class ChangeLines:
         self._out = out
         self._err = err
 
-    async def show(self, client: WatchingClient) -> None:
+    async def show(self, client: Client) -> None:
         """Write lines until the client has ended."""
 
         async def show_collection(name: str) -> None:
@@ -39,7 +39,7 @@ class ChangeLines:
 
         await first_of(for_each_collection(client, show_collection), self._show_status(client))
 
-    async def _show_status(self, client: WatchingClient) -> None:
+    async def _show_status(self, client: Client) -> None:
         async with aclosing(client.statuses()) as statuses:
             async for status in statuses:
                 print(status_text(status).plain, file=self._err, flush=True)

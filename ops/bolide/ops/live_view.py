@@ -8,12 +8,12 @@ from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.text import Text
 
+from bolide.client import Client
 from bolide.client.status import ConnectionState, Status
 from bolide.core.values import Document
 from bolide.ops.race import first_of
 from bolide.ops.tables import status_text
 from bolide.ops.watch import for_each_collection
-from bolide.ops.watching_client import WatchingClient
 
 __all__ = ["LiveView"]
 
@@ -48,7 +48,7 @@ class LiveView:
         self._status_since = 0.0
         self._changed = asyncio.Event()
 
-    async def show(self, client: WatchingClient) -> None:
+    async def show(self, client: Client) -> None:
         """Draw until the client has ended."""
 
         async def show_collection(name: str) -> None:
@@ -77,7 +77,7 @@ class LiveView:
                     async with asyncio.timeout(1.0 if is_waiting else None):
                         await self._changed.wait()
 
-    async def _follow_status(self, client: WatchingClient) -> None:
+    async def _follow_status(self, client: Client) -> None:
         async with aclosing(client.statuses()) as statuses:
             async for status in statuses:
                 self._status = status

@@ -5,10 +5,10 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
+from bolide.client import Client, connect
 from bolide.core.errors import BolideError
 from bolide.core.values import EJSONValue
 from bolide.ops.race import first_of
-from bolide.ops.watching_client import WatchingClient, watching_client
 
 __all__ = ["Display", "SubscriptionOver", "for_each_collection", "watch"]
 
@@ -26,7 +26,7 @@ class SubscriptionOver(BolideError):
 class Display(Protocol):
     """Where a client's documents are shown."""
 
-    async def show(self, client: WatchingClient) -> None:
+    async def show(self, client: Client) -> None:
         """Show the documents and the connection until the client has ended."""
         ...
 
@@ -47,22 +47,20 @@ async def watch(url: str, name: str, args: Sequence[EJSONValue], display: Displa
         SubscriptionOver: If the server ends it without an error.
     """
 
-    async def subscribe(client: WatchingClient) -> None:
+    async def subscribe(client: Client) -> None:
         await client.wait_connected()
         subscription = await client.subscribe(name, *args)
         raise await subscription.wait_ended() or SubscriptionOver
 
-    async def show(client: WatchingClient) -> None:
+    async def show(client: Client) -> None:
         await display.show(client)
         await asyncio.Event().wait()  # the client has ended: subscribe() tells why
 
-    async with watching_client(url) as client:
+    async with connect(url, wait=False) as client:
         await first_of(subscribe(client), show(client))
 
 
-async def for_each_collection(
-    client: WatchingClient, work: Callable[[str], Awaitable[None]]
-) -> None:
+async def for_each_collection(client: Client, work: Callable[[str], Awaitable[None]]) -> None:
     """Run work for every collection of which a document arrives, until cancelled.
 
     Args:

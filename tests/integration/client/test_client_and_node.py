@@ -129,3 +129,22 @@ async def test_a_restart_of_the_node_is_seen_and_survived(node: Node) -> None:
         watching.cancel()
         await asyncio.gather(watching, return_exceptions=True)
     await node.stop()
+
+
+async def test_collections_are_named_once_each_as_documents_arrive(node: Node) -> None:
+    await node.start()
+    async with connect(f"http://127.0.0.1:{node.port}") as client:
+        names: list[str] = []
+
+        async def read_names() -> None:
+            names.extend([name async for name in client.collection_names()])
+
+        reading = asyncio.create_task(read_names())
+        await client.subscribe("tasks", False)
+        await client.call("add", "a", 1)
+        await client.call("add", "b", 1)
+        await shows(client, ["a", "b"])
+        assert await anext(client.collection_names()) == "tasks"
+    await asyncio.wait_for(reading, TIMEOUT_S)
+    assert names == ["tasks"]
+    await node.stop()

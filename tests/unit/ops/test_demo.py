@@ -8,19 +8,19 @@ from pathlib import Path
 
 import pytest
 
+from bolide.client import Client
 from bolide.core.errors import ConfigurationError
 from bolide.ops import demo
 from bolide.ops.demo import examples_folder, run_demo, store_url
 from bolide.ops.listener import bind
 from bolide.ops.run import NOT_FOR_PHI
 from bolide.ops.watch import Display
-from bolide.ops.watching_client import WatchingClient
 
 
 class Witness:
     """Ends the demo as soon as every patient has readings."""
 
-    async def show(self, client: WatchingClient) -> None:
+    async def show(self, client: Client) -> None:
         async for vitals in client.collection("vitals").find().results():
             if len(vitals) == 10:
                 os.kill(os.getpid(), signal.SIGTERM)

@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from bolide.client import ConnectionFailed
+from bolide.client import Client, ConnectionFailed
 from bolide.core.errors import ConfigurationError, MethodError
 from bolide.ops.change_lines import ChangeLines
 from bolide.ops.listener import bind, url_of
@@ -17,7 +17,6 @@ from bolide.ops.node_service import node_running
 from bolide.ops.race import first_of
 from bolide.ops.tables import CollectionTables
 from bolide.ops.watch import Display, SubscriptionOver, watch
-from bolide.ops.watching_client import WatchingClient
 from bolide.server import App, Context, Cursor, Settings
 
 
@@ -180,7 +179,7 @@ async def test_live_view_counts_down_while_there_is_no_connection(ward: Ward, ou
 
 async def test_display_may_end_before_the_client(ward: Ward) -> None:
     class Brief:
-        async def show(self, client: WatchingClient) -> None:
+        async def show(self, client: Client) -> None:
             return
 
     display: Display = Brief()

@@ -54,6 +54,8 @@ class Client:
         self._status = Status(state=ConnectionState.CONNECTING)
         self._status_readers: set[asyncio.Event] = set()
         self._collections: dict[str, LocalCollection] = {}
+        self._named: list[str] = []  # collections that the server sent, in that order
+        self._name_readers: set[asyncio.Event] = set()
         self._calls: dict[str, asyncio.Future[CallFinished]] = {}
         self._subscriptions: dict[str, SharedSubscription] = {}
         self._subscriptions_by_key: dict[tuple[str, str], SharedSubscription] = {}
@@ -205,6 +207,25 @@ class Client:
         """Return the local copy of a collection, which may be empty still."""
         return Collection(self._local(name))
 
+    async def collection_names(self) -> AsyncGenerator[str, None]:
+        """Yield the name of each collection when its first document has arrived, each once.
+
+        For programs that do not know what a publication sends. Ends when the client has ended.
+        """
+        wake = asyncio.Event()
+        self._name_readers.add(wake)
+        try:
+            told = 0
+            while told < len(self._named) or not self._status.state.is_final:
+                wake.clear()
+                if told < len(self._named):
+                    told += 1
+                    yield self._named[told - 1]
+                else:
+                    await wake.wait()
+        finally:
+            self._name_readers.discard(wake)
+
     # Inside.
 
     def _local(self, name: str) -> LocalCollection:
@@ -214,6 +235,12 @@ class Client:
             if self._status.state.is_final:
                 local.close()
         return local
+
+    def _name(self, collection: str) -> None:
+        if collection not in self._named:
+            self._named.append(collection)
+            for wake in self._name_readers:
+                wake.set()
 
     def _check_open(self) -> None:
         if self._status.state.is_final:
@@ -254,6 +281,8 @@ class Client:
             self._subscription_over(shared, self._ended_error())
         for local in self._collections.values():
             local.close()
+        for wake in self._name_readers:
+            wake.set()
 
     def _show(self, status: Status) -> None:
         if status == self._status:
@@ -276,6 +305,7 @@ class Client:
     def _handle(self, event: ConversationEvent) -> None:
         match event:
             case DocumentChange():
+                self._name(event.collection)
                 self._local(event.collection).put(event.document_id, event.document)
             case CallFinished():
                 future = self._calls.get(event.call_id)
