@@ -59,6 +59,10 @@ class Node:
         """Make it silent, as a cut cable would."""
         self._process.send_signal(signal.SIGSTOP)
 
+    def kill(self) -> None:
+        """End it in the middle of what it does."""
+        self._process.kill()
+
     def thaw(self) -> None:
         self._process.send_signal(signal.SIGCONT)
 
@@ -101,9 +105,7 @@ class StartNode:
 
     async def demo(self, folder: Path) -> Node:
         """Start what ``bolide demo`` starts."""
-        node = await Node.start(
-            "demo", "--port", "0", "--interval", "0.1", "--store", str(folder)
-        )
+        node = await Node.start("demo", "--port", "0", "--interval", "0.1", "--store", str(folder))
         self._stack.push_async_callback(node.stop)
         return node
 
@@ -123,10 +125,16 @@ class StartNode:
 
 
 class OpenBoard:
-    """Opens pages, and remembers what the browser had to complain of."""
+    """Opens pages, and remembers what the browser had to complain of.
 
-    def __init__(self, browser: Browser) -> None:
+    Args:
+        browser: Where; each page is a person of its own.
+        stack: Closes them.
+    """
+
+    def __init__(self, browser: Browser, stack: AsyncExitStack) -> None:
         self._browser = browser
+        self._stack = stack
         self.complaints: list[str] = []
 
     async def __call__(
@@ -141,6 +149,7 @@ class OpenBoard:
             own_clock: Let the test move the page's clock.
         """
         page = await self._browser.new_page(viewport={"width": width, "height": height})
+        self._stack.push_async_callback(page.close)
         page.on("console", self._note)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         if own_clock:
@@ -156,15 +165,15 @@ class OpenBoard:
             self.complaints.append(message.text)
 
 
-@pytest_asyncio.fixture
+# One loop for all tests of a module, so that they can share a browser.
+@pytest_asyncio.fixture(loop_scope="module")
 async def start_node(tmp_path: Path) -> AsyncGenerator[StartNode]:
     async with AsyncExitStack() as stack:
         yield StartNode(stack, f"sqlite:///{tmp_path / 'ward.db'}")
 
 
-@pytest_asyncio.fixture
-async def open_board() -> AsyncGenerator[OpenBoard]:
-    """Yield a function that opens pages; a complaint of the browser fails the test."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser() -> AsyncGenerator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
         missing = "Chromium is not installed (Debian: apt-get install chromium)"
@@ -175,6 +184,13 @@ async def open_board() -> AsyncGenerator[OpenBoard]:
         async_playwright() as playwright,
         await playwright.chromium.launch(executable_path=chromium, args=ARGUMENTS) as browser,
     ):
-        opener = OpenBoard(browser)
+        yield browser
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def open_board(browser: Browser) -> AsyncGenerator[OpenBoard]:
+    """Yield a function that opens pages; a complaint of the browser fails the test."""
+    async with AsyncExitStack() as stack:
+        opener = OpenBoard(browser, stack)
         yield opener
         assert opener.complaints == []

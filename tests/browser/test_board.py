@@ -5,8 +5,11 @@ from typing import Any
 
 import pytest
 from playwright.async_api import expect
+from tests.browser.conftest import OpenBoard, StartNode
 
 from bolide.client import Client, connect
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 WELL = {
     "heart_rate": 72,
@@ -18,6 +21,8 @@ WELL = {
 }
 TIRED = WELL | {"heart_rate": 95, "saturation": 95, "systolic": 105}
 ILL = WELL | {"heart_rate": 120, "respiration": 22, "saturation": 93}
+PHONE = 390
+"""Width of a phone, pixels."""
 
 # Text whose contrast is below 4.5, the least that WCAG 2 allows at level AA.
 POOR_CONTRAST = """() => {
@@ -46,7 +51,9 @@ async def _record(client: Client, patient: str, readings: dict[str, Any]) -> Non
     await client.call("vitals.record", patient, readings)
 
 
-async def test_each_bed_shows_its_patient_signs_and_score(start_node: Any, open_board: Any) -> None:
+async def test_each_bed_shows_its_patient_signs_and_score(
+    start_node: StartNode, open_board: OpenBoard
+) -> None:
     node = await start_node()
     async with connect(node.url) as client:
         for patient, readings in (("p01", WELL), ("p04", TIRED), ("p07", ILL)):
@@ -66,7 +73,7 @@ async def test_each_bed_shows_its_patient_signs_and_score(start_node: Any, open_
 
 
 async def test_signs_change_while_somebody_looks(
-    start_node: Any, open_board: Any, tmp_path: Path
+    start_node: StartNode, open_board: OpenBoard, tmp_path: Path
 ) -> None:
     node = await start_node.demo(tmp_path)
     page = await open_board(node.url)
@@ -77,7 +84,9 @@ async def test_signs_change_while_somebody_looks(
         await expect(signs.nth(number)).not_to_have_text(before, use_inner_text=True)
 
 
-async def test_a_note_of_somebody_else_appears(start_node: Any, open_board: Any) -> None:
+async def test_a_note_of_somebody_else_appears(
+    start_node: StartNode, open_board: OpenBoard
+) -> None:
     node = await start_node()
     page = await open_board(node.url)
     notes = page.locator("#list li")
@@ -89,7 +98,9 @@ async def test_a_note_of_somebody_else_appears(start_node: Any, open_board: Any)
     await expect(notes.first.locator("p")).to_have_text("Asked for a second pillow.")
 
 
-async def test_a_note_added_here_appears_on_another_board(start_node: Any, open_board: Any) -> None:
+async def test_a_note_added_here_appears_on_another_board(
+    start_node: StartNode, open_board: OpenBoard
+) -> None:
     node = await start_node()
     here, there = await open_board(node.url), await open_board(node.url)
     await here.get_by_label("Patient").select_option("Bed 3 · Chiara Lindqvist")
@@ -102,7 +113,7 @@ async def test_a_note_added_here_appears_on_another_board(start_node: Any, open_
     await expect(here.get_by_label("Note", exact=True)).to_have_value("")
 
 
-async def test_markup_in_a_note_is_text(start_node: Any, open_board: Any) -> None:
+async def test_markup_in_a_note_is_text(start_node: StartNode, open_board: OpenBoard) -> None:
     node = await start_node()
     page = await open_board(node.url)
     text = "<script>document.title = 'taken'</script><img src=x onerror=alert(1)> & <b>bold</b>"
@@ -113,7 +124,9 @@ async def test_markup_in_a_note_is_text(start_node: Any, open_board: Any) -> Non
     await expect(page).to_have_title("Ward 7")
 
 
-async def test_an_empty_note_is_refused_with_the_reason(start_node: Any, open_board: Any) -> None:
+async def test_an_empty_note_is_refused_with_the_reason(
+    start_node: StartNode, open_board: OpenBoard
+) -> None:
     node = await start_node()
     page = await open_board(node.url)
     await page.get_by_label("Patient").select_option("Bed 3 · Chiara Lindqvist")
@@ -122,20 +135,31 @@ async def test_an_empty_note_is_refused_with_the_reason(start_node: Any, open_bo
     await expect(page.locator("#problem")).to_have_text("Write something into the note.")
 
 
-@pytest.mark.parametrize("width", [320, 390])
-async def test_the_board_is_usable_on_a_phone(
-    width: int, start_node: Any, open_board: Any
-) -> None:
+async def test_no_sign_is_cut_at_any_width(start_node: StartNode, open_board: OpenBoard) -> None:
+    node = await start_node()
+    readings = {"heart_rate": 188, "saturation": 100, "systolic": 214, "diastolic": 121}
+    async with connect(node.url) as client:
+        for number in range(1, 11):
+            await _record(client, f"p{number:02}", WELL | readings | {"temperature": 40.4})
+    page = await open_board(node.url)
+    await expect(page.locator("dl")).to_have_count(10)
+    cut = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
+    for width in (320, 390, 768, 1366, 1920, 3840):
+        await page.set_viewport_size({"width": width, "height": 1080})
+        assert await page.locator("dd, h2, header p").evaluate_all(cut) == []
+        assert await page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+async def test_the_board_is_usable_on_a_phone(start_node: StartNode, open_board: OpenBoard) -> None:
     node = await start_node()
     async with connect(node.url) as client:
         await _record(client, "p07", ILL | {"systolic": 165, "diastolic": 101})
-    page = await open_board(node.url, width=width, height=844)
+    page = await open_board(node.url, width=PHONE, height=844)
     await expect(page.locator("article")).to_have_count(12)
-    assert await page.evaluate("document.documentElement.scrollWidth") <= width
     for box in [await page.locator("article").nth(index).bounding_box() for index in range(12)]:
         assert box is not None
         assert box["x"] >= 0
-        assert box["x"] + box["width"] <= width
+        assert box["x"] + box["width"] <= PHONE
 
     await page.get_by_role("link", name="Notes").click()
     form = page.locator("#note")
@@ -150,7 +174,9 @@ async def test_the_board_is_usable_on_a_phone(
     await expect(page.locator("#list li p").first).to_have_text("Written on a phone.")
 
 
-async def test_every_text_has_contrast_live_and_old(start_node: Any, open_board: Any) -> None:
+async def test_every_text_has_contrast_live_and_old(
+    start_node: StartNode, open_board: OpenBoard
+) -> None:
     node = await start_node()
     async with connect(node.url) as client:
         for patient, readings in (("p01", WELL), ("p04", TIRED), ("p07", ILL)):

@@ -11,7 +11,10 @@ const LEVELS = /** @type {const} */ (
   [[5, "urgent", "▲ urgent"], [3, "watch", "◆ watch"], [0, "routine", "routine"]]
 );
 
-/** @type {Map<string, {seen: Fields, rates: number[]}>} heart rates of the last readings, by patient */
+// Signs that stay the same for so long are marked: living people's never do; milliseconds.
+const UNCHANGED_AFTER = 15_000;
+
+/** @type {Map<string, {seen: string, at: number, rates: number[]}>} last readings, by patient */
 const traces = new Map();
 let drawing = false;
 
@@ -28,10 +31,12 @@ const element = (id) => /** @type {HTMLElement} */ (document.getElementById(id))
 /** @param {string} collection @returns {[string, Fields][]} */
 const all = (collection) => [...(board.documents.get(collection) ?? [])];
 
+const SECONDS = /** @type {const} */ ({ second: "2-digit" });
+
 /** @param {number} time @param {Intl.DateTimeFormatOptions} more */
 const clock = (time, more = {}) =>
   new Date(time).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit", hourCycle: "h23", ...more });
-const liveUntil = () => clock(board.liveUntil, { second: "2-digit" });
+const liveUntil = () => clock(board.liveUntil, SECONDS);
 
 /**
  * @template {Element} E
@@ -55,12 +60,19 @@ function draw() {
   drawState();
   const cards = all("beds").sort(([a], [b]) => (a < b ? -1 : 1)).map(([id, bed]) => card(id, bed));
   if (cards.length) element("beds").replaceChildren(...cards);
-  element("summary").replaceChildren(...LEVELS.slice(0, 2).flatMap(([, level, word]) => {
-    const labels = cards.filter((one) => one.dataset.level === level).map((one) => one.querySelector("b")?.textContent);
-    return labels.length ? [make("span", {}, `${word}: ${labels.join(", ")}`)] : [];
-  }));
+  drawSummary(cards);
   drawNotes();
   drawPatients();
+}
+
+/** @param {HTMLElement[]} cards */
+function drawSummary(cards) {
+  const lines = LEVELS.slice(0, 2).map(([, level, word]) => {
+    const beds = cards.filter((one) => one.dataset.level === level);
+    return [word, beds.map((one) => one.querySelector("b")?.textContent).join(", ")];
+  });
+  const told = lines.filter(([, beds]) => beds).map(([word, beds]) => make("span", {}, `${word}: ${beds}`));
+  element("summary").replaceChildren(...told);
 }
 
 function drawState() {
@@ -76,7 +88,8 @@ function drawState() {
   const text = `${stale ? "Connection lost" : "No connection"}: ${board.reason}.${since}`;
   if (element("why").textContent !== text) element("why").textContent = text;
   const seconds = Math.ceil((board.retryAt - Date.now()) / 1000);
-  element("next").textContent = board.state === "lost" && seconds > 0 ? `Next try in ${seconds} s` : "Trying …";
+  const waits = board.state === "lost" && seconds > 0;
+  element("next").textContent = waits ? `Next try in ${seconds} s` : "Trying …";
 }
 
 /** @param {string} bed @param {Fields} place */
@@ -100,18 +113,25 @@ function card(bed, place) {
       sign("blood pressure mmHg", `${signs.systolic}/${signs.diastolic}`),
       sign("°C", Number(signs.temperature).toFixed(1)),
     ),
-    document.body.hasAttribute("data-stale") ? make("p", {}, `old: ${liveUntil()}`) : trace(id, signs),
+    trace(id, signs),
   );
 }
 
 /** @param {string} name @param {string | number} value */
 const sign = (name, value) => make("div", {}, make("dt", {}, name), make("dd", {}, String(value)));
 
-/** @param {string} patient @param {Fields} signs */
+/**
+ * Draw the heart rates of the last readings, or say that the signs shown are old.
+ * @param {string} patient @param {Fields} signs
+ */
 function trace(patient, signs) {
+  if (document.body.hasAttribute("data-stale")) return make("p", {}, `old: ${liveUntil()}`);
   const kept = traces.get(patient);
-  const rates = kept?.seen === signs ? kept.rates : [...(kept?.rates ?? []), signs.heart_rate].slice(-60);
-  traces.set(patient, { seen: signs, rates });
+  const seen = JSON.stringify(signs); // after a reconnect the same signs arrive as another object
+  const { at, rates } = kept?.seen === seen
+    ? kept : { at: Date.now(), rates: [...(kept?.rates ?? []), signs.heart_rate].slice(-60) };
+  traces.set(patient, { seen, at, rates });
+  if (Date.now() - at > UNCHANGED_AFTER) return make("p", {}, `unchanged since ${clock(at, SECONDS)}`);
   const points = rates.map((rate, index) => `${index * 2},${30 - (rate - 40) / 4}`).join(" ");
   return makeSvg(
     "svg", { viewBox: "0 0 120 30", preserveAspectRatio: "none", "aria-hidden": "true" },
@@ -140,9 +160,10 @@ function drawNotes() {
 
 function drawPatients() {
   const choice = /** @type {HTMLSelectElement} */ (element("patient"));
+  const beds = board.documents.get("beds");
   const names = all("patients")
     .sort(([, a], [, b]) => (a.bed < b.bed ? -1 : 1))
-    .map(([id, one]) => new Option(`${board.documents.get("beds")?.get(one.bed)?.label ?? ""} · ${one.name}`, id));
+    .map(([id, one]) => new Option(`${beds?.get(one.bed)?.label ?? ""} · ${one.name}`, id));
   const wanted = [new Option("Choose a patient", ""), ...names];
   if (same(wanted, choice.options)) return;
   // A patient who has left the ward is nobody's note: then none is chosen.

@@ -43,7 +43,7 @@ export class Connection {
    * @param {string} url
    * @param {string} publication
    * @param {any[]} params
-   * @param {() => void} onChange called after every change
+   * @param {() => void} onChange called after every change, and once a second
    */
   constructor(url, publication, params, onChange) {
     this.url = url;
@@ -107,7 +107,7 @@ export class Connection {
       this.#asked = true;
       this.#send({ msg: "ping" });
     }
-    if (this.state !== "live") this.onChange(); // the time to the next attempt is shown
+    this.onChange(); // how long something lasts is shown too
   }
 
   /** @param {Fields} message */
