@@ -7,13 +7,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final, cast
+from typing import Any, ClassVar, Final, cast
 
 from bolide.core.errors import ConfigurationError
 from bolide.server.limits import Limits
 from bolide.server.loopback import is_loopback
 
-__all__ = ["DEFAULT_FILE", "Settings", "read_settings"]
+__all__ = ["DEFAULT_FILE", "Settings", "UnknownSetting", "read_settings"]
 
 DEFAULT_FILE: Final = Path("bolide.toml")
 
@@ -21,6 +21,28 @@ _PREFIX: Final = "BOLIDE_"
 # Variables of our own tests and scripts.
 _FOREIGN: Final = ("BOLIDE_TESTS_", "BOLIDE_MONGOD", "BOLIDE_PYTHON27")
 _HIDDEN: Final = frozenset({"store"})
+
+
+class UnknownSetting(ConfigurationError):
+    """A name that is no setting; a slip of the pen would go unnoticed otherwise."""
+
+    code: ClassVar[str] = "unknown-setting"
+
+    def __init__(self, option: str, nearest: str | None) -> None:
+        """Keep the name.
+
+        Args:
+            option: As the operator wrote it.
+            nearest: The setting that was probably meant, spelled the same way; None if none is near.
+        """
+        super().__init__(option, None, nearest or "a setting")
+        self.nearest = nearest
+
+    def __str__(self) -> str:
+        """Say what was probably meant."""
+        if self.nearest is None:
+            return f"{self.option} is no setting of Bolide; without it, `bolide doctor` lists them."
+        return f"{self.option} is no setting of Bolide: did you mean {self.nearest}?"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,13 +160,12 @@ def _flag(name: str) -> str:
 
 
 def _check_known(name: str, option: str, spell: Callable[[str], str]) -> None:
-    """Refuse a name that is no setting; a slip of the pen would go unnoticed otherwise."""
+    """Refuse a name that is no setting."""
     known = (*_KINDS, *_LIMITS)
     if name in known:
         return
     near = difflib.get_close_matches(name, known, n=1)
-    expected = f"a setting, such as {spell(near[0] if near else 'port')}"
-    raise ConfigurationError(option, "(no setting)", expected)
+    raise UnknownSetting(option, spell(near[0]) if near else None)
 
 
 def _check(name: str, value: Any, option: str) -> None:
