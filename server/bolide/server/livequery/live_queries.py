@@ -86,7 +86,7 @@ class LiveQueries:
         for collection, position in tuple(fence.items()):
             await self._store.feed_reached(position)
             touched = [m for m in self._by_key.values() if m.query.collection == collection]
-            await asyncio.gather(*(multiplexer.settled() for multiplexer in touched))
+            await asyncio.gather(*(multiplexer.settled(position) for multiplexer in touched))
 
     async def idle(self) -> None:
         """Wait until every live query has told everything it knows."""

@@ -67,6 +67,7 @@ class Multiplexer:
         self._is_window = bool(query.limit or query.skip or self._matcher.has_near)
         self._entries: dict[Key, _Entry] = {}
         self._position: Position | None = None
+        self._read_at: Position | None = None
         self._early: list[Sequence[Change]] = []
         self._followers: list[Follower] = []
         self._starting: asyncio.Task[None] | None = None
@@ -117,7 +118,7 @@ class Multiplexer:
 
     def changes_received(self, changes: Sequence[Change]) -> None:
         """Take changes of the collection, all of one batch."""
-        if self._position is None:
+        if self._position is None or (self._rereading is not None and not self._is_window):
             self._early.append(changes)
         else:
             self._take(changes)
@@ -130,12 +131,19 @@ class Multiplexer:
         else:
             self._reread(position)
 
-    async def settled(self) -> None:
-        """Wait until all changes received so far were given to the followers."""
+    async def settled(self, position: Position | None = None) -> None:
+        """Wait until the changes received were given to the followers.
+
+        Args:
+            position: Up to where; None is up to the end, which a window that others change all
+                the time does not come to.
+        """
         if self._starting is not None and not self._starting.done():
             await asyncio.wait([self._starting])
-        while self._rereading is not None:
+        while self._rereading is not None and not self._is_closed:
             await asyncio.wait([self._rereading])
+            if position is not None and self._read_at is not None and position <= self._read_at:
+                return
 
     # Inside
 
@@ -146,6 +154,10 @@ class Multiplexer:
         lost, self._stale_since = self._stale_since, None
         if lost is not None and not lost <= snapshot.position:
             self._reread(lost)
+        if self._rereading is None or self._is_window:
+            self._take_early()
+
+    def _take_early(self) -> None:
         early, self._early = self._early, []
         for changes in early:
             self._take(changes)
@@ -217,30 +229,28 @@ class Multiplexer:
         if self._stale_since is None or self._stale_since <= position:
             self._stale_since = position
         if self._rereading is None:
-            self._rereading = asyncio.create_task(self._reread_all())
+            self._rereading = asyncio.create_task(self._read_again())
 
-    async def _reread_all(self) -> None:
+    async def _read_again(self) -> None:
         try:
-            while self._stale_since is not None:
-                snapshot = await self._store.read(self.query, after=self._stale_since)
-                self.reread_count += 1
-                if self._stale_since <= snapshot.position:
-                    self._stale_since = None
-                self._replace(snapshot)
+            snapshot = await self._store.read(self.query, after=self._stale_since)
+            self.reread_count += 1
+            self._replace(snapshot)
         except Exception as error:
             self._fail(error)
         finally:
             self._rereading = None
+        if self._stale_since is not None and not self._is_closed:
+            self._reread(self._stale_since)
 
     def _replace(self, snapshot: Snapshot) -> None:
-        """Take a newer result, and tell the difference."""
+        """Take a newer result, tell the difference, then what happened since."""
         assert self._position is not None
-        if self._is_window or self._position <= snapshot.position:
-            self._position = max(self._position, snapshot.position)
-        else:
-            # What was applied since is not in the snapshot; the next one has it.
-            self._stale_since = self._position
-            return
+        assert self._stale_since is not None
+        self._position = max(self._position, snapshot.position)
+        if self._stale_since <= snapshot.position:
+            self._stale_since = None
+        self._read_at = snapshot.position
         new = dict(self._result(snapshot.documents))
         told = [
             ViewChange.removed(self.query.collection, entry.id)
@@ -256,6 +266,8 @@ class Multiplexer:
                 told.append(change)
         self._entries = entries
         self._tell(told)
+        if self._stale_since is None:
+            self._take_early()
 
     def _tell(self, changes: Sequence[ViewChange]) -> None:
         if changes:
