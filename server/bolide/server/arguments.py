@@ -43,14 +43,17 @@ class _Opened(dict[int, Any]):
 
 
 def _open(value: Any, info: core_schema.ValidationInfo[object]) -> Any:
-    """Remember a value; an app that makes its own model gives no context."""
+    """Remember a value that was taken; an app that makes its own model gives no context.
+
+    Before it is taken would be too early: in a union, another choice may take it.
+    """
     if isinstance(info.context, _Opened):
         info.context[id(value)] = value
     return value
 
 
 def _open_schema(inner: CoreSchema) -> GetPydanticSchema:
-    schema = core_schema.with_info_before_validator_function(_open, inner)
+    schema = core_schema.with_info_after_validator_function(_open, inner)
     return GetPydanticSchema(lambda _source, _handler: schema)
 
 
@@ -77,6 +80,12 @@ _STRICT = frozenset({"bool", "bytes", "datetime", "dict", "float", "int", "list"
 
 # Schemas of what DDP cannot carry: made from the object, array or text that it does carry.
 _CONVERTED = frozenset({"dataclass", "enum", "frozenset", "model", "set", "tuple", "url", "uuid"})
+
+# Of one argument; only the first is told, but pydantic writes all of them.
+_MOST_ERRORS = 1_000
+
+# What stops at the first bad element: a client may send a hundred thousand of them.
+_ARRAYS = frozenset({"frozenset", "list", "set", "tuple"})
 
 _Schema: TypeAlias = "dict[str, _Schema] | list[_Schema] | tuple[_Schema, ...] | str | float | None"
 """A schema of pydantic as plain data; what it holds besides schemas is not looked into."""
@@ -116,6 +125,8 @@ def _rewritten(schema: _Schema, names: set[str]) -> _Schema:
         key: inner if key in _NO_SCHEMAS else _rewritten(inner, names)
         for key, inner in schema.items()
     }
+    if kind in _ARRAYS:
+        result["fail_fast"] = True
     if kind in _STRICT:
         result.setdefault("strict", True)
     elif kind in _CONVERTED:
@@ -155,6 +166,8 @@ class _Argument:
         try:
             (validated,) = self._validator.validate_python((value,), context=opened)
         except ValidationError as error:
+            if error.error_count() > _MOST_ERRORS:  # to write them all would take too long
+                raise self._refusal((), "hardly anything in it is of the right type") from None
             first = error.errors(include_url=False, include_context=False, include_input=False)[0]
             raise self._refusal(first["loc"][1:], first["type"].replace("_", " ")) from None
         if isinstance(value, (dict, list, values.Regex)):

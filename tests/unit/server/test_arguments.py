@@ -210,6 +210,27 @@ def test_a_bad_variable_argument_is_named() -> None:
         read_arguments(every_kind, "method h").bind([1, "x", 2, SECRET])
 
 
+@pytest.mark.parametrize(
+    ("annotation", "value"),
+    [
+        (dict[str, str] | Pattern, {"$ne": "x"}),
+        (Pattern | dict[str, str], {"$ne": "x"}),
+        (list[dict[str, int]] | Selector, [{"$ne": 1}]),
+        (dict[str, Pattern | dict[str, int]], {"a": {"$ne": 1}}),
+    ],
+)
+def test_an_open_choice_of_a_union_opens_no_other(annotation: Any, value: Any) -> None:
+    assert refusal(annotation, value).endswith("keys that begin with $ are not taken here")
+
+
+def test_a_flood_of_errors_is_not_written_out() -> None:
+    flood = {str(number): SECRET for number in range(1_001)}
+    assert refusal(dict[str, int], flood) == (
+        'Argument "a" is not valid: hardly anything in it is of the right type'
+    )
+    assert refusal(list[int], [SECRET] * 1_001) == 'Argument "a.0" is not valid: int type'
+
+
 def test_a_missing_argument_is_named() -> None:
     with pytest.raises(MethodError, match='Argument "a" is missing') as caught:
         read_arguments(every_kind, "method h").bind([])
