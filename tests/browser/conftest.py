@@ -173,6 +173,14 @@ async def start_node(tmp_path: Path) -> AsyncGenerator[StartNode]:
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def ward(tmp_path_factory: pytest.TempPathFactory) -> AsyncGenerator[Node]:
+    """Yield a server for tests that do not mind what others did to its ward."""
+    async with AsyncExitStack() as stack:
+        store = f"sqlite:///{tmp_path_factory.mktemp('ward') / 'ward.db'}"
+        yield await StartNode(stack, store)()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def browser() -> AsyncGenerator[Browser]:
     chromium = shutil.which("chromium") or shutil.which("chromium-browser")
     if chromium is None:
