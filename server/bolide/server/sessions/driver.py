@@ -102,9 +102,16 @@ class SessionDriver:
         self.session.receive_bad_frame(reason, self.services.clock.now())
         self.pump()
 
-    def disconnected(self) -> None:
-        """Learn that the peer is gone."""
-        self.session.disconnected()
+    def disconnected(self, reason: str | None = None) -> None:
+        """Learn that the peer is gone.
+
+        Args:
+            reason: Why we cut it; None if it left.
+        """
+        if reason is None:
+            self.session.disconnected()
+        else:
+            self.session.close(reason, at_fault=True)
         self.pump()
 
     def close(self, reason: str, *, at_fault: bool = False) -> None:

@@ -127,7 +127,11 @@ class NodeApplication:
         assert node is not None, _NOT_STARTED  # _Started answered otherwise
         await websocket.accept()
         socket = SessionSocket(
-            websocket, framing, node.clock, max_waiting_bytes=node.limits.max_outbound_bytes
+            websocket,
+            framing,
+            node.clock,
+            max_waiting_bytes=node.limits.max_outbound_bytes,
+            slow_reader_timeout_s=node.limits.slow_reader_timeout_s,
         )
         address = websocket.client.host if websocket.client else None
         driver = node.open_session(socket, client_address=address, headers=websocket.headers)

@@ -16,6 +16,10 @@ HEARTBEAT_INTERVAL_S = 25.0
 """How often a framing with heartbeats of its own sends one, seconds."""
 CLOSE_TIMEOUT_S = 5.0
 """How long a peer may take to answer a close before the socket is cut, seconds."""
+HARD_LIMIT_FACTOR = 16
+"""A peer for which so many times the limit waits is cut at once, however fast it reads."""
+LEAST_PROGRESS = 1 / 16
+"""What a slow peer has to take in each time span, as a part of the limit."""
 MESSAGES_PER_TURN = 16
 """How many messages of one frame are handled before all other sessions have their turn."""
 _REASON_BYTES = 123  # RFC 6455: a control frame holds 125 bytes, two of them the code
@@ -33,29 +37,44 @@ class FrameReceiver(Protocol):
         """Learn of a frame that holds no message."""
         ...
 
-    def disconnected(self) -> None:
-        """Learn that the peer is gone."""
+    def disconnected(self, reason: str | None = None) -> None:
+        """Learn that the peer is gone; with a reason if it was cut."""
         ...
 
 
 class SessionSocket:
     """The transport of one session: queues what is to be sent, cuts a peer that does not read.
 
+    While more than the limit waits, the peer is watched: it must take a sixteenth of the limit in
+    each time span. So a large first result reaches everybody who reads, and nobody else holds
+    memory for long.
+
     Args:
         websocket: Accepted socket.
         framing: How messages sit in frames.
-        clock: For heartbeats of the framing.
-        max_waiting_bytes: Characters that may wait for the peer to read, before it is cut.
+        clock: For heartbeats of the framing, and to watch a slow peer.
+        max_waiting_bytes: Characters that may wait for the peer to read, before it is watched.
+        slow_reader_timeout_s: The time span, seconds.
     """
 
     def __init__(
-        self, websocket: WebSocket, framing: Framing, clock: Clock, *, max_waiting_bytes: int
+        self,
+        websocket: WebSocket,
+        framing: Framing,
+        clock: Clock,
+        *,
+        max_waiting_bytes: int,
+        slow_reader_timeout_s: float,
     ) -> None:
         """Take a socket; :meth:`run` moves its frames."""
         self._websocket = websocket
         self._framing = framing
         self._clock = clock
         self._max_waiting = max_waiting_bytes
+        self._slow_reader_timeout_s = slow_reader_timeout_s
+        self._sent_bytes = 0
+        self._watch: Timer | None = None
+        self._cut_reason: str | None = None
         self._waiting = deque[str]()
         self._waiting_bytes = 0
         self._wake = asyncio.Event()
@@ -102,21 +121,42 @@ class SessionSocket:
             if not receiving.done():
                 await self._say_goodbye(receiving)
         finally:
-            for timer in (self._heartbeat, self._closing):
+            for timer in (self._heartbeat, self._closing, self._watch):
                 if timer is not None:
                     timer.cancel()
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
-            receiver.disconnected()
+            receiver.disconnected(self._cut_reason)
 
     def _queue(self, frames: Sequence[str]) -> None:
         self._waiting.extend(frames)
         self._waiting_bytes += sum(map(len, frames))
         self._wake.set()
-        if self._waiting_bytes > self._max_waiting:
-            self._close = (_POLICY, "You read too slowly")
-            self._given_up.set()
+        if self._waiting_bytes > self._max_waiting * HARD_LIMIT_FACTOR:
+            self._cut("More waits for you than a session may hold")
+        elif self._waiting_bytes > self._max_waiting and self._watch is None:
+            self._begin_watch()
+
+    def _begin_watch(self) -> None:
+        """Look again after the time span, whether the peer has read."""
+        sent_before = self._sent_bytes
+
+        def judge() -> None:
+            self._watch = None
+            if self._waiting_bytes <= self._max_waiting:
+                return
+            if self._sent_bytes - sent_before < self._max_waiting * LEAST_PROGRESS:
+                self._cut("You read too slowly")
+            else:
+                self._begin_watch()
+
+        self._watch = self._clock.call_at(self._clock.now() + self._slow_reader_timeout_s, judge)
+
+    def _cut(self, reason: str) -> None:
+        self._cut_reason = reason
+        self._close = (_POLICY, reason)
+        self._given_up.set()
 
     def _beat(self) -> None:
         if self._framing.heartbeat is not None:
@@ -152,6 +192,7 @@ class SessionSocket:
                 frame = self._waiting.popleft()
                 self._waiting_bytes -= len(frame)
                 await self._websocket.send({"type": "websocket.send", "text": frame})
+                self._sent_bytes += len(frame)
             if self._close is None:
                 self._wake.clear()
                 await self._wake.wait()
