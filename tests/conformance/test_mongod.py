@@ -22,6 +22,7 @@ from tests.conformance.rows import Row, load
 from tests.conformance.test_local_collection import Observed
 from tests.conformance.test_local_collection import write as write_ours
 
+from bolide.core.minimongo.compare import compare
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.matcher import Matcher
 from bolide.core.minimongo.modifier import Modifier
@@ -72,14 +73,23 @@ def matches(mongod: Mongod, row: Row) -> tuple[bool, bool]:
 
 
 def order(mongod: Mongod, row: Row) -> tuple[int, int]:
-    """Return how a comes to b: a tie, if both come in the order of arrival."""
-    a, b = {**row["a"], "_id": -1}, {**row["b"], "_id": 1}
+    sort, a, b = row["sort"], row["a"], row["b"]
+    return sorted_by(mongod, sort, a, b), Sorter(sort).compare(a, b)
+
+
+def order_of_values(mongod: Mongod, row: Row) -> tuple[int, int]:
+    a, b = row["a"], row["b"]
+    return sorted_by(mongod, {"value": 1}, {"value": a}, {"value": b}), compare(a, b)
+
+
+def sorted_by(mongod: Mongod, sort: Document, a: Document, b: Document) -> int:
+    """Return -1 if a comes before b, 1 if after it, 0 if each comes first when it arrives first."""
     first: list[int] = []
-    for documents in ([a, b], [b, a]):
+    for documents in ([{**a, "_id": -1}, {**b, "_id": 1}], [{**b, "_id": 1}, {**a, "_id": -1}]):
         mongod.drop()
         mongod.insert_many(documents)
-        first += [document["_id"] for document in mongod.find().sort(row["sort"]).limit(1)]
-    return first[0] if first[0] == first[1] else 0, Sorter(row["sort"]).compare(row["a"], row["b"])
+        first += [document["_id"] for document in mongod.find().sort(sort).limit(1)]
+    return first[0] if first[0] == first[1] else 0
 
 
 def shown(mongod: Mongod, row: Row) -> tuple[Document | None, Document]:
@@ -133,6 +143,7 @@ def write(mongod: Mongod, step: list[Any]) -> None:
 
 
 ANSWERS: Final[dict[str, Callable[[Mongod, Row], tuple[Any, Any]]]] = {
+    "fuzz_compare": order_of_values,
     "fuzz_match": matches,
     "fuzz_sort": order,
     "find": shown,
