@@ -17,12 +17,20 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast, get_type_hint
 from pydantic import ConfigDict, GetPydanticSchema, TypeAdapter
 from pydantic.errors import PydanticUserError
 from pydantic.warnings import ArbitraryTypeWarning
-from pydantic_core import CoreSchema, SchemaError, SchemaValidator, ValidationError, core_schema
+from pydantic_core import (
+    CoreSchema,
+    PydanticCustomError,
+    SchemaError,
+    SchemaValidator,
+    ValidationError,
+    core_schema,
+)
 
 from bolide.core import values
 from bolide.core.errors import MethodError
 
 __all__ = [
+    "MAX_SELECTOR_CONDITIONS",
     "Arguments",
     "EJSONValue",
     "Handler",
@@ -36,6 +44,10 @@ __all__ = [
 # Handlers take any arguments after the context, and return any value.
 Handler: TypeAlias = Callable[..., Awaitable[Any]]
 """A publish function or a method: ``async def handler(ctx, ...)``."""
+
+
+MAX_SELECTOR_CONDITIONS = 500
+"""Most keys in a selector of a client, those of all its objects together."""
 
 
 class _Opened(dict[int, Any]):
@@ -52,6 +64,23 @@ def _open(value: Any, info: core_schema.ValidationInfo[object]) -> Any:
     return value
 
 
+def _conditions(value: Any) -> int:
+    """Count the keys of all objects in a value."""
+    if isinstance(value, dict):
+        fields = cast("dict[str, values.EJSONValue]", value)
+        return len(fields) + sum(map(_conditions, fields.values()))
+    if isinstance(value, list):
+        return sum(map(_conditions, cast("list[values.EJSONValue]", value)))
+    return 0
+
+
+def _limited(selector: Any) -> Any:
+    """Refuse a selector whose conditions would keep the node busy for seconds."""
+    if _conditions(selector) > MAX_SELECTOR_CONDITIONS:
+        raise PydanticCustomError("too_many_conditions", "too many conditions")
+    return selector
+
+
 def _open_schema(inner: CoreSchema) -> GetPydanticSchema:
     schema = core_schema.with_info_after_validator_function(_open, inner)
     return GetPydanticSchema(lambda _source, _handler: schema)
@@ -66,7 +95,14 @@ else:
     EJSONValue = Annotated[Any, _open_schema(core_schema.any_schema())]
     """Any value that DDP carries, operators and regular expressions included."""
 
-    Selector = Annotated[dict, _open_schema(core_schema.is_instance_schema(dict))]
+    Selector = Annotated[
+        dict,
+        _open_schema(
+            core_schema.no_info_after_validator_function(
+                _limited, core_schema.is_instance_schema(dict)
+            )
+        ),
+    ]
     """A MongoDB selector from the client; only for handlers that mean it."""
 
     Modifier = Annotated[dict, _open_schema(core_schema.is_instance_schema(dict))]

@@ -16,6 +16,7 @@ from typing_extensions import TypedDict
 from bolide.core.errors import MethodError
 from bolide.core.values import Encrypted, Regex
 from bolide.server.arguments import (
+    MAX_SELECTOR_CONDITIONS,
     EJSONValue,
     Handler,
     Modifier,
@@ -221,6 +222,16 @@ def test_a_bad_variable_argument_is_named() -> None:
 )
 def test_an_open_choice_of_a_union_opens_no_other(annotation: Any, value: Any) -> None:
     assert refusal(annotation, value).endswith("keys that begin with $ are not taken here")
+
+
+def test_the_conditions_of_a_selector_are_limited() -> None:
+    most: list[Any] = [{"a": number} for number in range(MAX_SELECTOR_CONDITIONS - 1)]
+    assert bind(Selector, {"$or": most}) == {"$or": most}
+    values: dict[str, Any] = {"a": {"$in": list(range(10_000))}}
+    assert bind(Selector, values) == values
+    assert refusal(Selector, {"$or": [*most, {"b": 1}]}) == (
+        'Argument "a" is not valid: too many conditions'
+    )
 
 
 def test_a_flood_of_errors_is_not_written_out() -> None:
