@@ -1,7 +1,8 @@
 """The node's endpoints as a browser, a Meteor client and a monitoring system see them."""
 
-import contextlib
+import asyncio
 import json
+import socket
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,9 @@ from starlette.applications import Starlette
 from starlette.routing import Mount
 from tests.integration.conftest import Serve
 from websockets.asyncio.client import connect
+from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
+from websockets.uri import parse_uri
 
 from bolide.core.errors import ConfigurationError
 from bolide.server import App, Context, Settings
@@ -161,25 +164,48 @@ async def test_a_mounted_app_without_lifespan_says_what_is_missing(serve: Serve)
     assert caught.value.response.status_code == 503
 
 
+async def deaf_client(address: str, *messages: dict[str, Any]) -> socket.socket:
+    """Open a WebSocket, send messages and never read anything after the handshake."""
+    host, _, port = address.partition(":")
+    client = socket.socket()
+    client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8_192)
+    client.setblocking(False)
+    loop = asyncio.get_running_loop()
+    await loop.sock_connect(client, (host, int(port)))
+    protocol = ClientProtocol(parse_uri(f"ws://{address}/websocket"))
+    protocol.send_request(protocol.connect())
+    await loop.sock_sendall(client, b"".join(protocol.data_to_send()))
+    protocol.receive_data(await loop.sock_recv(client, 4_096))
+    for message in messages:
+        protocol.send_text(json.dumps(message).encode())
+    await loop.sock_sendall(client, b"".join(protocol.data_to_send()))
+    return client
+
+
 async def test_a_client_that_never_reads_is_cut_and_the_others_go_on(serve: Serve) -> None:
-    app = make_app(limits=Limits(max_outbound_bytes=200_000))
+    app = make_app(limits=Limits(max_outbound_bytes=50_000, slow_reader_timeout_s=1))
     address = await serve(app.asgi)
-    slow = await serve.peer(address, max_queue=1)
-    await slow.connect()
-    await slow.send(msg="sub", id="1", name="tasks", params=[])
-    assert (await slow.read())["msg"] == "ready"
-    node = app.asgi.node
-    assert node is not None
-    (driver,) = node.sessions
     writer = await serve.peer(address)
     await writer.connect()
-    while not driver.ended.is_set():
-        await writer.call("many", 50)
+    deaf = await deaf_client(
+        address,
+        {"msg": "connect", "version": "1", "support": ["1"]},
+        {"msg": "sub", "id": "1", "name": "tasks", "params": []},
+    )
+    node = app.asgi.node
+    assert node is not None
+    while not (subscribed := [one for one in node.sessions if one.session.subscriptions]):
+        await writer.call("add", "is it subscribed yet?")
+    (driver,) = subscribed
+    async with asyncio.timeout(20):
+        while not driver.ended.is_set():
+            await writer.call("many", 5)
+    assert driver.session.close_reason in {
+        "You read too slowly",
+        "More waits for you than a session may hold",
+    }
     await writer.call("add", "still here")
-    with contextlib.suppress(ConnectionClosed):
-        while True:
-            await slow.connection.recv()
-    assert slow.connection.close_code in (1008, 1006)
+    deaf.close()
 
 
 async def test_the_management_listener_tells_how_the_node_is(serve: Serve) -> None:
