@@ -9,13 +9,14 @@ from bolide.core.errors import StateError
 from bolide.server.app import App
 from bolide.server.clock import Clock, SystemClock
 from bolide.server.livequery.live_queries import LiveQueries
+from bolide.server.methods.errors import log_failure
 from bolide.server.metrics import Metrics
 from bolide.server.random_ids import random_id
 from bolide.server.sessions.driver import SessionDriver, Transport
 from bolide.server.sessions.ratelimit import RateLimiter
 from bolide.server.sessions.services import Services
 from bolide.server.settings import Settings
-from bolide.server.stores.base import Store
+from bolide.server.stores.base import Query, Store
 
 __all__ = ["VISIBLE_HEADERS", "Node"]
 
@@ -38,6 +39,10 @@ VISIBLE_HEADERS = frozenset(
     }
 )
 """Headers of the handshake that handlers may see, as in Meteor; never cookies."""
+
+CHECK_TIMEOUT_S = 2.0
+"""How long the store may take to answer when somebody asks whether the node is ready, seconds."""
+_CHECKED_COLLECTION = "_bolide_ready"  # there is none of this name; what counts is the answer
 
 SHUTDOWN_GRACE_S = 10.0
 """How long running methods may take to end when the node stops, seconds."""
@@ -170,6 +175,18 @@ class Node:
     def is_ready(self) -> bool:
         """It takes sessions."""
         return self._services is not None and not self._is_stopping
+
+    async def check_ready(self) -> bool:
+        """Tell whether it takes sessions and its store answers within :data:`CHECK_TIMEOUT_S`."""
+        if not self.is_ready:
+            return False
+        try:
+            async with asyncio.timeout(CHECK_TIMEOUT_S):
+                await self.store.read(Query(collection=_CHECKED_COLLECTION, limit=1))
+        except Exception as error:
+            log_failure(self._log, error, check="store")
+            return False
+        return True
 
     @property
     def sessions(self) -> frozenset[SessionDriver]:

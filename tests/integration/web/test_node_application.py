@@ -220,6 +220,10 @@ async def test_the_management_listener_tells_how_the_node_is(serve: Serve) -> No
         await peer.connect()
         ready = await http.get("/readyz")
         assert (ready.status_code, ready.json()) == (200, {"ready": True, "sessions": 1})
+        node = app.asgi.node
+        assert node is not None
+        await node.store.close()
+        assert (await http.get("/readyz")).status_code == 503
         metrics = await http.get("/metrics")
         assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
         assert "bolide_sessions 1.0" in metrics.text

@@ -31,7 +31,7 @@ def create_management(application: NodeApplication) -> Starlette:
 
     async def readyz(request: Request) -> Response:
         node = application.node
-        ready = node is not None and node.is_ready
+        ready = node is not None and await node.check_ready()
         return JSONResponse(
             {"ready": ready, "sessions": node.session_count if node else 0},
             status_code=200 if ready else 503,
