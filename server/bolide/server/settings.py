@@ -33,7 +33,7 @@ class UnknownSetting(ConfigurationError):
 
         Args:
             option: As the operator wrote it.
-            nearest: The setting that was probably meant, spelled the same way; None if none is near.
+            nearest: What was probably meant, spelled the same way; None if nothing is near.
         """
         super().__init__(option, None, nearest or "a setting")
         self.nearest = nearest

@@ -21,6 +21,8 @@ from bolide.core.ddp.messages import (
     Failed,
     Method,
     Nosub,
+    Ping,
+    Pong,
     Ready,
     Removed,
     Result,
@@ -116,6 +118,7 @@ class TestSocket:
         frames: Every message received, as JSON text, oldest first.
         close_reason: Why the server closed it; None while it is open.
         was_at_fault: The server says that we broke a rule.
+        on_frames: Called with the messages of each write.
     """
 
     __test__ = False
@@ -126,6 +129,7 @@ class TestSocket:
         self.writes = 0
         self.close_reason: str | None = None
         self.was_at_fault = False
+        self.on_frames: Callable[[Sequence[str]], object] = lambda frames: None
         self._driver: SessionDriver | None = None
         self._news = asyncio.Event()
 
@@ -134,6 +138,7 @@ class TestSocket:
         self.frames.extend(messages)
         self.writes += 1
         self._news.set()
+        self.on_frames(messages)
 
     def close(self, reason: str, *, at_fault: bool = False) -> None:
         """Learn that the server closed the session."""
@@ -195,6 +200,7 @@ class TestClient:
 
     Attributes:
         messages: Every message received, oldest first.
+        answers_pings: It proves alive when asked; False: the server gives it up after a while.
     """
 
     __test__ = False
@@ -202,6 +208,8 @@ class TestClient:
     def __init__(self, socket: TestSocket) -> None:
         """Speak over a socket that has a session."""
         self.socket = socket
+        self.socket.on_frames = self._answer_pings
+        self.answers_pings = True
         self.messages: list[ServerMessage] = []
         self._views: dict[str, dict[Key, Document]] = {}
         self._subscriptions: dict[str, TestSubscription] = {}
@@ -296,6 +304,12 @@ class TestClient:
             kinds = [type(message).__name__ for message in self.messages[-10:]]
             raise AssertionError(f"nothing came in {timeout_s} s; the last were {kinds}") from None
 
+    def _answer_pings(self, frames: Sequence[str]) -> None:
+        # The server is sending just now: the answer comes in a turn of its own.
+        for frame in frames:
+            if self.answers_pings and isinstance(ping := parse_server_message(frame), Ping):
+                asyncio.get_running_loop().call_soon(self.send, Pong(ping.id))
+
     def _holds(self, condition: Callable[[], bool]) -> bool:
         self._take_news()
         return condition()
@@ -353,7 +367,7 @@ class TestNode:
         store: A fresh ``MemoryStore`` if None.
         clock: A ``FakeClock`` at 0 if None.
         limits: Those of the settings if None.
-        settings: The defaults if None.
+        settings: Those of the app if None, or the defaults.
     """
 
     __test__ = False
@@ -371,7 +385,7 @@ class TestNode:
         self.app = app
         self.store: Store = store or MemoryStore()
         self.clock = clock or FakeClock()
-        settings = settings or Settings()
+        settings = settings or app.settings or Settings()
         if limits is not None:
             settings = replace(settings, limits=limits)
         self.node = Node(app, self.store, clock=self.clock, settings=settings)

@@ -3,14 +3,16 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from bolide.core.ddp.messages import WireError
+from bolide.core.errors import LocalProtocolError
 from bolide.core.values import Fields
 from bolide.server.access.invocation import Invocation, current, entered
 from bolide.server.clock import Timer
 from bolide.server.context import Context
 from bolide.server.cursor import Cursor
+from bolide.server.explained import Explained
 from bolide.server.livequery.live_queries import Following
 from bolide.server.methods.errors import log_failure, wire_error
 from bolide.server.publications.registry import Publication
@@ -21,6 +23,25 @@ if TYPE_CHECKING:
     from bolide.server.sessions.driver import SessionDriver
 
 __all__ = ["SubscriptionRun"]
+
+
+class WrongOutcome(Explained, LocalProtocolError):
+    """A publish function returned what cannot be published."""
+
+    code: ClassVar[str] = "wrong-outcome"
+
+    def __init__(self, outcome: str) -> None:
+        """Keep what it was.
+
+        Args:
+            outcome: In words, without any data.
+        """
+        super().__init__(outcome)
+        self.outcome = outcome
+
+    def __str__(self) -> str:
+        """Say what it was."""
+        return f"The publish function returned {self.outcome}."
 
 
 class SubscriptionRun:
@@ -253,8 +274,7 @@ def _cursors(outcome: object) -> list[Cursor] | None:
     """Return the cursors that a handler returned; None if it publishes itself.
 
     Raises:
-        TypeError: If it returned something else.
-        ValueError: If two cursors are on one collection.
+        WrongOutcome: If it returned something else, or two cursors on one collection.
     """
     if outcome is None:
         return None
@@ -264,8 +284,10 @@ def _cursors(outcome: object) -> list[Cursor] | None:
         given = cast("Sequence[object]", outcome)
     cursors = [cursor for cursor in given if isinstance(cursor, Cursor)]
     if len(cursors) < len(given):
-        raise TypeError("a publish function must return a cursor, a list of cursors or nothing")
+        raise WrongOutcome("something else than a cursor, a list of cursors or nothing")
     names = {cursor.query.collection for cursor in cursors}
     if len(names) < len(cursors):
-        raise ValueError("a publish function returned two cursors on the same collection")
+        raise WrongOutcome(
+            "two cursors on the same collection, which the client could not tell apart"
+        )
     return cursors

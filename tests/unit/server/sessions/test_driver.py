@@ -207,8 +207,7 @@ async def test_a_publish_function_that_hangs_is_ended() -> None:
         subscription = client.start_subscription("hangs")
         await other.call("tasks.add", "a", 1)
         await node.clock.advance(29)
-        assert not client.socket.frames[1:] or not subscription.is_stopped
-        client.socket.send_frame('{"msg":"pong"}')
+        assert not subscription.is_stopped
         await node.clock.advance(1)
         nosub = await client.received(Nosub)
         assert nosub.error is not None
@@ -232,12 +231,7 @@ async def test_a_publish_function_that_is_ready_may_go_on_and_frees_the_queue() 
         call = asyncio.create_task(client.call("tasks.add", "a", 1))
         await node.settle()
         assert not call.done()
-        client.socket.send_frame('{"msg":"pong"}')
-        await node.clock.advance(14)
-        client.socket.send_frame('{"msg":"pong"}')
-        await node.clock.advance(14)
-        client.socket.send_frame('{"msg":"pong"}')
-        await node.clock.advance(3)
+        await node.clock.advance(30)
         assert await call == "a"
         await subscription.stop()
 
@@ -350,9 +344,7 @@ async def test_a_method_that_takes_long_only_loses_its_place() -> None:
         client = await node.connect()
         long_call = asyncio.create_task(client.call("long"))
         await node.settle()
-        for _ in range(6):
-            await node.clock.advance(10)
-            client.socket.send_frame('{"msg":"pong"}')
+        await node.clock.advance(60)
         await client.call("tasks.add", "a", 1)
         gate.set()
         assert await long_call == "done"
@@ -582,6 +574,7 @@ async def test_a_version_that_nobody_speaks_is_refused() -> None:
 async def test_a_silent_client_is_closed_after_thirty_seconds() -> None:
     async with TestNode(make_app()) as node:
         client = await node.connect()
+        client.answers_pings = False
         await node.clock.advance(29)
         assert client.close_reason is None
         await node.clock.advance(1)
