@@ -15,12 +15,13 @@ _GRACE_S = 10
 """How long open requests may take to end once the service stops, seconds."""
 _PATIENCE_S = 1.0
 """`timeout` and terminals signal a process and its group, so the same wish may come twice."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+# SIGHUP: the terminal was closed.
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 @contextmanager
 def stop_signals(*, patience_s: float = _PATIENCE_S) -> Generator[asyncio.Event]:
-    """Give an event that SIGINT and SIGTERM set, for the time of the block.
+    """Give an event that SIGINT, SIGTERM and SIGHUP set, for the time of the block.
 
     The first signal only sets the event; one that comes later ends the process at once.
 

@@ -55,7 +55,7 @@ async def test_error_while_starting_reaches_the_caller() -> None:
             pytest.fail("the block began")
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_signal_sets_the_event(number: signal.Signals) -> None:
     with stop_signals() as stopped:
         os.kill(os.getpid(), number)
