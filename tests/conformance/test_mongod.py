@@ -18,9 +18,9 @@ from pymongo import MongoClient
 from pymongo.collection import Collection
 from pymongo.errors import DuplicateKeyError, WriteError
 from tests.conformance.exceptions import REFUTED_BY_MONGOD
+from tests.conformance.observed import Observed
+from tests.conformance.observed import write as write_ours
 from tests.conformance.rows import Row, load
-from tests.conformance.test_local_collection import Observed
-from tests.conformance.test_local_collection import write as write_ours
 
 from bolide.core.minimongo.compare import compare
 from bolide.core.minimongo.errors import MinimongoError
