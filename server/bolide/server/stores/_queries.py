@@ -4,6 +4,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import contextmanager
 from datetime import datetime
 from itertools import islice
+from time import monotonic
 from typing import Any, Final, TypeAlias
 
 from bson import ObjectId
@@ -22,6 +23,7 @@ from bolide.server.stores._errors import BAD_VALUE
 from bolide.server.stores.base import Query
 
 __all__ = [
+    "MAX_QUERY_S",
     "Selection",
     "compile_count",
     "compile_distinct",
@@ -29,6 +31,10 @@ __all__ = [
     "compile_query",
     "query_errors",
 ]
+
+MAX_QUERY_S: Final = 2.0
+"""Longest time one query may look at documents, seconds: nothing else is done meanwhile."""
+_TOO_LONG: Final = 50  # MongoDB's MaxTimeMSExpired
 
 # Ids of these types are equal to a selector's exactly when their keys are.
 _INDEXED_ID_TYPES: Final = (str, ObjectId, int, float, datetime)
@@ -78,13 +84,30 @@ class Selection:
         """Return the documents; the arguments are those of :class:`Query`."""
         with query_errors():
             return run_query(
-                self._candidates(readable),
+                _within_time(self._candidates(readable)),
                 matcher=self.matcher,
                 sorter=self._sorter,
                 skip=skip,
                 limit=limit,
                 projection=projection,
             )
+
+
+def _within_time(documents: Iterable[Document]) -> Iterator[Document]:
+    """Give up a query that takes too long, such as a client's slow regular expression on many.
+
+    Raises:
+        OperationFailure: After :data:`MAX_QUERY_S`.
+    """
+    deadline = monotonic() + MAX_QUERY_S
+    for document in documents:
+        if monotonic() > deadline:
+            raise OperationFailure(
+                f"The query took longer than {MAX_QUERY_S:g} s: ask for fewer documents, by _id or"
+                " by a field that tells more of them apart.",
+                _TOO_LONG,
+            )
+        yield document
 
 
 def compile_projection(spec: Mapping[str, Any]) -> Projection:

@@ -87,3 +87,10 @@ def test_documents_that_have_no_order_are_an_operation_failure() -> None:
 def test_a_sort_by_id_stays_as_it_is() -> None:
     selection = Selection("beds", {"_id": {"$in": [1, 1.5]}}, (("_id", -1),))
     assert [document["_id"] for document in selection.run(BEDS)] == [1.5, 1]
+
+
+def test_a_query_that_takes_too_long_is_given_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bolide.server.stores._queries.MAX_QUERY_S", -1.0)
+    with pytest.raises(OperationFailure, match="took longer than") as caught:
+        compile_query(Query(collection="beds", selector={"n": 1}))(BEDS)
+    assert caught.value.code == 50
