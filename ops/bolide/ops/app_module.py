@@ -34,6 +34,9 @@ def load_app(name: str, folder: Path) -> App:
     module_name, separator, attribute = name.partition(":")
     if not (separator and module_name and attribute):
         raise AppNotFound(f"{name!r} is no MODULE:APP; write for instance ward.app:app.")
+    if module_name.endswith(".py"):
+        meant = module_name.removesuffix(".py").replace("/", ".")
+        raise AppNotFound(f"{name!r} names a file, not a module; did you mean {meant}:{attribute}?")
     path = str(folder.resolve())
     if path not in sys.path:
         sys.path.insert(0, path)
@@ -54,7 +57,9 @@ def _import(name: str, folder: Path) -> ModuleType:
 
 def _no_module(missing: str, folder: Path) -> str:
     package, _, last = missing.rpartition(".")
-    places = list(sys.modules[package].__path__) if package else [str(folder)]
+    # Below a module that is no package there is nothing to look through.
+    found = list(getattr(sys.modules[package], "__path__", ())) if package else [str(folder)]
+    places: list[str] = found
     near = _nearest(last, (module.name for module in pkgutil.iter_modules(places)))
     wanted = "" if near is None else ".".join(filter(None, (package, near)))
     hint = f"did you mean {wanted}?" if wanted else "is --app-dir the folder that holds it?"

@@ -300,6 +300,11 @@ def read_arguments(handler: Handler, label: str) -> Arguments:
             f"{where} has an annotation that cannot be read: {error};"
             " EJSONValue is to be imported from bolide.server."
         ) from error
+    if not _may_be_context(annotations.get(parameters[0].name, Any)):
+        raise TypeError(
+            f"{where} has a type for its first argument {parameters[0].name!r} that is no context:"
+            " write `ctx: Context` before it."
+        )
     fixed: list[_Argument] = []
     variable: _Argument | None = None
     required = 0
@@ -319,6 +324,11 @@ def read_arguments(handler: Handler, label: str) -> Arguments:
         fixed.append(argument)
         required += parameter.default is inspect.Parameter.empty
     return Arguments(fixed, required, variable)
+
+
+def _may_be_context(annotation: object) -> bool:
+    # By name: the context's module stands above this one.
+    return annotation is Any or annotation is object or "Context" in str(annotation)
 
 
 _POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)

@@ -37,9 +37,7 @@ def configure_log(
     target: TextIO = stream or sys.stderr
     is_terminal = target.isatty()
     _Texts.are_shown = insecure_dev and is_terminal
-    renderer: Processor = (
-        structlog.dev.ConsoleRenderer() if is_terminal else structlog.processors.JSONRenderer()
-    )
+    renderer: Processor = _to_terminal if is_terminal else structlog.processors.JSONRenderer()
     shared: list[Processor] = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True, key="at"),
@@ -75,6 +73,18 @@ def describe_failure(error: BaseException) -> dict[str, Any]:
     if _Texts.are_shown:
         described["text"] = "".join(traceback.format_exception(error))
     return described
+
+
+_console = structlog.dev.ConsoleRenderer()
+
+
+def _to_terminal(logger: WrappedLogger, name: str, event: EventDict) -> str:
+    """Make a readable line; a traceback that is shown stands below it, instead of its summary."""
+    text: object = event.pop("text", None)
+    if text is None:
+        return str(_console(logger, name, event))
+    event.pop("failure", None)
+    return f"{_console(logger, name, event)}\n{text}".rstrip()
 
 
 def _without_exception(_: WrappedLogger, __: str, event: EventDict) -> EventDict:

@@ -139,6 +139,12 @@ async def test_pages_are_served_with_headers_that_keep_strangers_out(
         assert (await http.get(f"http://{address}/missing")).status_code == 404
 
 
+async def test_an_app_without_pages_says_where_its_data_are(serve: Serve) -> None:
+    address = await serve(make_app().asgi)
+    async with httpx.AsyncClient() as http:
+        assert f"bolide watch http://{address}/" in (await http.get(f"http://{address}/")).text
+
+
 def test_pages_that_are_not_there_are_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="folder that exists"):
         _ = make_app(tmp_path / "none").asgi

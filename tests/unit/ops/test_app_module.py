@@ -106,3 +106,13 @@ def test_file_elsewhere_is_named_in_full(
     module_with(folder, "raise ValueError('no')\n")
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     assert f"({folder / 'broken_for_test.py'}, line 1)" in why_not("broken_for_test:app", folder)
+
+
+def test_name_of_a_file_gets_the_name_of_its_module(folder: Path) -> None:
+    said = why_not("clinic_for_test/rooms.py:application", folder)
+    assert said.endswith("did you mean clinic_for_test.rooms:application?")
+
+
+def test_name_below_a_module_that_is_no_package_is_refused(folder: Path) -> None:
+    module_with(folder, "")
+    assert "There is no module broken_for_test.py2" in why_not("broken_for_test.py2:app", folder)

@@ -296,3 +296,10 @@ def test_a_handler_that_cannot_be_one_is_named_with_the_reason(handler: Any, tex
 def test_a_location_names_module_and_function() -> None:
     handler: Handler = every_kind
     assert location_of(handler) == f"{__name__}.every_kind"
+
+
+def test_a_first_argument_with_another_type_is_no_context() -> None:
+    async def handler(ward: str) -> None: ...
+
+    with pytest.raises(TypeError, match=r"'ward' that is no context: write `ctx: Context` before"):
+        read_arguments(handler, "method m")

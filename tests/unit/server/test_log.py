@@ -132,6 +132,7 @@ def test_insecure_dev_shows_texts_on_a_terminal() -> None:
         log_failure(structlog.get_logger(), error, method="move")
     logging.getLogger("elsewhere").warning("bad frame %r", SECRET)
     assert stream.getvalue().count("Emmy") >= 2
+    assert "\nTraceback (most recent call last):\n" in stream.getvalue()
 
 
 @pytest.mark.parametrize(("stream", "insecure_dev"), [(Terminal(), False), (io.StringIO(), True)])

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 
 # Operands and values are of any kind.
 from typing import Any, Final, TypeAlias
@@ -118,11 +119,33 @@ def _has_operators(selector: Any) -> bool:
     return bool(operators)
 
 
+_MONGODB_ONLY: Final = frozenset(
+    {
+        "$expr",
+        "$geoIntersects",
+        "$geoWithin",
+        "$jsonSchema",
+        "$nearSphere",
+        "$rand",
+        "$sampleRate",
+        "$text",
+        "$where",
+    }
+)
+
+
 def unsupported(name: str) -> MinimongoError:
-    """Make the error for an operator that is not evaluated here."""
-    return MinimongoError(
-        f"The operator {name} is not supported here; a query with it needs MongoDB."
-    )
+    """Make the error for an operator that is not evaluated here, or that there is not."""
+    if name in _MONGODB_ONLY:
+        return MinimongoError(
+            f"The operator {name} is not supported here; a query with it needs MongoDB."
+        )
+    known = [*_OPERATORS, "$and", "$or", "$nor"]
+    if name in known:
+        return MinimongoError(f"The operator {name} cannot stand at this place of a selector.")
+    near = get_close_matches(name, known, n=1)
+    hint = f": did you mean {near[0]}?" if near else "."
+    return MinimongoError(f"{name} is no operator of a selector{hint}")
 
 
 def _compile_operator(name: str, operand: Any, site: _Site) -> ValueCondition:

@@ -71,6 +71,8 @@ class NodeApplication:
             if not pages.is_dir():
                 raise ConfigurationError("pages", str(pages), "a folder that exists")
             routes.append(Mount("/", StaticFiles(directory=pages, html=True)))
+        else:
+            routes.append(Route("/", _no_pages))
         self._starlette = Starlette(
             routes=routes,
             middleware=[Middleware(_Guard, policy=policy), Middleware(_Started, application=self)],
@@ -190,6 +192,14 @@ async def _refuse(text: str, status: int, scope: Scope, receive: Receive, send: 
         await WebSocket(scope, receive, send).send_denial_response(response)
     else:
         await response(scope, receive, send)
+
+
+async def _no_pages(request: Request) -> Response:
+    return PlainTextResponse(
+        "A Bolide node is running here; this app has no pages.\n"
+        f"Look at its data:  bolide watch {request.base_url} PUBLICATION\n"
+        "Serve pages:       App(pages=Path('folder'))\n"
+    )
 
 
 async def _welcome(request: Request) -> Response:

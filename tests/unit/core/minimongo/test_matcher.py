@@ -149,13 +149,14 @@ def test_near_gives_the_distance() -> None:
     [
         ({"$where": "true"}, r"\$where is not supported here.*MongoDB"),
         ({"$expr": {}}, r"\$expr is not supported"),
-        ({"$not": {"a": 1}}, r"\$not is not supported"),
+        ({"$not": {"a": 1}}, r"\$not cannot stand at this place"),
         ({"$or": []}, r"\$or needs an array"),
         ({"$and": 5}, r"\$and needs an array"),
         ({"$nor": [5]}, r"\$nor can hold selectors only"),
         ({"$and": [{"a": {"$near": [0, 0]}}]}, r"\$near cannot stand inside"),
         ({"a": {"$elemMatch": {"b": {"$near": [0, 0]}}}}, r"\$near cannot stand inside"),
-        ({"a": {"$foo": 5}}, r"\$foo is not supported"),
+        ({"a": {"$zzzz": 5}}, r"\$zzzz is no operator of a selector\."),
+        ({"a": {"$gtt": 5}}, r"\$gtt is no operator of a selector: did you mean \$gt\?"),
     ],
 )
 def test_what_is_not_understood_is_refused_with_its_name(selector: Any, text: str) -> None:
