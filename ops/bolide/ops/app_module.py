@@ -57,9 +57,10 @@ def _import(name: str, folder: Path) -> ModuleType:
 
 def _no_module(missing: str, folder: Path) -> str:
     package, _, last = missing.rpartition(".")
-    # Below a module that is no package there is nothing to look through.
-    found = list(getattr(sys.modules[package], "__path__", ())) if package else [str(folder)]
-    places: list[str] = found
+    places = [str(folder)]
+    if package:
+        # Below a module that is no package there is nothing to look through.
+        places = [str(place) for place in getattr(sys.modules[package], "__path__", ())]
     near = _nearest(last, (module.name for module in pkgutil.iter_modules(places)))
     wanted = "" if near is None else ".".join(filter(None, (package, near)))
     hint = f"did you mean {wanted}?" if wanted else "is --app-dir the folder that holds it?"
