@@ -14,7 +14,7 @@ import uvicorn
 from starlette.types import ASGIApp
 from websockets.asyncio.client import ClientConnection, connect
 
-__all__ = ["Peer", "Serve"]
+__all__ = ["Peer", "Serve", "Server"]
 
 
 class Peer:
@@ -49,6 +49,31 @@ class Peer:
         return result
 
 
+class Server(uvicorn.Server):
+    """A stock uvicorn that can be waited for."""
+
+    def __init__(self, application: ASGIApp, **options: Any) -> None:
+        super().__init__(uvicorn.Config(application, log_config=None, access_log=False, **options))
+        self._listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listening.set()
+
+    async def start(self, listener: socket.socket) -> None:
+        """Return when it takes connections."""
+        self._serving = asyncio.create_task(self.serve([listener]))
+        listening = asyncio.create_task(self._listening.wait())
+        await asyncio.wait((self._serving, listening), return_when=asyncio.FIRST_COMPLETED)
+        assert listening.done(), "the server did not start"
+        assert self.started, "the application did not start"
+
+    async def stop(self) -> None:
+        """Return when it has ended."""
+        self.should_exit = True
+        await self._serving
+
+
 class Serve:
     """Serves ASGI applications and opens connections to them."""
 
@@ -58,18 +83,9 @@ class Serve:
     async def __call__(self, application: ASGIApp, **options: Any) -> str:
         """Start a server; returns ``127.0.0.1:port``."""
         listener = socket.create_server(("127.0.0.1", 0))
-        config = uvicorn.Config(application, log_config=None, access_log=False, **options)
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve([listener]))
-        while not server.started:
-            await asyncio.sleep(0)
-            assert not serving.done(), "the server did not start"
-
-        async def stop() -> None:
-            server.should_exit = True
-            await serving
-
-        self._stack.push_async_callback(stop)
+        server = Server(application, **options)
+        await server.start(listener)
+        self._stack.push_async_callback(server.stop)
         return f"127.0.0.1:{listener.getsockname()[1]}"
 
     async def peer(self, address: str, path: str = "/websocket", **options: Any) -> Peer:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import uvicorn
+from tests.integration.conftest import Server
 
 from bolide.client import Client, ConnectionState, connect
 from bolide.core.errors import MethodError
@@ -45,16 +45,11 @@ class Node:
     async def start(self) -> None:
         listener = socket.create_server(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]
-        config = uvicorn.Config(make_app(self._store).asgi, log_config=None, access_log=False)
-        self._server = uvicorn.Server(config)
-        self._serving = asyncio.create_task(self._server.serve([listener]))
-        while not self._server.started:
-            await asyncio.sleep(0)
-            assert not self._serving.done()
+        self._server = Server(make_app(self._store).asgi)
+        await self._server.start(listener)
 
     async def stop(self) -> None:
-        self._server.should_exit = True
-        await self._serving
+        await self._server.stop()
 
 
 async def shows(client: Client, expected: list[str]) -> None:

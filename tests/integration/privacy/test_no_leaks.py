@@ -36,7 +36,7 @@ def log() -> Generator[io.StringIO]:
     structlog.reset_defaults()
 
 
-def make_app() -> App:
+def make_app(gate: asyncio.Event) -> App:
     app = App(Settings(store="memory:", publication_timeout_s=0.2, method_timeout_s=0.2))
     notes = app.collection("notes")
 
@@ -93,7 +93,7 @@ def make_app() -> App:
 
     @app.method("slow", public=True)
     async def slow(ctx: Context, text: str) -> None:
-        await asyncio.sleep(0.3)
+        await gate.wait()
 
     @app.publish("notes", public=True)
     async def all_notes(ctx: Context) -> object:
@@ -127,10 +127,13 @@ async def _raise(text: object) -> None:
 class World:
     """A node, the one who types, and somebody else."""
 
-    def __init__(self, typist: Peer, other: Peer, metrics: httpx.AsyncClient) -> None:
+    def __init__(
+        self, typist: Peer, other: Peer, metrics: httpx.AsyncClient, gate: asyncio.Event
+    ) -> None:
         self.typist = typist
         self.other = other
         self.metrics = metrics
+        self.gate = gate
 
     async def all_that_others_see(self) -> str:
         await self.other.send(msg="method", id="last", method="none", params=[])
@@ -142,7 +145,8 @@ class World:
 
 @pytest_asyncio.fixture
 async def world(serve: Serve, log: io.StringIO) -> AsyncGenerator[World]:
-    app = make_app()
+    gate = asyncio.Event()
+    app = make_app(gate)
     address = await serve(app.asgi)
     management = await serve(create_management(app.asgi), lifespan="off")
     typist, other = await serve.peer(address), await serve.peer(address)
@@ -151,7 +155,7 @@ async def world(serve: Serve, log: io.StringIO) -> AsyncGenerator[World]:
     await other.send(msg="sub", id="s", name="notes", params=[])
     await other.read()
     async with httpx.AsyncClient(base_url=f"http://{management}") as metrics:
-        yield World(typist, other, metrics)
+        yield World(typist, other, metrics, gate)
 
 
 KINDS = ["raise", "cause", "group", "mine", "selector", "modifier", "regex", "value", "log"]
@@ -168,7 +172,9 @@ async def test_what_a_person_typed_reaches_nobody_else(world: World, log: io.Str
     await typist.call("strict", MARK, [MARK])
     await typist.call("strict", 1, [MARK])
     await typist.call("strict", {"$gt": MARK}, [])
-    await typist.call("slow", MARK)
+    await typist.send(msg="method", id="slow", method="slow", params=[MARK])
+    await typist.call("add", "after the slow one", MARK)  # begins when that lost its place
+    world.gate.set()
     await typist.call(MARK, MARK)
     for kind in ("raise", "hang", "twice", "changed", "on_stop", "rubbish"):
         await typist.send(msg="sub", id=kind, name="fails", params=[kind, MARK])

@@ -77,7 +77,9 @@ async def test_later_signal_is_the_process_own() -> None:
         os.kill(os.getpid(), signal.SIGINT)
         async with asyncio.timeout(5):
             await stopped.wait()
-            await asyncio.sleep(0.01)  # the timer of 0 s is due
+            timers_ran = asyncio.Event()
+            asyncio.get_running_loop().call_later(0, timers_ran.set)  # after the one of 0 s
+            await timers_ran.wait()
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
         assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 

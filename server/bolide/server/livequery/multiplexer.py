@@ -14,8 +14,8 @@ from bolide.core.keys import Key, key_of
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.matcher import Matcher
 from bolide.core.minimongo.projection import Projection
-from bolide.core.values import UNDEFINED, Document, Fields, equals
-from bolide.server.sessions.view_change import ViewChange
+from bolide.core.values import Document, Fields
+from bolide.server.sessions.view_change import ViewChange, changed_fields
 from bolide.server.stores.base import Change, ChangeKind, Position, Query, Snapshot, Store
 
 __all__ = ["Follower", "Multiplexer"]
@@ -209,7 +209,7 @@ class Multiplexer:
             entry = self._entries[key] = _Entry(id, fields)
             entry.added = ViewChange.added(self.query.collection, id, fields)
             return entry.added
-        changes = _difference(entry.fields, fields)
+        changes = changed_fields(entry.fields, fields)
         if not changes:
             return None
         entry.fields = fields
@@ -283,13 +283,3 @@ class Multiplexer:
 
 def _without_id(document: Document) -> Fields:
     return {name: value for name, value in document.items() if name != "_id"}
-
-
-def _difference(old: Fields, new: Fields) -> dict[str, Any]:
-    changes = {
-        name: value
-        for name, value in new.items()
-        if name not in old or (old[name] is not value and not equals(old[name], value))
-    }
-    changes.update({name: UNDEFINED for name in old if name not in new})
-    return changes

@@ -16,7 +16,7 @@ from bolide.core.errors import LocalProtocolError
 from bolide.core.keys import Key, key_of
 from bolide.core.values import UNDEFINED, Fields, equals
 from bolide.server.sessions.strategy import PublicationStrategy
-from bolide.server.sessions.view_change import DataMessage, ViewChange
+from bolide.server.sessions.view_change import DataMessage, ViewChange, changed_fields
 
 __all__ = ["MergeBox", "Owner", "Snapshot"]
 
@@ -259,7 +259,7 @@ class MergeBox:
             for key, (id, fields) in new.items():
                 if key not in old:
                     yield Added(name, id, fields)
-                elif changes := _differences(old[key][1], fields):
+                elif changes := changed_fields(old[key][1], fields):
                     yield ViewChange.changed(name, id, changes, fields).message
 
     def is_merged(self, collection: str) -> bool:
@@ -367,13 +367,3 @@ def _changed_message(message: Added | Removed, visible: Fields) -> DataMessage |
     if not visible:
         return None
     return ViewChange.changed(message.collection, message.id, visible, {}).message
-
-
-def _differences(old: Fields, new: Fields) -> dict[str, Any]:
-    changes = {
-        name: value
-        for name, value in new.items()
-        if name not in old or not equals(old[name], value)
-    }
-    changes.update({name: UNDEFINED for name in old if name not in new})
-    return changes

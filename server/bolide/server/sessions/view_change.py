@@ -5,9 +5,9 @@ from typing import Any, TypeAlias
 
 from bolide.core.ddp.codec import serialize
 from bolide.core.ddp.messages import Added, Changed, Removed
-from bolide.core.values import UNDEFINED, Fields
+from bolide.core.values import UNDEFINED, Fields, equals
 
-__all__ = ["DataMessage", "ViewChange"]
+__all__ = ["DataMessage", "ViewChange", "changed_fields"]
 
 DataMessage: TypeAlias = Added | Changed | Removed
 """The three messages that carry documents."""
@@ -71,3 +71,19 @@ class ViewChange:
         if frame is None:
             frame = self._frames[bolide] = serialize(self.message, bolide=bolide)
         return frame
+
+
+def changed_fields(old: Fields, new: Fields) -> dict[str, Any]:
+    """Return what leads from one state of a document to another; UNDEFINED clears a field.
+
+    Args:
+        old: All fields before, without ``_id``.
+        new: All fields after.
+    """
+    changes = {
+        name: value
+        for name, value in new.items()
+        if name not in old or (old[name] is not value and not equals(old[name], value))
+    }
+    changes.update({name: UNDEFINED for name in old if name not in new})
+    return changes
