@@ -216,3 +216,15 @@ def test_certificate_and_key_come_together(given: str, missing: str) -> None:
         Settings(**options)
     assert caught.value.option == missing
     assert Settings(tls_cert="node.pem", tls_key="key.pem").tls_key == "key.pem"
+
+
+def test_the_environment_changes_only_the_limits_it_names() -> None:
+    settings = read_settings(environment={"BOLIDE_MAX_JSON_DEPTH": "8", "HOME": "/"})
+    assert settings.limits == Limits(max_json_depth=8)
+
+
+@pytest.mark.parametrize("text", ["", "eight", "8.5", "0", "-1", "1_000", "\u0668", "9" * 5_000])
+def test_a_limit_that_is_no_whole_number_is_reported_with_its_variable(text: str) -> None:
+    with pytest.raises(ConfigurationError, match="BOLIDE_MAX_JSON_DEPTH is ") as caught:
+        read_settings(environment={"BOLIDE_MAX_JSON_DEPTH": text})
+    assert str(caught.value.value) == text
