@@ -10,6 +10,7 @@ from bolide.core.ddp.messages import (
     Connected,
     Error,
     Failed,
+    Move,
     Nosub,
     Ping,
     Pong,
@@ -18,6 +19,8 @@ from bolide.core.ddp.messages import (
     Result,
     ServerMessage,
     Updated,
+    Void,
+    Want,
     WireError,
 )
 from bolide.core.ejson import JSON, from_json
@@ -92,7 +95,9 @@ def _parse_result(json: _Object) -> Result:
 
 
 def _parse_added(json: _Object) -> Added:
-    return Added(_string(json, "collection"), id_parse(_string(json, "id")), _fields(json))
+    replace = json.get("replace") is True
+    id = id_parse(_string(json, "id"))
+    return Added(_string(json, "collection"), id, _fields(json), replace)
 
 
 def _parse_removed(json: _Object) -> Removed:
@@ -101,6 +106,17 @@ def _parse_removed(json: _Object) -> Removed:
 
 def _parse_error(json: _Object) -> Error:
     return Error(_string(json, "reason"), json.get("offendingMessage", UNDEFINED))
+
+
+def _parse_resync(json: _Object) -> Want | Void:
+    return Void() if json.get("void") is True else Want(_strings(json, "want"))
+
+
+def _parse_move(json: _Object) -> Move:
+    within = json.get("within")
+    if isinstance(within, (int, float)) and not isinstance(within, bool) and within >= 0:
+        return Move(within)
+    raise _bad(json, "within")
 
 
 SERVER_PARSERS: Final[dict[str, Callable[[_Object], ServerMessage]]] = {
@@ -116,5 +132,7 @@ SERVER_PARSERS: Final[dict[str, Callable[[_Object], ServerMessage]]] = {
     "nosub": lambda json: Nosub(_string(json, "id"), _error(json)),
     "result": _parse_result,
     "updated": lambda json: Updated(_strings(json, "methods")),
+    "bolide.resync": _parse_resync,
+    "bolide.move": _parse_move,
 }
 """By the ``msg`` of the object; each raises RemoteProtocolError, or EJSONError for its values."""

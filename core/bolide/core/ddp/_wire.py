@@ -5,6 +5,7 @@ from collections.abc import Callable
 # Each writer takes its own class of message; the table joins them.
 from typing import Any, Final, TypeAlias
 
+from bolide.core.ddp.digests import digest_text
 from bolide.core.ddp.ids import id_stringify
 from bolide.core.ddp.messages import (
     Added,
@@ -13,16 +14,21 @@ from bolide.core.ddp.messages import (
     Connected,
     Error,
     Failed,
+    Have,
     Method,
+    Move,
     Nosub,
     Ping,
     Pong,
     Ready,
     Removed,
     Result,
+    Resync,
     Sub,
     Unsub,
     Updated,
+    Void,
+    Want,
     WireError,
 )
 from bolide.core.ejson import to_json
@@ -58,6 +64,8 @@ def _method(message: Method, bolide: bool) -> _Object:
     wire = {"msg": "method", "method": message.method, "params": params, "id": message.id}
     if message.random_seed is not None:
         wire["randomSeed"] = message.random_seed
+    if message.call is not None:
+        wire["bolide"] = {"client": message.call.client, "call": message.call.call}
     return wire
 
 
@@ -92,6 +100,8 @@ def _added(message: Added, bolide: bool) -> _Object:
     }
     if message.fields:
         wire["fields"] = to_json(dict(message.fields), bolide=bolide)
+    if message.replace:
+        wire["replace"] = True
     return wire
 
 
@@ -142,6 +152,34 @@ def _updated(message: Updated, bolide: bool) -> _Object:
     return {"msg": "updated", "methods": message.methods}
 
 
+def _resync(message: Resync, bolide: bool) -> _Object:
+    views = {name: digest_text(digest) for name, digest in message.views.items()}
+    return {"msg": "bolide.resync", "subs": message.subs, "views": views}
+
+
+def _want(message: Want, bolide: bool) -> _Object:
+    return {"msg": "bolide.resync", "want": message.collections}
+
+
+def _have(message: Have, bolide: bool) -> _Object:
+    have = {
+        name: {id: digest_text(digest) for id, digest in documents.items()}
+        for name, documents in message.views.items()
+    }
+    wire: _Object = {"msg": "bolide.resync", "have": have}
+    if message.more:
+        wire["more"] = True
+    return wire
+
+
+def _void(message: Void, bolide: bool) -> _Object:
+    return {"msg": "bolide.resync", "void": True}
+
+
+def _move(message: Move, bolide: bool) -> _Object:
+    return {"msg": "bolide.move", "within": message.within}
+
+
 def _wire_error(error: WireError) -> _Object:
     wire: _Object = {"isClientSafe": True, "error": error.error}
     if error.reason is not None:
@@ -170,5 +208,10 @@ WRITERS: Final[dict[type, Callable[[Any, bool], _Object]]] = {
     Nosub: _nosub,
     Result: _result,
     Updated: _updated,
+    Resync: _resync,
+    Want: _want,
+    Have: _have,
+    Void: _void,
+    Move: _move,
 }
 """By class of message: takes the message and whether the peer negotiated our extensions."""

@@ -13,13 +13,17 @@ import msgspec
 from bolide.core._ejson_reader import NumberTooBig
 from bolide.core.ddp._server_messages import SERVER_PARSERS
 from bolide.core.ddp._wire import WRITERS
+from bolide.core.ddp.digests import parse_digest
 from bolide.core.ddp.messages import (
     BadMessage,
+    CallId,
     ClientMessage,
     Connect,
+    Have,
     Method,
     Ping,
     Pong,
+    Resync,
     ServerMessage,
     Sub,
     Unsub,
@@ -35,6 +39,9 @@ _Object: TypeAlias = dict[str, JSON]
 _VALUE_KEYS: Final = ("fields", "params", "result")
 # Each stream of a method is seeded by walking over the seed; Meteor's has 20 characters.
 _MAX_SEED_LENGTH: Final = 1000
+_CLIENT_ID_LENGTHS: Final = range(16, 65)
+_CALL_ID_LENGTHS: Final = range(1, 65)
+_MALFORMED: Final = CallId("", "")
 _decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -56,7 +63,7 @@ def parse_client_message(frame: str, *, max_depth: int) -> ClientMessage | BadMe
         The message, or ``BadMessage`` with one of these reasons: "Bad request" (no JSON, too
         deep, a number too big, half a surrogate pair; with ``offending_message``: no usable
         ``msg``), "Parse error" (EJSON that we cannot read), "Malformed subscription",
-        "Malformed method invocation".
+        "Malformed method invocation", "Malformed resync".
     """
     try:
         json: JSON = _decode(frame)
@@ -171,12 +178,50 @@ def _parse_method(json: _Object, params: EJSONValue) -> Method | BadMessage:
     id, method, seed = json.get("id"), json.get("method"), json.get("randomSeed")
     if "randomSeed" not in json or (isinstance(seed, str) and len(seed) <= _MAX_SEED_LENGTH):
         seed = seed if isinstance(seed, str) else None
-        if isinstance(id, str) and isinstance(method, str):
+        call = _call_id(json["bolide"]) if "bolide" in json else None
+        if isinstance(id, str) and isinstance(method, str) and call is not _MALFORMED:
             if isinstance(params, list):
-                return Method(id, method, params, seed)
+                return Method(id, method, params, seed, call)
             if "params" not in json:
-                return Method(id, method, (), seed)
+                return Method(id, method, (), seed, call)
     return BadMessage("Malformed method invocation", json)
+
+
+def _call_id(json: JSON) -> CallId:
+    """Return the call's id, ``_MALFORMED`` if it is none."""
+    if isinstance(json, dict):
+        client, call = json.get("client"), json.get("call")
+        if (
+            isinstance(client, str)
+            and isinstance(call, str)
+            and len(client) in _CLIENT_ID_LENGTHS
+            and len(call) in _CALL_ID_LENGTHS
+        ):
+            return CallId(client, call)
+    return _MALFORMED
+
+
+def _parse_resync(json: _Object, _: EJSONValue) -> Resync | Have | BadMessage:
+    subs, views, have = json.get("subs"), json.get("views"), json.get("have")
+    try:
+        if _is_list_of_strings(subs) and isinstance(views, dict):
+            return Resync(tuple(subs), _digests(views))
+        if isinstance(have, dict):
+            documents = {
+                name: _digests(digests)
+                for name, digests in have.items()
+                if isinstance(digests, dict)
+            }
+            if len(documents) == len(have):
+                return Have(documents, json.get("more") is True)
+    except ValueError:
+        pass
+    # What it says of the client's documents is not repeated.
+    return BadMessage("Malformed resync")
+
+
+def _digests(json: _Object) -> dict[str, bytes]:
+    return {name: parse_digest(text) for name, text in json.items()}
 
 
 _CLIENT_PARSERS: Final[dict[str, Callable[[_Object, EJSONValue], ClientMessage | BadMessage]]] = {
@@ -186,4 +231,5 @@ _CLIENT_PARSERS: Final[dict[str, Callable[[_Object, EJSONValue], ClientMessage |
     "method": _parse_method,
     "ping": lambda json, _: Ping(json.get("id", UNDEFINED)),
     "pong": lambda json, _: Pong(json.get("id", UNDEFINED)),
+    "bolide.resync": _parse_resync,
 }

@@ -4,8 +4,9 @@ Ids of documents are values (``str`` or ``ObjectId``), never wire strings; ``fie
 and ``result`` hold values of :mod:`bolide.core.values`. Ids of subscriptions and methods are the
 client's own strings. Messages are shared between sessions: nobody changes what they hold.
 
-Specified by DDP version 1; ``bolide`` in ``Connect`` and ``Connected`` is our extension, left out
-of the wire when it is None.
+Specified by DDP version 1. ``bolide`` in ``Connect`` and ``Connected``, ``call`` in ``Method``,
+``replace`` in ``Added`` and the messages from ``Resync`` on are our extensions; see
+``docs/reference/ddp-extensions.md``. What is None or False is left out of the wire.
 """
 
 from collections.abc import Mapping, Sequence
@@ -19,23 +20,29 @@ from bolide.core.values import UNDEFINED, Fields, Undefined
 __all__ = [
     "Added",
     "BadMessage",
+    "CallId",
     "Changed",
     "ClientMessage",
     "Connect",
     "Connected",
     "Error",
     "Failed",
+    "Have",
     "Method",
+    "Move",
     "Nosub",
     "Ping",
     "Pong",
     "Ready",
     "Removed",
     "Result",
+    "Resync",
     "ServerMessage",
     "Sub",
     "Unsub",
     "Updated",
+    "Void",
+    "Want",
     "WireError",
 ]
 
@@ -93,13 +100,34 @@ class Unsub(msgspec.Struct, frozen=True):
     id: str
 
 
+class CallId(msgspec.Struct, frozen=True):
+    """What stays the same when a call is sent again.
+
+    Attributes:
+        client: Secret of the client, 16 to 64 characters.
+        call: Unique within the client, 1 to 64 characters.
+    """
+
+    client: str
+    call: str
+
+
 class Method(msgspec.Struct, frozen=True):
-    """Call ``method``; ``random_seed`` seeds the streams of :mod:`bolide.core.ddp.random`."""
+    """Call a method.
+
+    Attributes:
+        id: The client's id of the call in this session.
+        method: Its name.
+        params: Its arguments.
+        random_seed: Seed of the streams of :mod:`bolide.core.ddp.random`, or None.
+        call: Makes it run at most once; None: it may run as often as it is sent.
+    """
 
     id: str
     method: str
     params: Sequence[Any] = ()
     random_seed: str | None = None
+    call: CallId | None = None
 
 
 class Ping(msgspec.Struct, frozen=True):
@@ -163,12 +191,14 @@ class Added(msgspec.Struct, frozen=True):
         collection: Name of the collection.
         id: Its ``_id``.
         fields: Without ``_id`` and without UNDEFINED.
+        replace: The client holds another version, which these fields replace as a whole.
     """
 
     collection: str
     # An ``_id`` is what the application made it: mostly str or ObjectId.
     id: Any
     fields: Fields
+    replace: bool = False
 
 
 class Changed(msgspec.Struct, frozen=True):
@@ -221,7 +251,47 @@ class Updated(msgspec.Struct, frozen=True):
     methods: tuple[str, ...]
 
 
-ClientMessage: TypeAlias = Connect | Sub | Unsub | Method | Ping | Pong
+class Resync(msgspec.Struct, frozen=True):
+    """Say what the client still shows, after its subscriptions were sent again.
+
+    Attributes:
+        subs: Ids of the subscriptions that it waits for.
+        views: Collection -> digest of what it shows of it, 16 bytes.
+    """
+
+    subs: tuple[str, ...]
+    views: Mapping[str, bytes]
+
+
+class Want(msgspec.Struct, frozen=True):
+    """Ask for the digests of all documents of these collections."""
+
+    collections: tuple[str, ...]
+
+
+class Have(msgspec.Struct, frozen=True):
+    """Tell the documents of wanted collections.
+
+    Attributes:
+        views: Collection -> id of the document as on the wire -> its digest, 16 bytes.
+        more: Another chunk follows.
+    """
+
+    views: Mapping[str, Mapping[str, bytes]]
+    more: bool = False
+
+
+class Void(msgspec.Struct, frozen=True):
+    """End a resync without a result: the client drops what it held from before."""
+
+
+class Move(msgspec.Struct, frozen=True):
+    """Ask the client to connect anew ``within`` so many seconds."""
+
+    within: float
+
+
+ClientMessage: TypeAlias = Connect | Sub | Unsub | Method | Ping | Pong | Resync | Have
 """What a client sends."""
 
 ServerMessage: TypeAlias = (
@@ -237,5 +307,8 @@ ServerMessage: TypeAlias = (
     | Nosub
     | Result
     | Updated
+    | Want
+    | Void
+    | Move
 )
 """What a server sends."""

@@ -32,12 +32,14 @@ from bolide.core.ddp.messages import (
     Connected,
     Error,
     Failed,
+    Have,
     Method,
     Nosub,
     Ping,
     Pong,
     Ready,
     Result,
+    Resync,
     ServerMessage,
     Sub,
     Unsub,
@@ -179,7 +181,9 @@ class Session:
             self._receive_first(message, frame, now)
         elif isinstance(message, Connect):
             self._send(Error("Already connected", _plain(frame)))
-        elif isinstance(message, Ping | Pong) and self._version == _NO_HEARTBEAT_VERSION:
+        elif isinstance(message, Resync | Have) or (
+            isinstance(message, Ping | Pong) and self._version == _NO_HEARTBEAT_VERSION
+        ):
             self._enqueue(BadMessage("Bad request", _plain(frame)), size)
         elif isinstance(message, Ping):
             self._out.append(self._encode(Pong(message.id)))

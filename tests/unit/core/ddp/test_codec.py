@@ -10,23 +10,29 @@ from bolide.core.ddp.codec import parse_client_message, parse_server_message, se
 from bolide.core.ddp.messages import (
     Added,
     BadMessage,
+    CallId,
     Changed,
     ClientMessage,
     Connect,
     Connected,
     Error,
     Failed,
+    Have,
     Method,
+    Move,
     Nosub,
     Ping,
     Pong,
     Ready,
     Removed,
     Result,
+    Resync,
     ServerMessage,
     Sub,
     Unsub,
     Updated,
+    Void,
+    Want,
     WireError,
 )
 from bolide.core.errors import EJSONError, RemoteProtocolError
@@ -34,6 +40,8 @@ from bolide.core.values import UNDEFINED, Encrypted, ObjectId
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 OID = ObjectId("507f1f77bcf86cd799439011")
+DIGEST = bytes(range(240, 256))
+DIGEST_TEXT = "8PHy8_T19vf4-fr7_P3-_w"
 
 
 OTHER_SUBS: list[dict[str, Any]] = [
@@ -72,6 +80,20 @@ def parse(frame: str, max_depth: int = 64) -> ClientMessage | BadMessage:
         ('{"msg":"ping"}', Ping()),
         ('{"msg":"ping","id":"x"}', Ping("x")),
         ('{"msg":"pong","id":null}', Pong(None)),
+        (
+            '{"msg":"method","method":"m","params":[],"id":"1",'
+            '"bolide":{"client":"0123456789abcdef","call":"c"}}',
+            Method("1", "m", [], call=CallId("0123456789abcdef", "c")),
+        ),
+        (
+            f'{{"msg":"bolide.resync","subs":["1"],"views":{{"wards":"{DIGEST_TEXT}"}}}}',
+            Resync(("1",), {"wards": DIGEST}),
+        ),
+        (
+            f'{{"msg":"bolide.resync","have":{{"wards":{{"~1":"{DIGEST_TEXT}"}}}},"more":true}}',
+            Have({"wards": {"~1": DIGEST}}, more=True),
+        ),
+        ('{"msg":"bolide.resync","have":{}}', Have({})),
     ],
 )
 def test_message_of_a_client_survives_the_wire(frame: str, message: ClientMessage) -> None:
@@ -295,3 +317,64 @@ def test_undefined_fields_are_cleared() -> None:
     assert serialize(message) == (
         '{"msg":"changed","collection":"c","id":"x","fields":{"b":1},"cleared":["c","a"]}'
     )
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        None,
+        {},
+        {"client": "0123456789abcdef"},
+        {"client": "0123456789abcde", "call": "c"},
+        {"client": "c" * 65, "call": "c"},
+        {"client": "0123456789abcdef", "call": ""},
+        {"client": "0123456789abcdef", "call": "c" * 65},
+        {"client": "0123456789abcdef", "call": 1},
+    ],
+)
+def test_a_call_id_that_is_none_is_refused(call: Any) -> None:
+    message = {"msg": "method", "method": "m", "id": "1", "bolide": call}
+
+    assert parse(json.dumps(message)) == BadMessage("Malformed method invocation", message)
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {},
+        {"subs": ["1"]},
+        {"subs": [1], "views": {}},
+        {"subs": [], "views": []},
+        {"subs": [], "views": {"wards": "short"}},
+        {"subs": [], "views": {"wards": 5}},
+        {"subs": [], "views": {"wards": "+" * 22}},
+        {"have": []},
+        {"have": {"wards": []}},
+        {"have": {"wards": {"1": None}}},
+    ],
+)
+def test_a_malformed_resync_is_not_repeated(message: dict[str, Any]) -> None:
+    assert parse(json.dumps({"msg": "bolide.resync", **message})) == BadMessage("Malformed resync")
+
+
+@pytest.mark.parametrize(
+    ("frame", "message"),
+    [
+        (
+            '{"msg":"added","collection":"c","id":"1","fields":{"a":1},"replace":true}',
+            Added("c", "1", {"a": 1}, replace=True),
+        ),
+        ('{"msg":"bolide.resync","want":["wards"]}', Want(("wards",))),
+        ('{"msg":"bolide.resync","void":true}', Void()),
+        ('{"msg":"bolide.move","within":30}', Move(30)),
+    ],
+)
+def test_an_extension_of_the_server_survives_the_wire(frame: str, message: ServerMessage) -> None:
+    assert parse_server_message(frame) == message
+    assert serialize(message) == frame
+
+
+@pytest.mark.parametrize("within", ["null", "true", "-1", '"5"'])
+def test_a_move_without_a_time_is_refused(within: str) -> None:
+    with pytest.raises(RemoteProtocolError, match="within"):
+        parse_server_message(f'{{"msg":"bolide.move","within":{within}}}')
