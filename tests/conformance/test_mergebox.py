@@ -24,7 +24,7 @@ def step(box: MergeBox, op: str, sub: str, id: str, fields: dict[str, Any]) -> D
         case "changed":
             return box.changed(sub, "c", id, fields)
         case _:
-            return box.apply(sub, ViewChange.removed("c", id))
+            return box.apply(sub, ViewChange.removed("c", id, {}))
 
 
 def as_row(message: DataMessage) -> dict[str, Any]:

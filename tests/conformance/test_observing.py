@@ -11,9 +11,11 @@ from bolide.core.ddp.messages import Added, Changed, Removed
 from bolide.core.errors import BolideError
 from bolide.core.values import Document, equals
 from bolide.server.livequery.live_queries import LiveQueries
+from bolide.server.sessions.source import FollowedView
 from bolide.server.sessions.view_change import ViewChange
 from bolide.server.stores.base import Delete, Insert, Query, Update
 from bolide.server.stores.memory import MemoryStore
+from bolide.server.turn import Turn
 
 ROWS = [row for row in load("fuzz_observe") if not row.raw["ordered"]]
 
@@ -24,6 +26,9 @@ class Replica:
     def __init__(self) -> None:
         self.documents: dict[str, dict[str, Any]] = {}
         self.told = 0
+
+    def view_joined(self, view: FollowedView) -> None:
+        self.view_changed(view.initial())
 
     def view_changed(self, changes: Sequence[ViewChange]) -> None:
         self.told += len(changes)
@@ -105,7 +110,7 @@ async def make_store(row: Row) -> MemoryStore:
 @for_each([row for row in ROWS if "error" not in row["expect"]])
 async def test_a_follower_knows_what_meteors_observer_knows(row: Row) -> None:
     store = await make_store(row)
-    live_queries = LiveQueries(store)
+    live_queries = LiveQueries(store, Turn())
     replica = Replica()
     await live_queries.follow(query_of(row), replica)
     meteor: dict[str, dict[str, Any]] = {}
@@ -127,7 +132,7 @@ async def test_a_follower_knows_what_meteors_observer_knows(row: Row) -> None:
 @for_each([row for row in ROWS if "error" in row["expect"]])
 async def test_what_meteors_observer_refuses_is_refused(row: Row) -> None:
     store = await make_store(row)
-    live_queries = LiveQueries(store)
+    live_queries = LiveQueries(store, Turn())
     with passing(row), pytest.raises(BolideError):
         await live_queries.follow(query_of(row), Replica())
     live_queries.close()
@@ -137,7 +142,7 @@ async def test_what_meteors_observer_refuses_is_refused(row: Row) -> None:
 @pytest.mark.parametrize("row", [row for row in ROWS if row.key in DESIGN_WINS], ids=str)
 async def test_a_window_without_order_is_what_find_returns(row: Row) -> None:
     store = await make_store(row)
-    live_queries = LiveQueries(store)
+    live_queries = LiveQueries(store, Turn())
     replica = Replica()
     await live_queries.follow(query_of(row), replica)
     for step in [None, *row["steps"]]:

@@ -72,7 +72,7 @@ class SessionMachine(RuleBasedStateMachine):
                     self.is_closed = True
                 case _:
                     pass
-        for frame in self.session.frames_to_send():
+        for frame in self.session.packets_to_send():
             self.believe(json.loads(frame))
 
     def believe(self, message: dict[str, Any]) -> None:

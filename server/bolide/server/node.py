@@ -12,11 +12,13 @@ from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.methods.errors import log_failure
 from bolide.server.metrics import Metrics
 from bolide.server.random_ids import random_id
-from bolide.server.sessions.driver import SessionDriver, Transport
+from bolide.server.sessions.driver import SessionDriver
 from bolide.server.sessions.ratelimit import RateLimiter
 from bolide.server.sessions.services import Services
+from bolide.server.sessions.transport import Transport
 from bolide.server.settings import Settings
 from bolide.server.stores.base import Query, Store
+from bolide.server.turn import Turn
 
 __all__ = ["VISIBLE_HEADERS", "Node"]
 
@@ -95,11 +97,13 @@ class Node:
             await self.store.close()
             raise
         try:
-            live_queries = LiveQueries(self.store)
+            turn = Turn()
+            live_queries = LiveQueries(self.store, turn, self.metrics.messages_sent.inc)
             self.metrics.live_queries.set_function(lambda: len(live_queries))
             self._services = Services(
                 app=self.app,
                 live_queries=live_queries,
+                turn=turn,
                 clock=self.clock,
                 limits=self.limits,
                 settings=self.settings,

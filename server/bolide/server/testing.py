@@ -40,6 +40,7 @@ from bolide.server.clock import Timer
 from bolide.server.limits import Limits
 from bolide.server.node import Node
 from bolide.server.sessions.driver import SessionDriver
+from bolide.server.sessions.transport import PLAIN, Framing
 from bolide.server.settings import Settings
 from bolide.server.stores.base import Store
 from bolide.server.stores.memory import MemoryStore
@@ -115,10 +116,13 @@ class TestSocket:
     """A socket whose other end is the test.
 
     Attributes:
-        frames: Every message received, as JSON text, oldest first.
+        frames: Every message that reached the test, as JSON text, oldest first.
+        writes: How many writes these came in.
         close_reason: Why the server closed it; None while it is open.
         was_at_fault: The server says that we broke a rule.
         on_frames: Called with the messages of each write.
+        framing: Messages are sent as they are.
+        room_bytes: What it takes while it is stalled before it says that it is full.
     """
 
     __test__ = False
@@ -130,11 +134,62 @@ class TestSocket:
         self.close_reason: str | None = None
         self.was_at_fault = False
         self.on_frames: Callable[[Sequence[str]], object] = lambda frames: None
+        self.framing: Framing = PLAIN
+        self.room_bytes = 0
         self._driver: SessionDriver | None = None
         self._news = asyncio.Event()
+        self._is_stalled = False
+        self._is_full = False
+        self._waiting: list[bytes] = []
+        self._passed = b""
 
-    def send(self, messages: Sequence[str]) -> None:
+    @property
+    def waiting_bytes(self) -> int:
+        """What was sent and did not reach the test yet, bytes."""
+        return sum(map(len, self._waiting))
+
+    def stall(self) -> None:
+        """Read nothing, like a client whose line is dead; what is sent waits in the socket."""
+        self._is_stalled = True
+
+    def drain(self) -> None:
+        """Read again: take what waits, and tell the server that there is room."""
+        self._is_stalled = False
+        self._take()
+        if self._is_full:
+            self._is_full = False
+            self.driver.writing_resumed()
+
+    def let_pass(self, max_bytes: int) -> None:
+        """Take a little of what waits while it is stalled, whole messages or a part of one."""
+        while self._waiting and max_bytes > 0:
+            first = self._waiting[0]
+            self._waiting[0] = first[max_bytes:]
+            self._passed += first[:max_bytes]
+            max_bytes -= len(first)
+            if not self._waiting[0]:
+                del self._waiting[0]
+                message, self._passed = self._passed, b""
+                self._receive([message])
+
+    def send(self, packets: Sequence[bytes]) -> None:
         """Take messages of the server."""
+        self._waiting.extend(packets)
+        if not self._is_stalled:
+            self._take()
+        elif not self._is_full and self.waiting_bytes > self.room_bytes:
+            self._is_full = True
+            self.driver.writing_paused()
+
+    def _take(self) -> None:
+        packets, self._waiting = self._waiting, []
+        if packets:
+            packets[0] = self._passed + packets[0]
+            self._passed = b""
+            self._receive(packets)
+
+    def _receive(self, packets: Sequence[bytes]) -> None:
+        messages = [packet.decode() for packet in packets]
         self.frames.extend(messages)
         self.writes += 1
         self._news.set()
@@ -233,10 +288,9 @@ class TestClient:
 
     def start_subscription(self, name: str, *args: Any) -> TestSubscription:
         """Subscribe, without waiting for anything."""
-        subscription = TestSubscription(self, next(self._ids))
-        self._subscriptions[subscription.id] = subscription
-        self.send(Sub(subscription.id, name, args))
-        return subscription
+        id = next(self._ids)
+        self.send(Sub(id, name, args))
+        return self._subscriptions[id]
 
     async def call(self, name: str, *args: Any, random_seed: str | None = None) -> Any:
         """Call a method; returns after ``result`` and ``updated``.
@@ -261,6 +315,16 @@ class TestClient:
         """Return one document that the client shows, or None."""
         self._take_news()
         return self._views.get(collection, {}).get(key_of(id))
+
+    def hold(self, collection: str, documents: Mapping[Any, Mapping[str, Any]]) -> None:
+        """Show documents of a former session, before a resync tells what became of them.
+
+        Args:
+            collection: Name of the collection.
+            documents: ``_id`` -> fields.
+        """
+        view = self._views.setdefault(collection, {})
+        view.update({key_of(id): {"_id": id, **fields} for id, fields in documents.items()})
 
     async def received(self, kind: type[_Message], timeout_s: float = 5.0) -> _Message:
         """Return the next message of a class, after those that were waited for before."""
@@ -287,6 +351,8 @@ class TestClient:
 
     def send(self, message: ClientMessage) -> None:
         """Send a message as it is."""
+        if isinstance(message, Sub):
+            self._subscriptions[message.id] = TestSubscription(self, message.id)
         self.socket.send_frame(serialize(message, bolide=True))
 
     async def wait_for(self, condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
@@ -347,6 +413,10 @@ class TestClient:
         view = self._views.setdefault(message.collection, {})
         key = key_of(message.id)
         what = f"{type(message).__name__} in {message.collection}"
+        if isinstance(message, Added) and message.replace:
+            assert key in view, f"{what}: the client does not hold what is replaced"
+            view[key] = {"_id": message.id, **message.fields}
+            return
         if isinstance(message, Added):
             assert key not in view, f"{what}: the client holds the document already"
             view[key] = {"_id": message.id, **message.fields}

@@ -33,9 +33,9 @@ async def test_what_is_overdue_runs_without_turning_time_back() -> None:
     assert ran == [5.0]
 
 
-ADDED = '{"msg":"added","collection":"c","id":"1","fields":{"x":1}}'
-CHANGED = '{"msg":"changed","collection":"c","id":"1","fields":{"y":2},"cleared":["x"]}'
-REMOVED = '{"msg":"removed","collection":"c","id":"1"}'
+ADDED = b'{"msg":"added","collection":"c","id":"1","fields":{"x":1}}'
+CHANGED = b'{"msg":"changed","collection":"c","id":"1","fields":{"y":2},"cleared":["x"]}'
+REMOVED = b'{"msg":"removed","collection":"c","id":"1"}'
 
 
 def test_a_client_shows_what_it_is_told() -> None:
@@ -48,8 +48,8 @@ def test_a_client_shows_what_it_is_told() -> None:
     assert [type(message) for message in client.messages] == [Added, Changed, Removed]
 
 
-@pytest.mark.parametrize("frames", [[ADDED, ADDED], [CHANGED], [REMOVED], ['{"msg":"what"}']])
-def test_a_client_notices_what_the_protocol_forbids(frames: list[str]) -> None:
+@pytest.mark.parametrize("frames", [[ADDED, ADDED], [CHANGED], [REMOVED], [b'{"msg":"what"}']])
+def test_a_client_notices_what_the_protocol_forbids(frames: list[bytes]) -> None:
     client = TestClient(TestSocket())
     client.socket.send(frames)
     with pytest.raises(AssertionError):
@@ -58,7 +58,7 @@ def test_a_client_notices_what_the_protocol_forbids(frames: list[str]) -> None:
 
 def test_a_client_notices_a_second_result() -> None:
     client = TestClient(TestSocket())
-    client.socket.send(['{"msg":"result","id":"1"}'] * 2)
+    client.socket.send([b'{"msg":"result","id":"1"}'] * 2)
     with pytest.raises(AssertionError, match="two results"):
         client.documents("c")
 
@@ -101,5 +101,26 @@ async def test_the_same_kind_of_message_is_waited_for_again() -> None:
     first = asyncio.create_task(client.received(Added))
     assert (await first).id == "1"
     second = asyncio.create_task(client.received(Added))
-    client.socket.send([ADDED.replace('"1"', '"2"', 1)])
+    client.socket.send([ADDED.replace(b'"1"', b'"2"', 1)])
     assert (await second).id == "2"
+
+
+async def test_a_stalled_client_is_told_later_what_came_meanwhile() -> None:
+    app = App()
+    wards = app.collection("wards")
+
+    @app.publish("wards", public=True)
+    async def publish(ctx: Context) -> object:
+        return wards.find()
+
+    async with TestNode(app) as node:
+        client = await node.connect()
+        await client.subscribe("wards")
+        client.socket.stall()
+        client.socket.room_bytes = 10_000
+        await wards.insert_one({"_id": "1", "beds": 1})
+        await node.settle()
+        assert client.socket.waiting_bytes > 0
+        assert client.documents("wards") == []
+        client.socket.drain()
+        assert client.documents("wards") == [{"_id": "1", "beds": 1}]

@@ -32,7 +32,7 @@ from bolide.core.ejson import JSON, from_json
 from bolide.core.errors import EJSONError, RemoteProtocolError
 from bolide.core.values import UNDEFINED, EJSONValue
 
-__all__ = ["parse_client_message", "parse_server_message", "serialize"]
+__all__ = ["encode", "parse_client_message", "parse_server_message", "serialize"]
 
 _Object: TypeAlias = dict[str, JSON]
 
@@ -121,8 +121,13 @@ def serialize(message: ClientMessage | ServerMessage, *, bolide: bool = False) -
         EJSONError: If a value is of a type that no document may hold, or a string has half a
             surrogate pair.
     """
+    return encode(message, bolide=bolide).decode()
+
+
+def encode(message: ClientMessage | ServerMessage, *, bolide: bool = False) -> bytes:
+    """Write one message as JSON text in UTF-8; as :func:`serialize`."""
     try:
-        return _encode(WRITERS[type(message)](message, bolide)).decode()
+        return _encode(WRITERS[type(message)](message, bolide))
     except UnicodeEncodeError:
         raise EJSONError("A string with half a surrogate pair cannot be sent.") from None
 

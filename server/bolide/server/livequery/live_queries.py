@@ -1,12 +1,14 @@
 """All live queries of a node: equal ones are shared, and the feed reaches each once."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bolide.core.keys import Key, key_of
-from bolide.server.livequery.multiplexer import Follower, Multiplexer
+from bolide.server.livequery.followers import Follower
+from bolide.server.livequery.multiplexer import Multiplexer
 from bolide.server.stores.base import Change, ChangeBatch, Position, Query, Store
+from bolide.server.turn import Turn
 
 __all__ = ["Following", "LiveQueries"]
 
@@ -35,11 +37,20 @@ class LiveQueries:
 
     Args:
         store: Open; it is listened to while there is a live query.
+        turn: Tells followers at its end.
+        count_sent: Called with the number of messages that went straight to sockets.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self,
+        store: Store,
+        turn: Turn,
+        count_sent: Callable[[int], object] = lambda number: None,
+    ) -> None:
         """Begin without a query."""
         self._store = store
+        self._turn = turn
+        self._count_sent = count_sent
         self._by_key: dict[Key, Multiplexer] = {}
         self._joining: dict[Multiplexer, int] = {}
         store.listen(self)
@@ -87,10 +98,14 @@ class LiveQueries:
             await self._store.feed_reached(position)
             touched = [m for m in self._by_key.values() if m.query.collection == collection]
             await asyncio.gather(*(multiplexer.settled(position) for multiplexer in touched))
+            for multiplexer in touched:
+                multiplexer.catch_up()
 
     async def idle(self) -> None:
         """Wait until every live query has told everything it knows."""
         await asyncio.gather(*(multiplexer.settled() for multiplexer in self._by_key.values()))
+        for multiplexer in tuple(self._by_key.values()):
+            multiplexer.catch_up()
 
     def release(self, multiplexer: Multiplexer) -> None:
         """Close a live query that nobody follows or waits for."""
@@ -128,7 +143,9 @@ class LiveQueries:
         key = _key(query)
         multiplexer = self._by_key.get(key)
         if multiplexer is None or multiplexer.is_closed:
-            multiplexer = self._by_key[key] = Multiplexer(query, self._store)
+            multiplexer = self._by_key[key] = Multiplexer(
+                query, self._store, self._turn, self._count_sent
+            )
         return multiplexer
 
     def _forget(self, multiplexer: Multiplexer) -> None:

@@ -6,56 +6,61 @@ or ``$near``) is read again when a change touches it; bursts end in one reading.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any
 
+from bolide.core.ddp.digests import document_digest, view_digest
+from bolide.core.ddp.ids import id_stringify
 from bolide.core.errors import StateError
 from bolide.core.keys import Key, key_of
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.matcher import Matcher
 from bolide.core.minimongo.projection import Projection
 from bolide.core.values import Document, Fields
+from bolide.server.livequery.followers import Follower, Followers
+from bolide.server.sessions.source import Gate, Source
 from bolide.server.sessions.view_change import ViewChange, changed_fields
 from bolide.server.stores.base import Change, ChangeKind, Position, Query, Snapshot, Store
+from bolide.server.turn import Turn
 
-__all__ = ["Follower", "Multiplexer"]
-
-
-class Follower(Protocol):
-    """Who is told of a live query's changes; called on the event loop, must not block."""
-
-    def view_changed(self, changes: Sequence[ViewChange]) -> None:
-        """Take what changed in one turn; at the start, every document as added."""
-        ...
-
-    def view_failed(self, error: Exception) -> None:
-        """Learn that the query cannot be followed any longer."""
-        ...
+__all__ = ["Multiplexer"]
 
 
 class _Entry:
-    """One document of the result; its ``added`` is made once for all who join later."""
+    """One document of the result; what is made of it is made once for all."""
 
-    __slots__ = ("added", "fields", "id")
+    __slots__ = ("added", "digest", "fields", "id")
 
     def __init__(self, id: Any, fields: Fields) -> None:
         self.id = id
         self.fields = fields
         self.added: ViewChange | None = None
+        self.digest: bytes | None = None
 
 
 class Multiplexer:
     """A query that is kept up to date for all its followers.
 
+    It is the view that sessions share; they look at it after :meth:`catch_up`, or at the end of a
+    turn, when all followers were told of all changes.
+
     Args:
         query: What to follow.
         store: Where it is read.
+        turn: Tells followers at its end.
+        count_sent: Called with the number of messages that went straight to sockets.
 
     Raises:
         MinimongoError: If the selector or the projection does not compile, or hides ``_id``.
     """
 
-    def __init__(self, query: Query, store: Store) -> None:
+    def __init__(
+        self,
+        query: Query,
+        store: Store,
+        turn: Turn,
+        count_sent: Callable[[int], object] = lambda number: None,
+    ) -> None:
         """Compile the query; nothing is read yet."""
         self.query = query
         self.reread_count = 0
@@ -69,7 +74,10 @@ class Multiplexer:
         self._position: Position | None = None
         self._read_at: Position | None = None
         self._early: list[Sequence[Change]] = []
-        self._followers: list[Follower] = []
+        self._followers = Followers(count_sent)
+        self._turn = turn
+        self._untold: list[ViewChange] = []
+        self._digest: bytes | None = None
         self._starting: asyncio.Task[None] | None = None
         self._stale_since: Position | None = None
         self._rereading: asyncio.Task[None] | None = None
@@ -85,6 +93,11 @@ class Multiplexer:
         """How many follow it."""
         return len(self._followers)
 
+    @property
+    def in_step_count(self) -> int:
+        """How many of them get shared packets straight to their sockets."""
+        return self._followers.in_step_count
+
     async def start(self) -> None:
         """Read the first result, once for all that wait for it."""
         if self._starting is None:
@@ -95,19 +108,67 @@ class Multiplexer:
         """Give a follower the present result, then every change; call it after :meth:`start`."""
         if self._is_closed:
             raise StateError("The live query ended while it was joined.")
-        self._followers.append(follower)
+        self.catch_up()
+        self._followers.add(follower)
+        follower.view_joined(self)
+
+    def leave(self, follower: Follower) -> None:
+        """Tell a follower nothing more; harmless if it left before."""
+        self._followers.discard(follower)
+
+    # The view that sessions share
+
+    def fields(self, key: Key) -> Fields | None:
+        """Return the fields of a document, None if it is not in the result."""
+        entry = self._entries.get(key)
+        return None if entry is None else entry.fields
+
+    def documents(self) -> Iterable[tuple[Key, Any, Fields]]:
+        """Go through the result: key, ``_id``, fields."""
+        return ((key, entry.id, entry.fields) for key, entry in self._entries.items())
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+    def initial(self) -> Sequence[ViewChange]:
+        """Return every document as added; shared by all who join."""
         initial: list[ViewChange] = []
         for entry in self._entries.values():
             if entry.added is None:
                 entry.added = ViewChange.added(self.query.collection, entry.id, entry.fields)
             initial.append(entry.added)
-        if initial:
-            follower.view_changed(initial)
+        return initial
 
-    def leave(self, follower: Follower) -> None:
-        """Tell a follower nothing more; harmless if it left before."""
-        if follower in self._followers:
-            self._followers.remove(follower)
+    def catch_up(self) -> None:
+        """Tell all followers now what they would be told at the end of the turn."""
+        if self._untold:
+            changes, self._untold = self._untold, []
+            self._followers.tell(changes)
+
+    def step_in(self, source: Source, gate: Gate) -> None:
+        """Send shared packets through the gate while it is open, instead of telling the source."""
+        self._followers.step_in(source, gate)
+
+    def step_out(self, source: Source) -> None:
+        """Tell the source of every change again; harmless if it was told all along."""
+        self._followers.step_out(source)
+
+    def document_digest(self, key: Key) -> bytes:
+        """Return the digest of a document in the result, 16 bytes."""
+        entry = self._entries[key]
+        if entry.digest is None:
+            entry.digest = document_digest(entry.fields)
+        return entry.digest
+
+    def digest(self) -> bytes:
+        """Return the digest of the whole result, 16 bytes."""
+        if self._digest is None:
+            self._digest = view_digest(
+                {id_stringify(e.id): self.document_digest(key) for key, e in self._entries.items()}
+            )
+        return self._digest
+
+    # Its life
 
     def close(self) -> None:
         """End all work on it."""
@@ -201,7 +262,7 @@ class Multiplexer:
             if entry is None:
                 return None
             del self._entries[key]
-            return ViewChange.removed(self.query.collection, change.id)
+            return ViewChange.removed(self.query.collection, change.id, entry.fields)
         return self._put(key, entry, change.id, self._shown(change.after))
 
     def _put(self, key: Key, entry: _Entry | None, id: Any, fields: Fields) -> ViewChange | None:
@@ -212,9 +273,9 @@ class Multiplexer:
         changes = changed_fields(entry.fields, fields)
         if not changes:
             return None
-        entry.fields = fields
-        entry.added = None
-        return ViewChange.changed(self.query.collection, id, changes, fields)
+        before, entry.fields = entry.fields, fields
+        entry.added = entry.digest = None
+        return ViewChange.changed(self.query.collection, id, changes, before, fields)
 
     def _shown(self, document: Document) -> Fields:
         return _without_id(self._projection.apply(document))
@@ -253,7 +314,7 @@ class Multiplexer:
         self._read_at = snapshot.position
         new = dict(self._result(snapshot.documents))
         told = [
-            ViewChange.removed(self.query.collection, entry.id)
+            ViewChange.removed(self.query.collection, entry.id, entry.fields)
             for key, entry in self._entries.items()
             if key not in new
         ]
@@ -271,14 +332,14 @@ class Multiplexer:
 
     def _tell(self, changes: Sequence[ViewChange]) -> None:
         if changes:
-            for follower in tuple(self._followers):
-                follower.view_changed(changes)
+            self._digest = None
+            self._untold.extend(changes)
+            self._turn.deliver_later(self.catch_up)
 
     def _fail(self, error: Exception) -> None:
         self._is_closed = True
-        followers, self._followers = self._followers, []
-        for follower in followers:
-            follower.view_failed(error)
+        self.catch_up()
+        self._followers.fail(error)
 
 
 def _without_id(document: Document) -> Fields:

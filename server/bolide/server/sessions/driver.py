@@ -6,8 +6,8 @@ gathered in one turn of the event loop in one go.
 """
 
 import asyncio
-from collections.abc import Mapping, Sequence
-from typing import Literal, Protocol, assert_never
+from collections.abc import Mapping
+from typing import Final, Literal, assert_never
 
 from bolide.server.access.invocation import SessionInfo
 from bolide.server.clock import Timer
@@ -24,20 +24,12 @@ from bolide.server.sessions.ratelimit import Request
 from bolide.server.sessions.services import Services
 from bolide.server.sessions.session import Session, SessionState
 from bolide.server.sessions.subscription_run import SubscriptionRun
+from bolide.server.sessions.transport import Transport
 
-__all__ = ["SessionDriver", "Transport"]
+__all__ = ["LEAST_PROGRESS", "SessionDriver"]
 
-
-class Transport(Protocol):
-    """The socket, as a session sees it."""
-
-    def send(self, messages: Sequence[str]) -> None:
-        """Queue messages for the peer."""
-        ...
-
-    def close(self, reason: str, *, at_fault: bool = False) -> None:
-        """Close after everything queued was sent."""
-        ...
+LEAST_PROGRESS: Final = 65_536
+"""What a client whose socket is full must take in ``slow_reader_timeout_s``, bytes."""
 
 
 class SessionDriver:
@@ -45,7 +37,7 @@ class SessionDriver:
 
     Args:
         services: What the sessions of the node share.
-        transport: Where frames go.
+        transport: Where packets go.
         session_id: 17 characters, hard to guess.
         client_address: The peer's address, None if unknown.
         headers: Those of the handshake that handlers may see, names in lower case.
@@ -79,11 +71,13 @@ class SessionDriver:
             now=services.clock.now(),
             strategy_of=services.app.strategy_of,
             build_id=services.build_id,
+            framing=transport.framing,
+            send=transport.send,
         )
         self.ended = asyncio.Event()
         self._transport = transport
         self._runs: dict[Subscription, SubscriptionRun] = {}
-        self._flush_is_due = False
+        self._slow_timer: Timer | None = None
         self._timer: Timer | None = None
         self._timer_at: float | None = None
         self._closing: SessionClosed | None = None
@@ -102,16 +96,22 @@ class SessionDriver:
         self.session.receive_bad_frame(reason, self.services.clock.now())
         self.pump()
 
-    def disconnected(self, reason: str | None = None) -> None:
-        """Learn that the peer is gone.
+    def disconnected(self) -> None:
+        """Learn that the peer is gone."""
+        self.session.disconnected()
+        self.pump()
 
-        Args:
-            reason: Why we cut it; None if it left.
-        """
-        if reason is None:
-            self.session.disconnected()
-        else:
-            self.session.close(reason, at_fault=True)
+    def writing_paused(self) -> None:
+        """Learn that the socket is full; the client must take something now and then."""
+        self.session.writing_paused()
+        self._watch_progress()
+
+    def writing_resumed(self) -> None:
+        """Learn that the socket has room again."""
+        if self._slow_timer is not None:
+            self._slow_timer.cancel()
+            self._slow_timer = None
+        self.session.writing_resumed()
         self.pump()
 
     def close(self, reason: str, *, at_fault: bool = False) -> None:
@@ -141,9 +141,7 @@ class SessionDriver:
                         self._closing = event
                     case _:
                         assert_never(event)
-        if not self._flush_is_due:
-            self._flush_is_due = True
-            asyncio.get_running_loop().call_soon(self._flush)
+        self.services.turn.flush_later(self._flush)
 
     def check_rate(self, kind: Literal["method", "subscription"], name: str) -> None:
         """Count a request against the rate limits.
@@ -212,17 +210,20 @@ class SessionDriver:
             run.stopped()
 
     def _flush(self) -> None:
-        self._flush_is_due = False
-        frames = self.session.frames_to_send()
-        if frames:
-            self.services.metrics.messages_sent.inc(len(frames))
-            self._transport.send(frames)
+        session = self.session
+        # The socket says so when it is full, and then nothing can be sent.
+        while session.has_packets:
+            packets = session.packets_to_send()
+            if packets:
+                self.services.metrics.messages_sent.inc(len(packets))
+                self._transport.send(self._transport.framing.bundle(packets))
         if self._closing is not None and not self.ended.is_set():
             self._end(self._closing)
 
     def _end(self, closing: SessionClosed) -> None:
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._slow_timer):
+            if timer is not None:
+                timer.cancel()
         if self.session.was_opened:
             self.services.metrics.sessions.dec()
         self.log.info("session closed", reason=closing.reason)
@@ -245,6 +246,21 @@ class SessionDriver:
         self.pump()
         if self.session.state is not SessionState.CLOSED:
             self._watch_time()
+
+    def _watch_progress(self) -> None:
+        """Look after a while whether the client has read, as long as its socket is full."""
+        waiting = self._transport.waiting_bytes
+
+        def judge() -> None:
+            self._slow_timer = None
+            if waiting - self._transport.waiting_bytes < LEAST_PROGRESS:
+                self.close("You read too slowly", at_fault=True)
+            else:
+                self._watch_progress()
+
+        services = self.services
+        due = services.clock.now() + services.limits.slow_reader_timeout_s
+        self._slow_timer = services.clock.call_at(due, judge)
 
     def _close_by_handler(self) -> None:
         self.close("The application closed the session")

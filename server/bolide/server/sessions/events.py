@@ -2,7 +2,12 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+from bolide.core.ddp.messages import CallId
+
+if TYPE_CHECKING:
+    from bolide.server.sessions.source import Source
 
 __all__ = [
     "Event",
@@ -45,6 +50,7 @@ class Subscription:
         params: The client's arguments.
         is_active: It may publish; False for good once it ended or was replaced by a new run.
         is_ready: ``ready`` was reached.
+        sources: The live queries that publish for it.
     """
 
     id: str | None
@@ -53,6 +59,7 @@ class Subscription:
     params: Sequence[Any] = ()
     is_active: bool = True
     is_ready: bool = False
+    sources: "dict[Source, None]" = field(default_factory=dict["Source", None])
 
     @property
     def is_universal(self) -> bool:
@@ -89,12 +96,14 @@ class MethodRequested:
         name: The method.
         params: The client's arguments.
         random_seed: Seed of the invocation's random streams, None if the client gave none.
+        call: Under which it runs at most once; None: as often as it is sent.
     """
 
     work: Work
     name: str
     params: Sequence[Any] = field(default=())
     random_seed: str | None = None
+    call: CallId | None = None
 
 
 @dataclass(frozen=True, slots=True)

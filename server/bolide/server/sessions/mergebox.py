@@ -1,30 +1,62 @@
-"""The merge box: what one client was sent, made of what its subscriptions publish.
+"""The merge box: what one client is to see, made of what its subscriptions publish.
 
-A document exists for a client while any of its subscriptions holds it. As long as that is one
-subscription, the view is a reference to that publication's own fields, which all sessions share.
-From the second subscription on, each top-level field has a list of claims in the order of arrival;
-the client sees the first one. Follows Meteor's ddp-server, ``session_document_view`` and
-``session_collection_view``, message for message; see ``docs/design/sessions.md``.
+A document exists for a client while any *owner* holds it: a live query of one subscription, or a
+publish function that adds documents itself. While a collection has one owner and that is a live
+query, nothing is kept for it: the live query's result is the view. As soon as there is a second
+one, each document of the collection has a view of its own. As long as one owner holds the
+document, the view is a reference to that owner's fields, which all sessions share; from the second
+owner on, each top-level field has a list of claims in the order of arrival, and the client sees the
+first one. Follows Meteor's ddp-server, ``session_document_view`` and ``session_collection_view``,
+message for message; see ``docs/design/sessions.md``.
 """
 
-from collections.abc import Callable, Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, TypeAlias
+from typing import Any, Protocol, TypeAlias
 
+from bolide.core.ddp.digests import document_digest, view_digest
+from bolide.core.ddp.ids import id_stringify
 from bolide.core.ddp.messages import Added, Changed, Removed
 from bolide.core.errors import LocalProtocolError
 from bolide.core.keys import Key, key_of
 from bolide.core.values import UNDEFINED, Fields, equals
 from bolide.server.sessions.strategy import PublicationStrategy
-from bolide.server.sessions.view_change import DataMessage, ViewChange, changed_fields
+from bolide.server.sessions.view_change import (
+    DataMessage,
+    ViewChange,
+    changed_fields,
+    changed_message,
+)
 
-__all__ = ["MergeBox", "Owner", "Snapshot"]
+__all__ = ["LiveView", "MergeBox", "Owner", "Snapshot"]
 
 Owner: TypeAlias = Hashable
-"""Whatever stands for a subscription; compared by equality."""
+"""Whatever publishes documents; compared by equality."""
 
 # Values of documents have no static type. UNDEFINED marks a field that is gone.
 _Changes: TypeAlias = dict[str, Any]
+
+
+class LiveView(Protocol):
+    """The result of a live query, as its followers were told it; it changes with each change."""
+
+    def fields(self, key: Key) -> Fields | None:
+        """Return the fields of a document, None if it is not in the result."""
+        ...
+
+    def documents(self) -> Iterable[tuple[Key, Any, Fields]]:
+        """Go through the result: key, ``_id``, fields."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def document_digest(self, key: Key) -> bytes:
+        """Return the digest of a document in the result, 16 bytes."""
+        ...
+
+    def digest(self) -> bytes:
+        """Return the digest of the whole result, 16 bytes."""
+        ...
 
 
 @dataclass(slots=True)
@@ -51,8 +83,12 @@ class _View:
             return self._fields[1]
         return {name: claims[0].value for name, claims in self._claims.items()}
 
+    def is_held_by(self, owner: Owner) -> bool:
+        """Tell whether an owner holds it."""
+        return owner == self._fields[0] if self._fields is not None else owner in self._merge()
+
     def add(self, owner: Owner, fields: Fields) -> _Changes:
-        """Let one more subscription hold it; returns what the client does not see yet."""
+        """Let one more owner hold it; returns what the client does not see yet."""
         owners = self._merge()
         owners.add(owner)
         changes: _Changes = {}
@@ -61,7 +97,7 @@ class _View:
         return changes
 
     def change(self, owner: Owner, changes: Fields, after: Fields | None) -> _Changes:
-        """Change one subscription's fields; returns what that changes for the client."""
+        """Change one owner's fields; returns what that changes for the client."""
         if self._fields is not None and self._fields[0] == owner:
             return self._change_alone(owner, changes, after)
         self._merge()
@@ -74,7 +110,7 @@ class _View:
         return visible
 
     def remove(self, owner: Owner) -> _Changes | None:
-        """Take one subscription off; returns what others' fields change, None if none is left."""
+        """Take one owner off; returns what others' fields change, None if none is left."""
         if self._fields is not None:
             return None if self._fields[0] == owner else {}
         owners = self._merge()
@@ -154,10 +190,15 @@ class _Collection:
     """What the merge box knows of one collection; which part is used depends on the strategy."""
 
     strategy: PublicationStrategy
-    # SERVER_MERGE
+    # SERVER_MERGE: who publishes here, in order of arrival; live queries with their result
+    owners: dict[Owner, LiveView | None] = field(default_factory=dict[Owner, LiveView | None])
+    # SERVER_MERGE: the only owner, whose result is the view; then there are no views
+    sole: tuple[Owner, LiveView] | None = None
     views: dict[Key, _View] = field(default_factory=dict[Key, _View])
-    # NO_MERGE_MULTI: which subscriptions use a document
+    # NO_MERGE_MULTI: which owners use a document
     users: dict[Key, set[Owner]] = field(default_factory=dict[Key, set[Owner]])
+    # The strategies without views: owner -> key -> _id, what is to be taken back when it stops
+    held: dict[Owner, dict[Key, Any]] = field(default_factory=dict[Owner, dict[Key, Any]])
 
 
 Snapshot: TypeAlias = dict[str, dict[Key, tuple[Any, Fields]]]
@@ -165,29 +206,79 @@ Snapshot: TypeAlias = dict[str, dict[Key, tuple[Any, Fields]]]
 
 
 class MergeBox:
-    """What one client holds.
+    """What one client is to see.
 
-    Every call returns the messages the client is to be sent; a message that is the given
-    change's own is *unaltered*, and its shared text may be sent.
+    Every call returns the message the client is to be sent; a message that is the given
+    change's own is *unaltered*, and its shared packet may be sent.
 
     Args:
         strategy_of: The publication strategy of a collection, by name.
     """
 
-    __slots__ = ("_collections", "_held", "_strategy_of")
+    __slots__ = ("_collections", "_strategy_of")
 
     def __init__(self, strategy_of: Callable[[str], PublicationStrategy]) -> None:
         """Begin with an empty view."""
         self._strategy_of = strategy_of
         self._collections: dict[str, _Collection] = {}
-        # owner -> collection -> key -> _id: what is to be taken back when it stops
-        self._held: dict[Owner, dict[str, dict[Key, Any]]] = {}
+
+    # Live queries
+
+    def join(self, owner: Owner, collection: str, view: LiveView) -> bool:
+        """Let a live query publish its result.
+
+        Returns:
+            Whether its result is the whole view now; if not, :meth:`apply` each document.
+        """
+        found = self._collection(collection)
+        if found.strategy is not PublicationStrategy.SERVER_MERGE:
+            return False
+        is_alone = not found.owners
+        found.owners[owner] = view
+        if is_alone:
+            found.sole = (owner, view)
+        return is_alone
+
+    def sole_owner(self, collection: str) -> Owner | None:
+        """Return the live query whose result is the whole view of a collection, if there is one."""
+        found = self._collections.get(collection)
+        return None if found is None or found.sole is None else found.sole[0]
+
+    def sole_owners(self) -> list[Owner]:
+        """Return all live queries whose result is the whole view of their collection."""
+        return [c.sole[0] for c in self._collections.values() if c.sole is not None]
+
+    def merge(self, collection: str) -> None:
+        """Give each document a view of its own, so that a second owner can publish."""
+        found = self._collection(collection)
+        if found.sole is not None:
+            owner, view = found.sole
+            found.sole = None
+            found.views = {key: _View(id, owner, fields) for key, id, fields in view.documents()}
+
+    def lone_owner(self, collection: str) -> Owner | None:
+        """Return the only owner of a collection, if it is a live query and not the view itself."""
+        found = self._collections.get(collection)
+        if found is None or found.sole is not None or len(found.owners) != 1:
+            return None
+        [(owner, view)] = found.owners.items()
+        return None if view is None else owner
+
+    def unmerge(self, collection: str) -> None:
+        """Let the result of the lone owner be the view again; it has told all its changes."""
+        found = self._collection(collection)
+        [(owner, view)] = found.owners.items()
+        assert view is not None
+        found.views.clear()
+        found.sole = (owner, view)
+
+    # Documents
 
     def apply(self, owner: Owner, change: ViewChange) -> DataMessage | None:
-        """Apply one change of what a subscription publishes.
+        """Apply one change of what an owner publishes.
 
         Args:
-            owner: The subscription.
+            owner: Who publishes it.
             change: With values that are never changed afterwards.
 
         Returns:
@@ -197,39 +288,99 @@ class MergeBox:
             LocalProtocolError: If a document is changed or removed that is not in the view.
         """
         message = change.message
+        collection = self._collection(message.collection)
+        if collection.sole is not None:
+            if collection.sole[0] == owner:
+                return message
+            self.merge(message.collection)
         match message:
             case Added():
-                return self._added(owner, message, change)
+                return self._added(collection, owner, message, change.fields)
             case Changed():
                 changes = {**message.fields, **dict.fromkeys(message.cleared, UNDEFINED)}
-                return self._changed(owner, message, changes, change.fields)
+                return self._changed(collection, owner, message, changes, change.fields)
             case Removed():
-                return self._removed(owner, message)
+                return self._removed(collection, owner, message)
 
     def changed(
         self, owner: Owner, collection: str, id: Any, changes: Fields
     ) -> DataMessage | None:
         """Change some fields, without knowing the others; UNDEFINED clears one."""
-        message = ViewChange.changed(collection, id, changes, {}).message
-        assert isinstance(message, Changed)
-        return self._changed(owner, message, changes, None)
+        message = changed_message(collection, id, changes)
+        self.merge(collection)
+        return self._changed(self._collection(collection), owner, message, changes, None)
+
+    def visible(self, collection: str, key: Key) -> Fields | None:
+        """Return the fields of a document that the client is to see; None if it is not there."""
+        found = self._collections.get(collection)
+        if found is None:
+            return None
+        if found.sole is not None:
+            return found.sole[1].fields(key)
+        view = found.views.get(key)
+        return None if view is None else view.visible()
+
+    def collections_of(self, owner: Owner) -> list[str]:
+        """List the collections in which an owner publishes."""
+        return [name for name, c in self._collections.items() if owner in c.owners | c.held]
+
+    def leave(self, owner: Owner, collection: str) -> Iterator[tuple[DataMessage, Fields]]:
+        """Take back what an owner published in a collection.
+
+        Yields:
+            The message to send, and the fields that the client was to see before it.
+        """
+        found = self._collection(collection)
+        if found.sole is not None and found.sole[0] == owner:
+            documents = list(found.sole[1].documents())
+            found.sole = None
+            del found.owners[owner]
+            yield from ((Removed(collection, id), fields) for _, id, fields in documents)
+            return
+        for id in self._held(found, owner):
+            before = self.visible(collection, key_of(id)) or {}
+            message = self._removed(found, owner, Removed(collection, id))
+            if message is not None:
+                yield message, before
+        found.owners.pop(owner, None)
+        found.held.pop(owner, None)
 
     def stop(self, owner: Owner) -> Iterator[DataMessage]:
-        """Take back everything that a subscription published."""
-        held = self._held.pop(owner, {})
-        for name, documents in held.items():
-            for id in documents.values():
-                message = self._taken_back(owner, Removed(name, id))
-                if message is not None:
-                    yield message
+        """Take back everything that an owner published."""
+        for name in self.collections_of(owner):
+            yield from (message for message, _ in self.leave(owner, name))
 
     def snapshot(self) -> Snapshot:
-        """Return the merged documents as the client sees them now."""
+        """Return the merged documents as the client is to see them now."""
         return {
-            name: {key: (view.id, view.visible()) for key, view in collection.views.items()}
+            name: documents
             for name, collection in self._collections.items()
-            if collection.views
+            if (documents := _documents(collection))
         }
+
+    def documents(self, collection: str) -> dict[Key, tuple[Any, Fields]]:
+        """Return the documents of a collection that the client is to see: key, ``_id``, fields."""
+        found = self._collections.get(collection)
+        return {} if found is None else _documents(found)
+
+    def digest(self, collection: str) -> bytes:
+        """Return the digest of what the client is to see of a collection, 16 bytes."""
+        found = self._collection(collection)
+        if found.sole is not None:
+            return found.sole[1].digest()
+        return view_digest(
+            {
+                id_stringify(view.id): document_digest(view.visible())
+                for view in found.views.values()
+            }
+        )
+
+    def document_digest(self, collection: str, key: Key) -> bytes:
+        """Return the digest of a document that the client is to see, 16 bytes."""
+        found = self._collection(collection)
+        if found.sole is not None:
+            return found.sole[1].document_digest(key)
+        return document_digest(found.views[key].visible())
 
     def forget_merged(self) -> list[DataMessage]:
         """Begin anew, for another user.
@@ -238,29 +389,29 @@ class MergeBox:
         Strategies that keep no view cannot be compared: their documents are removed now.
         """
         removed: list[DataMessage] = []
-        for owner in list(self._held):
-            merged = [
-                name
-                for name in self._held[owner]
-                if self._collection(name).strategy is PublicationStrategy.SERVER_MERGE
-            ]
-            for name in merged:
-                del self._held[owner][name]
-            removed.extend(self.stop(owner))
+        for name, collection in self._collections.items():
+            for owner in list(collection.held):
+                removed.extend(message for message, _ in self.leave(owner, name))
         self._collections.clear()
         return removed
 
-    def difference(self, before: Snapshot) -> Iterator[DataMessage]:
-        """Return what leads from an earlier view to the present one."""
+    def difference(self, before: Snapshot) -> Iterator[tuple[DataMessage, Fields]]:
+        """Return what leads from an earlier view to the present one.
+
+        Yields:
+            The message to send, and the fields that the client saw before it.
+        """
         now = self.snapshot()
         for name in {**before, **now}:
             old, new = before.get(name, {}), now.get(name, {})
-            yield from (Removed(name, id) for key, (id, _) in old.items() if key not in new)
+            for key, (id, fields) in old.items():
+                if key not in new:
+                    yield Removed(name, id), fields
             for key, (id, fields) in new.items():
                 if key not in old:
-                    yield Added(name, id, fields)
+                    yield Added(name, id, fields), {}
                 elif changes := changed_fields(old[key][1], fields):
-                    yield ViewChange.changed(name, id, changes, fields).message
+                    yield changed_message(name, id, changes), old[key][1]
 
     def is_merged(self, collection: str) -> bool:
         """Tell whether views of this collection are kept, so that they can be compared."""
@@ -269,7 +420,10 @@ class MergeBox:
     @property
     def document_count(self) -> int:
         """How many documents the client holds, as far as the strategies know."""
-        return sum(len(c.views) + len(c.users) for c in self._collections.values())
+        return sum(
+            len(c.views) + len(c.users) + (0 if c.sole is None else len(c.sole[1]))
+            for c in self._collections.values()
+        )
 
     def _collection(self, name: str) -> _Collection:
         collection = self._collections.get(name)
@@ -277,33 +431,41 @@ class MergeBox:
             collection = self._collections[name] = _Collection(self._strategy_of(name))
         return collection
 
-    def _added(self, owner: Owner, message: Added, change: ViewChange) -> DataMessage | None:
-        collection = self._collection(message.collection)
+    def _held(self, collection: _Collection, owner: Owner) -> list[Any]:
+        """List the ids of the documents that an owner published."""
+        if collection.strategy is PublicationStrategy.SERVER_MERGE:
+            return [view.id for view in collection.views.values() if view.is_held_by(owner)]
+        return list(collection.held.get(owner, {}).values())
+
+    def _added(
+        self, collection: _Collection, owner: Owner, message: Added, fields: Fields
+    ) -> DataMessage | None:
         key = key_of(message.id)
-        if collection.strategy is not PublicationStrategy.NO_MERGE_NO_HISTORY:
-            held = self._held.setdefault(owner, {}).setdefault(message.collection, {})
-            held[key] = message.id
-        match collection.strategy:
-            case PublicationStrategy.SERVER_MERGE:
-                view = collection.views.get(key)
-                if view is None:
-                    collection.views[key] = _View(message.id, owner, change.fields)
-                    return message
-                return _changed_message(message, view.add(owner, change.fields))
-            case PublicationStrategy.NO_MERGE_MULTI:
-                users = collection.users.get(key)
-                if users is None:
-                    collection.users[key] = {owner}
-                    return message
-                users.add(owner)
-                return _changed_message(message, dict(message.fields))
-            case _:
+        if collection.strategy is PublicationStrategy.SERVER_MERGE:
+            collection.owners.setdefault(owner, None)
+            view = collection.views.get(key)
+            if view is None:
+                collection.views[key] = _View(message.id, owner, fields)
                 return message
+            return _altered(message, view.add(owner, fields))
+        if collection.strategy is not PublicationStrategy.NO_MERGE_NO_HISTORY:
+            collection.held.setdefault(owner, {})[key] = message.id
+        if collection.strategy is PublicationStrategy.NO_MERGE_MULTI:
+            users = collection.users.get(key)
+            if users is not None:
+                users.add(owner)
+                return _altered(message, dict(message.fields))
+            collection.users[key] = {owner}
+        return message
 
     def _changed(
-        self, owner: Owner, message: Changed, changes: Fields, after: Fields | None
+        self,
+        collection: _Collection,
+        owner: Owner,
+        message: Changed,
+        changes: Fields,
+        after: Fields | None,
     ) -> DataMessage | None:
-        collection = self._collection(message.collection)
         key = key_of(message.id)
         match collection.strategy:
             case PublicationStrategy.SERVER_MERGE:
@@ -311,9 +473,9 @@ class MergeBox:
                 if view is None:
                     raise LocalProtocolError("A document was changed that was never added.")
                 visible = view.change(owner, changes, after)
-                if len(visible) == len(changes) and visible:
-                    return message if _is_same(visible, changes) else _altered(message, visible)
-                return _altered(message, visible) if visible else None
+                if visible and _is_same(visible, changes):
+                    return message
+                return _altered(message, visible)
             case PublicationStrategy.NO_MERGE_MULTI:
                 if key not in collection.users:
                     raise LocalProtocolError("A document was changed that was never added.")
@@ -321,16 +483,13 @@ class MergeBox:
                 pass
         return message if changes else None
 
-    def _removed(self, owner: Owner, message: Removed) -> DataMessage | None:
+    def _removed(
+        self, collection: _Collection, owner: Owner, message: Removed
+    ) -> DataMessage | None:
         key = key_of(message.id)
-        held = self._held.get(owner, {}).get(message.collection)
+        held = collection.held.get(owner)
         if held is not None:
             held.pop(key, None)
-        return self._taken_back(owner, message)
-
-    def _taken_back(self, owner: Owner, message: Removed) -> DataMessage | None:
-        collection = self._collection(message.collection)
-        key = key_of(message.id)
         match collection.strategy:
             case PublicationStrategy.SERVER_MERGE:
                 view = collection.views.get(key)
@@ -338,7 +497,7 @@ class MergeBox:
                     raise LocalProtocolError("A document was removed that was never added.")
                 visible = view.remove(owner)
                 if visible is not None:
-                    return _changed_message(message, visible)
+                    return _altered(message, visible)
                 del collection.views[key]
             case PublicationStrategy.NO_MERGE_MULTI:
                 users = collection.users.get(key)
@@ -353,17 +512,18 @@ class MergeBox:
         return message
 
 
+def _documents(collection: _Collection) -> dict[Key, tuple[Any, Fields]]:
+    if collection.sole is not None:
+        return {key: (id, fields) for key, id, fields in collection.sole[1].documents()}
+    return {key: (view.id, view.visible()) for key, view in collection.views.items()}
+
+
 def _is_same(visible: Fields, changes: Fields) -> bool:
-    return all(visible.get(name) is value for name, value in changes.items())
+    return len(visible) == len(changes) and all(
+        visible.get(name) is value for name, value in changes.items()
+    )
 
 
-def _altered(message: Changed, visible: Fields) -> Changed:
-    altered = ViewChange.changed(message.collection, message.id, visible, {}).message
-    assert isinstance(altered, Changed)
-    return altered
-
-
-def _changed_message(message: Added | Removed, visible: Fields) -> DataMessage | None:
-    if not visible:
-        return None
-    return ViewChange.changed(message.collection, message.id, visible, {}).message
+def _altered(message: DataMessage, visible: Fields) -> DataMessage | None:
+    """Return the message of what changes for the client; None if nothing does."""
+    return changed_message(message.collection, message.id, visible) if visible else None

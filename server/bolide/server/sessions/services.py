@@ -15,6 +15,7 @@ from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.metrics import Metrics
 from bolide.server.sessions.ratelimit import RateLimiter
 from bolide.server.settings import Settings
+from bolide.server.turn import Turn
 
 __all__ = ["Services"]
 
@@ -26,6 +27,7 @@ class Services:
     Attributes:
         app: Publications, methods and collections.
         live_queries: What cursors are followed with.
+        turn: What is put off to the end of a turn of the event loop.
         clock: The time.
         limits: What one session may use.
         settings: Timeouts.
@@ -37,6 +39,7 @@ class Services:
 
     app: App
     live_queries: LiveQueries
+    turn: Turn
     clock: Clock
     limits: Limits
     settings: Settings

@@ -10,20 +10,21 @@ Frames and time go in, frames and events come out. Messages wait in one queue; o
 unblocked. Only ping and pong pass the queue.
 
 While a user change is going on (:meth:`Session.begin_user_change` to
-:meth:`Session.end_user_change`) the merge box fills anew and nothing is sent; at the end the
-difference between the old view and the new one goes out, then ``ready``, then what waited.
+:meth:`Session.end_user_change`) the view fills anew and nothing is sent; at the end the
+difference between the old view and the new one goes out, then ``ready``, then what waited. A
+resync is the same, with what the client says it holds as the old view.
 
 Observable behaviour follows Meteor's ``livedata_server``; see ``docs/design/sessions.md``.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, TypeAlias
 
 import msgspec
 
-from bolide.core.ddp.codec import parse_client_message, serialize
+from bolide.core.ddp.codec import parse_client_message
 from bolide.core.ddp.heartbeat import Heartbeat, HeartbeatState
 from bolide.core.ddp.messages import (
     BadMessage,
@@ -34,6 +35,7 @@ from bolide.core.ddp.messages import (
     Failed,
     Have,
     Method,
+    Move,
     Nosub,
     Ping,
     Pong,
@@ -44,12 +46,14 @@ from bolide.core.ddp.messages import (
     Sub,
     Unsub,
     Updated,
+    Want,
     WireError,
 )
 from bolide.core.ddp.negotiation import Refused, negotiate
 from bolide.core.errors import Details, LocalProtocolError
 from bolide.core.values import UNDEFINED, Fields
 from bolide.server.limits import Limits
+from bolide.server.sessions.client_view import ClientView
 from bolide.server.sessions.events import (
     Event,
     MethodRequested,
@@ -60,13 +64,16 @@ from bolide.server.sessions.events import (
     SubscriptionStopped,
     Work,
 )
-from bolide.server.sessions.mergebox import MergeBox, Snapshot
+from bolide.server.sessions.resync import ResyncPhase, ResyncRun
+from bolide.server.sessions.source import Source
 from bolide.server.sessions.strategy import PublicationStrategy
-from bolide.server.sessions.view_change import DataMessage, ViewChange
+from bolide.server.sessions.transport import PLAIN, Framing, Wire
+from bolide.server.sessions.view_change import ViewChange, changed_message
 
 __all__ = ["Session", "SessionState"]
 
 _NO_HEARTBEAT_VERSION = "pre1"
+_EXTENSIONS = ("call", "move", "resync")
 
 _Queued: TypeAlias = Sub | Unsub | Method | BadMessage
 
@@ -89,28 +96,31 @@ class Session:
         now: Monotonic time, seconds.
         strategy_of: Publication strategy of a collection, by name.
         build_id: Told to clients that know our extensions.
+        framing: How messages sit on the socket.
+        send: Puts packets that live queries share straight on the socket.
     """
 
     __slots__ = (
-        "_before",
         "_build_id",
         "_current",
         "_events",
         "_handshake_deadline",
         "_heartbeat",
         "_heartbeat_times",
+        "_is_changing_user",
         "_late",
         "_late_size",
         "_limits",
-        "_merge_box",
-        "_out",
+        "_now",
         "_queue",
         "_queued_bytes",
         "_ready_late",
+        "_resync",
         "_running_methods",
         "_subscriptions",
         "_universal",
         "_version",
+        "_view",
         "close_reason",
         "id",
         "messages_received",
@@ -128,6 +138,8 @@ class Session:
         now: float,
         strategy_of: Callable[[str], PublicationStrategy],
         build_id: str = "",
+        framing: Framing = PLAIN,
+        send: Callable[[Sequence[bytes]], object] = lambda packets: None,
     ) -> None:
         """Wait for the peer's ``connect``."""
         self.id = session_id
@@ -142,7 +154,8 @@ class Session:
         self._handshake_deadline = now + limits.handshake_timeout_s
         self._build_id = build_id
         self._version = ""
-        self._merge_box = MergeBox(strategy_of)
+        self._now = now
+        self._view = ClientView(strategy_of, Wire(framing), send)
         self._subscriptions: dict[str, Subscription] = {}
         self._universal: list[Subscription] = []
         self._queue = deque[tuple[_Queued, int]]()
@@ -150,10 +163,10 @@ class Session:
         self._current: Work | None = None
         self._running_methods = 0
         self._events: list[Event] = []
-        self._out: list[str] = []
-        # During a user change: the old view, and what has to wait for the end.
-        self._before: Snapshot | None = None
-        self._late: list[str] = []
+        self._resync: ResyncRun | None = None
+        self._is_changing_user = False
+        # During a user change or a resync: what has to wait for the end.
+        self._late: list[bytes] = []
         self._late_size = 0
         self._ready_late: list[str] = []
 
@@ -168,6 +181,7 @@ class Session:
         """
         if self.state is SessionState.CLOSED:
             return
+        self._now = now
         self.messages_received += 1
         if self._heartbeat is not None:
             self._heartbeat.message_received(now)
@@ -181,12 +195,12 @@ class Session:
             self._receive_first(message, frame, now)
         elif isinstance(message, Connect):
             self._send(Error("Already connected", _plain(frame)))
-        elif isinstance(message, Resync | Have) or (
-            isinstance(message, Ping | Pong) and self._version == _NO_HEARTBEAT_VERSION
-        ):
+        elif isinstance(message, Ping | Pong) and self._version == _NO_HEARTBEAT_VERSION:
             self._enqueue(BadMessage("Bad request", _plain(frame)), size)
         elif isinstance(message, Ping):
-            self._out.append(self._encode(Pong(message.id)))
+            self._send_urgent(Pong(message.id))
+        elif isinstance(message, Resync | Have):
+            self._receive_resync(message, frame, size)
         elif not isinstance(message, Pong):
             self._enqueue(message, size)
 
@@ -207,10 +221,14 @@ class Session:
         """Do what is due: ping a silent peer, give up one that does not answer."""
         if self.state is SessionState.CONNECTING and now >= self._handshake_deadline:
             self.close("No connect message came in time", at_fault=True)
+        self._now = now
+        if self._resync is not None and now >= self._resync.deadline:
+            self._resync_is_late(self._resync)
         if self._heartbeat is None or self.state is SessionState.CLOSED:
             return
         self._heartbeat.tick(now)
-        self._out.extend(self._encode(Ping()) for _ in self._heartbeat.messages_to_send())
+        for _ in self._heartbeat.messages_to_send():
+            self._send_urgent(Ping())
         if self._heartbeat.state is HeartbeatState.EXPIRED:
             self.close("The client did not answer a ping")
 
@@ -220,10 +238,26 @@ class Session:
 
     # What goes out
 
-    def frames_to_send(self) -> list[str]:
-        """Hand over the messages that are to be sent, in order; each once."""
-        out, self._out = self._out, []
-        return out
+    def packets_to_send(self, max_bytes: int = 65_536) -> list[bytes]:
+        """Hand over what is to be sent next, in order.
+
+        Args:
+            max_bytes: About how much; call again if :attr:`has_packets` then.
+        """
+        return self._view.packets(max_bytes)
+
+    @property
+    def has_packets(self) -> bool:
+        """Whether something waits and can be sent now."""
+        return self._view.has_packets
+
+    def writing_paused(self) -> None:
+        """Learn that the socket takes no more; documents that change meanwhile are merged."""
+        self._view.become_full()
+
+    def writing_resumed(self) -> None:
+        """Learn that the socket has room again."""
+        self._view.drain()
 
     def events_received(self) -> list[Event]:
         """Hand over what is to be done, in order; each once."""
@@ -234,9 +268,13 @@ class Session:
         """Tell when :meth:`tick` must be called next, monotonic seconds; None for never."""
         if self.state is SessionState.CONNECTING:
             return self._handshake_deadline
-        if self._heartbeat is None or self.state is SessionState.CLOSED:
+        if self.state is SessionState.CLOSED:
             return None
-        return self._heartbeat.next_deadline()
+        deadlines = [
+            None if self._heartbeat is None else self._heartbeat.next_deadline(),
+            None if self._resync is None else self._resync.deadline,
+        ]
+        return min((one for one in deadlines if one is not None), default=None)
 
     @property
     def subscriptions(self) -> Mapping[str, Subscription]:
@@ -246,21 +284,41 @@ class Session:
     @property
     def document_count(self) -> int:
         """How many documents the client holds."""
-        return self._merge_box.document_count
+        return self._view.document_count
+
+    @property
+    def waiting_documents(self) -> int:
+        """How many documents changed and were not sent yet."""
+        return self._view.waiting_documents
 
     # What handlers do
 
-    def apply(self, subscription: Subscription, change: ViewChange) -> None:
-        """Apply a change of a view that the subscription publishes."""
-        if not subscription.is_active:
-            return
-        # What cannot be sent must not be in the view; the text is shared, so this is not in vain.
-        frame = change.frame(bolide=self.speaks_bolide)
-        message = self._merge_box.apply(subscription, change)
-        if message is change.message and not self._is_paused(change.message):
-            self._out.append(frame)
-        else:
-            self._send_data(message)
+    def join(self, source: Source) -> None:
+        """Publish the whole result of a live query.
+
+        Raises:
+            EJSONError: If a value cannot be sent.
+        """
+        if source.subscription.is_active:
+            source.subscription.sources[source] = None
+            self._view.join(source)
+
+    def apply(self, source: Source, changes: Sequence[ViewChange]) -> None:
+        """Publish changes of a live query that was joined.
+
+        Raises:
+            EJSONError: If a value cannot be sent.
+        """
+        if source.subscription.is_active:
+            self._view.apply(source, changes)
+
+    def leave(self, source: Source) -> None:
+        """Take back what a live query published; its subscription goes on without it."""
+        if source.view is not None:
+            source.view.catch_up()
+        if source.subscription.is_active:
+            source.subscription.sources.pop(source, None)
+            self._view.leave(source)
 
     def added(self, subscription: Subscription, collection: str, id: Any, fields: Fields) -> None:
         """Publish a document.
@@ -271,8 +329,9 @@ class Session:
             id: Its ``_id``.
             fields: Its fields; ``_id`` and UNDEFINED in them are left out.
         """
-        whole = {name: value for name, value in _writable(fields) if value is not UNDEFINED}
-        self.apply(subscription, ViewChange.added(collection, id, whole))
+        if subscription.is_active:
+            whole = {name: value for name, value in _writable(fields) if value is not UNDEFINED}
+            self._view.apply(subscription, [ViewChange.added(collection, id, whole)])
 
     def changed(self, subscription: Subscription, collection: str, id: Any, fields: Fields) -> None:
         """Publish other values of some fields; UNDEFINED clears one.
@@ -282,8 +341,8 @@ class Session:
         """
         if subscription.is_active:
             changes = dict(_writable(fields))
-            self._encode(ViewChange.changed(collection, id, changes, {}).message)
-            self._send_data(self._merge_box.changed(subscription, collection, id, changes))
+            message = changed_message(collection, id, changes)
+            self._view.changed(subscription, message, changes)
 
     def removed(self, subscription: Subscription, collection: str, id: Any) -> None:
         """Take a document back.
@@ -291,7 +350,8 @@ class Session:
         Raises:
             LocalProtocolError: If the client does not hold it.
         """
-        self.apply(subscription, ViewChange.removed(collection, id))
+        if subscription.is_active:
+            self._view.apply(subscription, [ViewChange.removed(collection, id, {})])
 
     def ready(self, subscription: Subscription) -> None:
         """Tell that the initial data were published; a second time does nothing."""
@@ -300,8 +360,9 @@ class Session:
         subscription.is_ready = True
         if subscription.id is None:
             return
-        if self._before is not None:
+        if self._view.is_paused:
             self._ready_late.append(subscription.id)
+            self._look_at_resync()
         else:
             self._send(Ready((subscription.id,)))
 
@@ -316,6 +377,7 @@ class Session:
             self._end(subscription)
             if subscription.id is not None:
                 self._send(Nosub(subscription.id, error))
+            self._look_at_resync()
 
     def result(self, work: Work, value: Any = UNDEFINED, error: WireError | None = None) -> None:
         """Answer a call, once; UNDEFINED is no result at all."""
@@ -360,14 +422,13 @@ class Session:
         Raises:
             LocalProtocolError: If a user change is going on already.
         """
-        if self._before is not None:
+        if self._is_changing_user:
             raise LocalProtocolError("A change of the user is already going on.")
         if self.state is not SessionState.OPEN:
             return []
-        before = self._merge_box.snapshot()
-        for message in self._merge_box.forget_merged():
-            self._out.append(self._encode(message))
-        self._before = before
+        self._is_changing_user = True
+        self._resync = None
+        self._view.begin_user_change()
         named = list(self._subscriptions.values())
         for old in [*named, *self._universal]:
             old.is_active = False
@@ -382,16 +443,19 @@ class Session:
 
     def end_user_change(self) -> None:
         """Send the difference between the old user's view and the new one, and what waited."""
-        if self._before is None:
-            return
-        before, self._before = self._before, None
-        for message in self._merge_box.difference(before):
-            self._send(message)
-        if self._ready_late:
-            ready, self._ready_late = self._ready_late, []
-            self._send(Ready(tuple(ready)))
-        self._out += self._late
-        self._late, self._late_size = [], 0
+        if self._is_changing_user:
+            self._is_changing_user = False
+            self._view.end_user_change()
+            self._send_late()
+
+    def move(self, within_s: float) -> None:
+        """Ask the client to connect anew, if it knows how.
+
+        Args:
+            within_s: The time it has, seconds.
+        """
+        if self.speaks_bolide and self.state is SessionState.OPEN:
+            self._send_urgent(Move(within_s))
 
     def close(self, reason: str, *, at_fault: bool = False) -> None:
         """End the conversation; a second time does nothing.
@@ -407,6 +471,8 @@ class Session:
         self._queue.clear()
         self._queued_bytes = 0
         self._late, self._late_size = [], 0
+        self._resync = None
+        self._view.end()
         for subscription in [*self._subscriptions.values(), *self._universal]:
             subscription.is_active = False
             self._events.append(SubscriptionStopped(subscription))
@@ -440,8 +506,12 @@ class Session:
         extensions: dict[str, Details] | None = None
         if message.bolide is not None:
             self.speaks_bolide = True
-            extensions = {"build": self._build_id}
-        self._send(Connected(self.id, extensions))
+            self._view.speak(Wire(self._view.gate.wire.framing, bolide=True))
+            extensions = {"build": self._build_id, "extensions": list(_EXTENSIONS)}
+        self._send_urgent(Connected(self.id, extensions))
+        if message.bolide is not None and message.bolide.get("resync") is True:
+            self._resync = ResyncRun(now + self._limits.resync_timeout_s)
+            self._view.begin_resync()
         self._events.append(SessionOpened())
 
     def _enqueue(self, message: _Queued, size: int) -> None:
@@ -468,6 +538,7 @@ class Session:
                     self._call(message)
                 case BadMessage():
                     self._send(Error(message.reason, message.offending_message))
+        self._look_at_resync()
 
     def _subscribe(self, message: Sub) -> None:
         if message.id in self._subscriptions:
@@ -494,41 +565,112 @@ class Session:
         self._running_methods += 1
         self._current = Work(message.id)
         self._events.append(
-            MethodRequested(self._current, message.method, message.params, message.random_seed)
+            MethodRequested(
+                self._current,
+                message.method,
+                message.params,
+                message.random_seed,
+                message.call if self.speaks_bolide else None,
+            )
         )
 
     def _end(self, subscription: Subscription) -> None:
+        for source in tuple(subscription.sources):
+            if source.view is not None:
+                source.view.catch_up()
+        if not subscription.is_active:
+            return  # it failed by that, and ended
         subscription.is_active = False
         if subscription.id is None:
             self._universal.remove(subscription)
         else:
             del self._subscriptions[subscription.id]
-        for message in self._merge_box.stop(subscription):
-            self._send_data(message)
+        for owner in (*subscription.sources, subscription):
+            self._view.leave(owner)
+        subscription.sources.clear()
         self._events.append(SubscriptionStopped(subscription))
 
-    def _is_paused(self, message: DataMessage) -> bool:
-        """Tell whether a document's message is left to the difference at the end of a pause."""
-        return self._before is not None and self._merge_box.is_merged(message.collection)
+    # Resync
 
-    def _send_data(self, message: DataMessage | None) -> None:
-        if message is not None and self.state is SessionState.OPEN and not self._is_paused(message):
-            self._out.append(self._encode(message))
+    def _receive_resync(self, message: Resync | Have, frame: str, size: int) -> None:
+        resync = self._resync
+        phase = None if resync is None else resync.phase
+        if resync is not None and isinstance(message, Resync) and phase is ResyncPhase.AWAITED:
+            resync.begin(message, self._now + self._limits.resync_timeout_s)
+            self._look_at_resync()
+        elif resync is not None and isinstance(message, Have) and phase is ResyncPhase.WANTED:
+            if resync.receive_have(message) > self._limits.max_resync_ids:
+                self.close("You hold more documents than a resync may name", at_fault=True)
+            elif not message.more:
+                self._end_resync(resync)
+        else:
+            self._enqueue(BadMessage("Bad request", _plain(frame)), size)
+
+    def _look_at_resync(self) -> None:
+        """Go on if all subscriptions that it waits for are ready or refused."""
+        resync = self._resync
+        if resync is None or resync.phase is not ResyncPhase.RUNNING:
+            return
+        queued = {message.id for message, _ in self._queue if isinstance(message, Sub)}
+        for id in resync.subs:
+            subscription = self._subscriptions.get(id)
+            if id in queued or (subscription is not None and not subscription.is_ready):
+                return
+        self._compare(resync)
+
+    def _compare(self, resync: ResyncRun) -> None:
+        wanted = self._view.compare(resync.views)
+        self._send_urgent(Want(wanted))
+        if wanted:
+            resync.want(wanted, self._now + self._limits.resync_timeout_s)
+        else:
+            self._end_resync(resync)
+
+    def _end_resync(self, resync: ResyncRun) -> None:
+        self._resync = None
+        self._view.end_resync(resync.have)
+        self._send_late()
+
+    def _resync_is_late(self, resync: ResyncRun) -> None:
+        if resync.phase is ResyncPhase.RUNNING:
+            self._compare(resync)
+        else:
+            self.close("The client asked for a resync and did not go on with it", at_fault=True)
+
+    # Sending
 
     def _send(self, message: ServerMessage) -> None:
         if self.state is SessionState.CLOSED:
             return
-        frame = self._encode(message)
-        if self._before is None:
-            self._out.append(frame)
-            return
-        self._late.append(frame)
-        self._late_size += len(frame)
-        if self._late_size > self._limits.max_outbound_bytes:
-            self.close("Too much waits for the end of a change of the user", at_fault=True)
+        packet = self._view.packet(message)
+        if not self._view.is_paused:
+            self._view.message(packet)
+        else:
+            self._late.append(packet)
+            self._late_size += len(packet)
+        self._check_waiting()
 
-    def _encode(self, message: ServerMessage) -> str:
-        return serialize(message, bolide=self.speaks_bolide)
+    def _send_urgent(self, message: ServerMessage) -> None:
+        if self.state is not SessionState.CLOSED:
+            self._view.urgent(self._view.packet(message))
+            self._check_waiting()
+
+    def _send_late(self) -> None:
+        """Send what waited for a comparison: ``ready`` once, then everything else."""
+        if self._ready_late:
+            ready, self._ready_late = self._ready_late, []
+            self._send(Ready(tuple(ready)))
+        late, self._late, self._late_size = self._late, [], 0
+        for packet in late:
+            self._view.message(packet)
+
+    def _check_waiting(self) -> None:
+        """Give up a client for which too much waits that cannot be merged."""
+        limit = self._limits.max_outbound_bytes
+        if self._late_size > limit:
+            self.close("Too much waits for the end of a comparison of views", at_fault=True)
+        elif self._view.is_full and self._view.message_bytes > limit:
+            self.close("More waits for you than a session may hold", at_fault=True)
 
 
 def _plain(frame: str) -> Details:

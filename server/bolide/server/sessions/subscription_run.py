@@ -17,6 +17,7 @@ from bolide.server.livequery.live_queries import Following
 from bolide.server.methods.errors import log_failure, wire_error
 from bolide.server.publications.registry import Publication
 from bolide.server.sessions.events import Subscription, Work
+from bolide.server.sessions.source import Source
 from bolide.server.sessions.view_change import ViewChange
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ class WrongOutcome(Explained, LocalProtocolError):
 class SubscriptionRun:
     """Runs a publish function for one subscription and keeps its live queries.
 
-    It is the host of the handler's context and the follower of its cursors.
+    It is the host of the handler's context.
 
     Args:
         driver: The session's driver.
@@ -103,22 +104,6 @@ class SubscriptionRun:
             self._task.cancel()
             # A task that is cancelled before its first step never comes to its own end.
             self._end()
-
-    # The follower of live queries
-
-    def view_changed(self, changes: Sequence[ViewChange]) -> None:
-        """Pass on what changed in a cursor's result."""
-        session = self._driver.session
-        try:
-            for change in changes:
-                session.apply(self._subscription, change)
-        except Exception as error:  # ours alone: other followers must not suffer
-            self._fail(error)
-        self._driver.pump()
-
-    def view_failed(self, error: Exception) -> None:
-        """End the subscription, because its query cannot be followed any longer."""
-        self._fail(error)
 
     # The host of the handler's context
 
@@ -216,11 +201,25 @@ class SubscriptionRun:
         self.ready()
 
     async def _follow(self, cursor: Cursor) -> None:
-        following = await self._driver.services.live_queries.follow(cursor.query, self)
+        query = cursor.query
+        source = Source(self._subscription, query.collection, self._publish_source, self._fail)
+        following = await self._driver.services.live_queries.follow(query, source)
         if self._subscription.is_active:
             self._followings.append(following)
         else:
             following.stop()
+
+    def _publish_source(self, source: Source, changes: Sequence[ViewChange] | None) -> None:
+        """Publish a cursor's whole result, or what changed in it."""
+        session = self._driver.session
+        try:
+            if changes is None:
+                session.join(source)
+            else:
+                session.apply(source, changes)
+        except Exception as error:  # ours alone: other followers must not suffer
+            self._fail(error)
+        self._driver.pump()
 
     def _fail(self, error: BaseException) -> None:
         if self._subscription.is_active:

@@ -25,7 +25,7 @@ from bolide.server.app import App
 from bolide.server.node import Node
 from bolide.server.settings import Settings
 from bolide.server.stores.urls import open_store
-from bolide.server.web.framing import RAW, SOCKJS, Framing
+from bolide.server.web.framing import RAW, SOCKJS, TextFraming
 from bolide.server.web.origin import OriginPolicy
 from bolide.server.web.socket import SessionSocket
 
@@ -124,17 +124,11 @@ class NodeApplication:
     async def _sockjs_socket(self, websocket: WebSocket) -> None:
         await self._serve(websocket, SOCKJS)
 
-    async def _serve(self, websocket: WebSocket, framing: Framing) -> None:
+    async def _serve(self, websocket: WebSocket, texts: TextFraming) -> None:
         node = self._node
         assert node is not None, _NOT_STARTED  # _Started answered otherwise
         await websocket.accept()
-        socket = SessionSocket(
-            websocket,
-            framing,
-            node.clock,
-            max_waiting_bytes=node.limits.max_outbound_bytes,
-            slow_reader_timeout_s=node.limits.slow_reader_timeout_s,
-        )
+        socket = SessionSocket(websocket, texts, node.clock)
         address = websocket.client.host if websocket.client else None
         driver = node.open_session(socket, client_address=address, headers=websocket.headers)
         await socket.run(driver)

@@ -1,16 +1,18 @@
-"""Turn DDP messages into WebSocket text frames and back, raw or as SockJS has it.
+"""Turn DDP messages into the texts of WebSocket frames and back, raw or as SockJS has it.
 
 SockJS 0.3 over a WebSocket: the server sends ``o`` at the start, ``a[...]`` with JSON strings,
 ``h`` as a heartbeat and ``c[code,"reason"]`` at the end; the client sends a JSON array of strings
 or one JSON string.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
 
 import msgspec
 
-__all__ = ["RAW", "SOCKJS", "BadFrame", "Framing"]
+from bolide.server.sessions.transport import Framing
+
+__all__ = ["RAW", "SOCKJS", "TEXTS", "BadFrame", "TextFraming"]
 
 _encode = msgspec.json.Encoder().encode
 _decode_messages = msgspec.json.Decoder(list[str] | str).decode
@@ -20,16 +22,16 @@ class BadFrame(ValueError):
     """A frame that the framing does not know."""
 
 
-class Framing(Protocol):
+class TextFraming(Protocol):
     """How messages sit in frames."""
 
-    opening: str | None
-    """Frame sent before the first message."""
-    heartbeat: str | None
-    """Frame sent while nothing else is."""
+    opening: bytes | None
+    """Text sent before the first message."""
+    heartbeat: bytes | None
+    """Text sent while nothing else is."""
 
-    def frames(self, messages: Sequence[str]) -> Sequence[str]:
-        """Return the frames that carry ``messages``, in order."""
+    def text(self, message: bytes) -> bytes:
+        """Return the text of the frame that carries a message."""
         ...
 
     def messages(self, frame: str) -> Sequence[str]:
@@ -40,35 +42,35 @@ class Framing(Protocol):
         """
         ...
 
-    def closing(self, reason: str) -> str | None:
-        """Return the last frame, if the framing has one."""
+    def closing(self, reason: str) -> bytes | None:
+        """Return the last text, if the framing has one."""
         ...
 
 
 class _Raw:
     """One message, one frame."""
 
-    opening: str | None = None
-    heartbeat: str | None = None
+    opening: bytes | None = None
+    heartbeat: bytes | None = None
 
-    def frames(self, messages: Sequence[str]) -> Sequence[str]:
-        return messages
+    def text(self, message: bytes) -> bytes:
+        return message
 
     def messages(self, frame: str) -> Sequence[str]:
         return (frame,)
 
-    def closing(self, reason: str) -> str | None:
+    def closing(self, reason: str) -> bytes | None:
         return None
 
 
 class _SockJS:
-    """All messages of one turn in one array."""
+    """Each message in an array of its own, so that sessions can share it."""
 
-    opening: str | None = "o"
-    heartbeat: str | None = "h"
+    opening: bytes | None = b"o"
+    heartbeat: bytes | None = b"h"
 
-    def frames(self, messages: Sequence[str]) -> Sequence[str]:
-        return ("a" + _encode(messages).decode(),)
+    def text(self, message: bytes) -> bytes:
+        return b"a" + _encode([message.decode()])
 
     def messages(self, frame: str) -> Sequence[str]:
         if not frame:
@@ -79,9 +81,23 @@ class _SockJS:
             raise BadFrame from error
         return (messages,) if isinstance(messages, str) else messages
 
-    def closing(self, reason: str) -> str | None:
-        return "c" + _encode([3000, reason]).decode()
+    def closing(self, reason: str) -> bytes | None:
+        return b"c" + _encode([3000, reason])
 
 
-RAW: Final[Framing] = _Raw()
-SOCKJS: Final[Framing] = _SockJS()
+RAW: Final[TextFraming] = _Raw()
+SOCKJS: Final[TextFraming] = _SockJS()
+
+
+class _Texts:
+    """Packets are texts; the socket makes frames of them."""
+
+    def __init__(self, texts: TextFraming) -> None:
+        self.packet = texts.text
+
+    def bundle(self, packets: Sequence[bytes]) -> Sequence[bytes]:
+        return packets
+
+
+TEXTS: Final[Mapping[TextFraming, Framing]] = {RAW: _Texts(RAW), SOCKJS: _Texts(SOCKJS)}
+"""How sessions write on ASGI's WebSockets."""

@@ -13,6 +13,7 @@ from bolide.core.errors import StateError
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.livequery.multiplexer import Multiplexer
+from bolide.server.sessions.source import FollowedView
 from bolide.server.sessions.view_change import ViewChange
 from bolide.server.stores.base import (
     Change,
@@ -26,6 +27,7 @@ from bolide.server.stores.base import (
     Update,
 )
 from bolide.server.stores.memory import MemoryStore
+from bolide.server.turn import Turn
 
 ALL = Query(collection="c")
 TWO = Query(collection="c", sort=(("n", 1),), limit=2)
@@ -63,6 +65,10 @@ class Replica:
         self.documents: dict[Any, dict[str, Any]] = {}
         self.turns: list[Sequence[ViewChange]] = []
         self.error: Exception | None = None
+
+    def view_joined(self, view: FollowedView) -> None:
+        if initial := view.initial():
+            self.view_changed(initial)
 
     def view_changed(self, changes: Sequence[ViewChange]) -> None:
         self.turns.append(changes)
@@ -115,7 +121,7 @@ def object_id() -> str:
 async def world() -> AsyncGenerator[World]:
     store = GatedStore()
     await store.open()
-    live = LiveQueries(store)
+    live = LiveQueries(store, Turn())
     yield World(store, live)
     live.close()
     await store.close()
@@ -377,7 +383,7 @@ async def test_a_query_nobody_waits_for_any_more_is_given_up(world: World) -> No
 
 
 async def test_nobody_joins_a_query_that_ended(world: World) -> None:
-    multiplexer = Multiplexer(ALL, world.store)
+    multiplexer = Multiplexer(ALL, world.store, Turn())
     await multiplexer.start()
     multiplexer.close()
     with pytest.raises(StateError):

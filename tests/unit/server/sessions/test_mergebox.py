@@ -7,6 +7,7 @@ from bolide.core.errors import LocalProtocolError
 from bolide.core.values import UNDEFINED, ObjectId
 from bolide.server.sessions.mergebox import MergeBox
 from bolide.server.sessions.strategy import PublicationStrategy
+from bolide.server.sessions.transport import PLAIN, Wire
 from bolide.server.sessions.view_change import ViewChange
 
 MERGE = PublicationStrategy.SERVER_MERGE
@@ -24,11 +25,11 @@ def added(id: Any = "1", **fields: Any) -> ViewChange:
 
 
 def changed(after: dict[str, Any], **changes: Any) -> ViewChange:
-    return ViewChange.changed("c", "1", changes, after)
+    return ViewChange.changed("c", "1", changes, {}, after)
 
 
 def removed() -> ViewChange:
-    return ViewChange.removed("c", "1")
+    return ViewChange.removed("c", "1", {})
 
 
 def test_a_document_of_one_subscription_passes_unaltered() -> None:
@@ -160,9 +161,9 @@ def test_the_difference_of_two_users_is_what_is_sent() -> None:
     box.apply("B", added("other", x=2))
     box.apply("B", added("new", x=1))
     assert list(box.difference(before)) == [
-        Removed("c", "gone"),
-        Changed("c", "other", {"x": 2}, ("y",)),
-        Added("c", "new", {"x": 1}),
+        (Removed("c", "gone"), {"x": 1, "y": 1}),
+        (Changed("c", "other", {"x": 2}, ("y",)), {"x": 1, "y": 1}),
+        (Added("c", "new", {"x": 1}), {}),
     ]
 
 
@@ -178,10 +179,10 @@ def test_only_merged_collections_are_kept() -> None:
     assert not make_box(FORGET).is_merged("c")
 
 
-def test_a_frame_is_made_once() -> None:
+def test_a_packet_is_made_once() -> None:
     change = added(x=1)
-    assert change.frame(bolide=False) is change.frame(bolide=False)
-    assert change.frame(bolide=True) == change.frame(bolide=False)
+    assert change.packet(Wire(PLAIN)) is change.packet(Wire(PLAIN))
+    assert change.packet(Wire(PLAIN, bolide=True)) == change.packet(Wire(PLAIN))
 
 
 def test_a_document_added_twice_leaves_with_its_subscription() -> None:

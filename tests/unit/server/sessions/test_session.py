@@ -19,7 +19,6 @@ from bolide.server.sessions.events import (
 )
 from bolide.server.sessions.session import Session, SessionState
 from bolide.server.sessions.strategy import PublicationStrategy
-from bolide.server.sessions.view_change import ViewChange
 
 CONNECT = '{"msg":"connect","version":"1","support":["1"]}'
 PRE1 = '{"msg":"connect","version":"pre1","support":["pre1"]}'
@@ -42,13 +41,13 @@ def make_session(
     )
     if connect is not None:
         session.receive_frame(connect, 0.0)
-        session.frames_to_send()
+        session.packets_to_send()
         session.events_received()
     return session
 
 
 def sent(session: Session) -> list[dict[str, Any]]:
-    return [json.loads(frame) for frame in session.frames_to_send()]
+    return [json.loads(frame) for frame in session.packets_to_send()]
 
 
 def receive(session: Session, now: float = 1.0, **message: Any) -> list[Event]:
@@ -66,7 +65,7 @@ def subscribed(session: Session, id: str = "1") -> Subscription:
     work, subscription = subscribe(session, id)
     session.ready(subscription)
     session.finish(work)
-    session.frames_to_send()
+    session.packets_to_send()
     return subscription
 
 
@@ -87,7 +86,10 @@ def test_connect_opens_the_session() -> None:
 def test_only_who_asks_is_told_of_our_extensions() -> None:
     session = make_session(connect=None)
     receive(session, msg="connect", version="1", support=["1"], bolide={})
-    assert sent(session)[0]["bolide"] == {"build": "b1"}
+    assert sent(session)[0]["bolide"] == {
+        "build": "b1",
+        "extensions": ["call", "move", "resync"],
+    }
     assert session.speaks_bolide
 
 
@@ -227,7 +229,7 @@ def test_unsub_takes_the_documents_back() -> None:
     session = make_session()
     subscription = subscribed(session)
     session.added(subscription, "c", "d", {"x": 1})
-    session.frames_to_send()
+    session.packets_to_send()
     assert receive(session, msg="unsub", id="1") == [SubscriptionStopped(subscription)]
     assert sent(session) == [
         {"msg": "removed", "collection": "c", "id": "d"},
@@ -241,7 +243,7 @@ def test_what_an_ended_subscription_does_is_lost() -> None:
     session = make_session()
     subscription = subscribed(session)
     receive(session, msg="unsub", id="1")
-    session.frames_to_send()
+    session.packets_to_send()
     session.added(subscription, "c", "d", {})
     session.changed(subscription, "c", "d", {"x": 1})
     session.removed(subscription, "c", "d")
@@ -264,9 +266,10 @@ def test_a_publication_can_end_itself_with_an_error() -> None:
     session = make_session()
     work, subscription = subscribe(session)
     session.added(subscription, "c", "d", {})
+    messages = sent(session)
     session.nosub(subscription, WireError(404, "Subscription 'p' not found"))
     session.finish(work)
-    messages = sent(session)
+    messages += sent(session)
     assert [message["msg"] for message in messages] == ["added", "removed", "nosub"]
     assert messages[2]["error"]["error"] == 404
     assert session.events_received() == [SubscriptionStopped(subscription)]
@@ -276,7 +279,7 @@ def test_a_change_is_sent_for_what_the_client_holds() -> None:
     session = make_session()
     subscription = subscribed(session)
     session.added(subscription, "c", "d", {"x": 1, "y": 1})
-    session.frames_to_send()
+    session.packets_to_send()
     session.changed(subscription, "c", "d", {"_id": "z", "x": 2, "y": UNDEFINED})
     assert sent(session) == [
         {"msg": "changed", "collection": "c", "id": "d", "fields": {"x": 2}, "cleared": ["y"]}
@@ -368,8 +371,9 @@ def test_universal_publications_have_neither_ready_nor_nosub() -> None:
     assert subscription.is_universal
     session.added(subscription, "c", "d", {"x": 1})
     session.ready(subscription)
+    assert [message["msg"] for message in sent(session)] == ["added"]
     session.nosub(subscription)
-    assert [message["msg"] for message in sent(session)] == ["added", "removed"]
+    assert [message["msg"] for message in sent(session)] == ["removed"]
     assert session.events_received() == [SubscriptionStopped(subscription)]
 
 
@@ -380,12 +384,12 @@ def test_a_user_change_sends_the_difference_and_then_what_waited() -> None:
     for id in ("kept", "gone"):
         session.added(old, "c", id, {"x": 1})
     work = call(session)
-    session.frames_to_send()
+    session.packets_to_send()
     (new,) = session.begin_user_change()
     assert session.events_received() == [SubscriptionStopped(old), SubscriptionStopped(universal)]
     assert (new.id, new.name, new.is_active, old.is_active) == ("1", "p", True, False)
     session.added(new, "c", "kept", {"x": 1})
-    session.apply(new, ViewChange.added("c", "new", {"x": 2}))
+    session.added(new, "c", "new", {"x": 2})
     session.changed(new, "c", "new", {"x": 3})
     session.ready(new)
     session.result(work, 1)
@@ -408,15 +412,15 @@ def test_a_user_change_without_ready_subscriptions_sends_no_ready() -> None:
     assert sent(session) == []
 
 
-def test_views_that_are_not_kept_are_sent_anew_at_once() -> None:
+def test_views_that_are_not_kept_are_sent_anew() -> None:
     session = make_session(strategy=PublicationStrategy.NO_MERGE)
     old = subscribed(session)
     session.added(old, "c", "d", {"x": 1})
-    session.frames_to_send()
+    session.packets_to_send()
     (new,) = session.begin_user_change()
     session.added(new, "c", "d", {"x": 1})
-    assert [message["msg"] for message in sent(session)] == ["removed", "added"]
     session.end_user_change()
+    assert [message["msg"] for message in sent(session)] == ["removed", "added"]
 
 
 def test_one_user_change_at_a_time() -> None:
@@ -446,7 +450,7 @@ def test_closing_ends_every_subscription_once() -> None:
     ]
     session.receive_frame(CONNECT, 2.0)
     session.added(subscription, "c", "d", {})
-    assert session.frames_to_send() == []
+    assert session.packets_to_send() == []
     assert session.subscriptions == {}
 
 
@@ -457,7 +461,7 @@ def test_a_call_that_outlives_the_session_is_answered_to_nobody() -> None:
     session.result(work, 1)
     session.finish(work)
     session.updated(work)
-    assert session.frames_to_send() == []
+    assert session.packets_to_send() == []
 
 
 def test_the_documents_a_client_holds_are_counted() -> None:

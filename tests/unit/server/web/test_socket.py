@@ -11,10 +11,8 @@ from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from bolide.server.testing import FakeClock
-from bolide.server.web.framing import RAW, SOCKJS, Framing
+from bolide.server.web.framing import RAW, SOCKJS, TextFraming
 from bolide.server.web.socket import SessionSocket
-
-LIMIT = 1_600
 
 
 @dataclass
@@ -27,7 +25,8 @@ class Channel:
     reads: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(10_000))
     received: list[str] = field(default_factory=list[str])
     bad_frames: int = 0
-    ended_with: list[str | None] = field(default_factory=list[str | None])
+    flow: list[str] = field(default_factory=list[str])
+    has_ended: bool = False
     on_frame: Callable[[], object] = lambda: None
 
     async def send(self, message: Message) -> None:
@@ -45,8 +44,14 @@ class Channel:
     def receive_bad_frame(self) -> None:
         self.bad_frames += 1
 
-    def disconnected(self, reason: str | None = None) -> None:
-        self.ended_with.append(reason)
+    def writing_paused(self) -> None:
+        self.flow.append("full")
+
+    def writing_resumed(self) -> None:
+        self.flow.append("room")
+
+    def disconnected(self) -> None:
+        self.has_ended = True
 
     def peer_sends(self, **event: Any) -> None:
         self.incoming.put_nowait({"type": "websocket.receive", **event})
@@ -66,18 +71,12 @@ class Channel:
 
 @asynccontextmanager
 async def running(
-    channel: Channel, framing: Framing = RAW
+    channel: Channel, texts: TextFraming = RAW
 ) -> AsyncGenerator[tuple[SessionSocket, asyncio.Task[None]]]:
     channel.incoming.put_nowait({"type": "websocket.connect"})
     websocket = WebSocket({"type": "websocket"}, channel.receive, channel.send)
     await websocket.accept()
-    socket = SessionSocket(
-        websocket,
-        framing,
-        channel.clock,
-        max_waiting_bytes=LIMIT,
-        slow_reader_timeout_s=10,
-    )
+    socket = SessionSocket(websocket, texts, channel.clock)
     task = asyncio.create_task(socket.run(channel))
     await channel.clock.advance(0)
     yield socket, task
@@ -88,12 +87,12 @@ async def running(
 async def test_frames_go_both_ways() -> None:
     channel = Channel()
     async with running(channel) as (socket, _):
-        socket.send(["a", "b"])
+        socket.send([b"a", b"b"])
         channel.peer_sends(text="c")
         channel.peer_sends(bytes=b"d")
         await channel.clock.advance(0)
         assert (channel.texts, channel.received, channel.bad_frames) == (["a", "b"], ["c"], 1)
-    assert channel.ended_with == [None]
+    assert channel.has_ended
 
 
 async def test_sockjs_opens_beats_and_closes() -> None:
@@ -105,7 +104,7 @@ async def test_sockjs_opens_beats_and_closes() -> None:
         await channel.clock.advance(0)
         socket.close("over")
         socket.close("again")
-        socket.send(["late"])
+        socket.send([b"late"])
         await channel.clock.advance(0)
         channel.peer_leaves()
         await task
@@ -114,51 +113,32 @@ async def test_sockjs_opens_beats_and_closes() -> None:
     assert channel.closes == [(1000, "over")]
 
 
-async def test_a_large_result_reaches_a_peer_that_reads() -> None:
-    channel = Channel()
-    channel.reads = asyncio.Semaphore(0)
-    async with running(channel) as (socket, task):
-        socket.send(["x" * 100 for _ in range(100)])
-        for _ in range(5):
-            channel.reads.release()  # a little more than a sixteenth of the limit in each span
-            channel.reads.release()
-            await channel.clock.advance(0)
-            await channel.clock.advance(10)
-        assert not task.done()
-        for _ in range(200):
-            channel.reads.release()
-        await channel.clock.advance(0)
-        await channel.clock.advance(100)
-        assert len(channel.texts) == 100
-    assert channel.ended_with == [None]
-
-
-async def test_a_peer_that_does_not_read_is_cut_with_a_reason() -> None:
+async def test_a_socket_says_when_it_is_full_and_when_it_has_room() -> None:
     channel = Channel()
     channel.reads = asyncio.Semaphore(0)
     async with running(channel) as (socket, _):
-        socket.send(["x" * 100 for _ in range(20)])
-        await channel.clock.advance(9)
-        assert channel.closes == []
-        await channel.clock.advance(1)
-        assert channel.closes == [(1008, "You read too slowly")]
-    assert channel.ended_with == ["You read too slowly"]
-
-
-async def test_nobody_makes_a_session_hold_more_than_sixteen_times_the_limit() -> None:
-    channel = Channel()
-    channel.reads = asyncio.Semaphore(0)
-    async with running(channel) as (socket, _):
-        socket.send(["x" * 100 for _ in range(400)])
+        socket.send([b"x" * 8_192] * 8)
+        assert channel.flow == []
+        socket.send([b"x" * 8_192] * 2)
+        socket.send([b"x"])
+        assert channel.flow == ["full"]
+        assert socket.waiting_bytes == 81_921
+        for _ in range(7):
+            channel.reads.release()
         await channel.clock.advance(0)
-        assert channel.closes == [(1008, "More waits for you than a session may hold")]
+        assert channel.flow == ["full"]
+        channel.reads.release()
+        channel.reads.release()
+        await channel.clock.advance(0)
+        assert channel.flow == ["full", "room"]
+        assert socket.waiting_bytes == 8_193
 
 
 async def test_a_peer_that_does_not_answer_a_close_is_left() -> None:
     channel = Channel()
     channel.reads = asyncio.Semaphore(0)
     async with running(channel) as (socket, _):
-        socket.send(["x"])
+        socket.send([b"x"])
         socket.close("over", at_fault=True)
         await channel.clock.advance(5)
         assert channel.closes == [(1008, "over")]
