@@ -91,8 +91,9 @@ class App:
             if value is not None:
                 raise NotBuilt(f'{option} of app.collection("{name}")', value)
         option = "The name of a collection"
-        if not name or "$" in name or "\0" in name or name.startswith("system."):
-            raise ConfigurationError(option, name, "a name without $, not empty and not system.*")
+        if not name or "$" in name or "\0" in name or name.startswith(("system.", "_bolide")):
+            expected = "a name without $, not empty, not system.* and not _bolide*"
+            raise ConfigurationError(option, name, expected)
         if name in self._collections:
             raise ConfigurationError(option, name, "used once: keep what app.collection returns")
         if id not in ("random", "oid"):

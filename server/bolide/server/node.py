@@ -7,8 +7,9 @@ import structlog
 
 from bolide.core.errors import StateError
 from bolide.server.app import App
-from bolide.server.clock import Clock, SystemClock
+from bolide.server.clock import Clock, SystemClock, Timer
 from bolide.server.livequery.live_queries import LiveQueries
+from bolide.server.methods.calls import Calls
 from bolide.server.methods.errors import log_failure
 from bolide.server.metrics import Metrics
 from bolide.server.random_ids import random_id
@@ -46,6 +47,9 @@ CHECK_TIMEOUT_S = 2.0
 """How long the store may take to answer when somebody asks whether the node is ready, seconds."""
 _CHECKED_COLLECTION = "_bolide_ready"  # there is none of this name; what counts is the answer
 
+CLEAN_UP_EVERY_S = 3600.0
+"""How often calls are forgotten that nobody will repeat, seconds."""
+
 SHUTDOWN_GRACE_S = 10.0
 """How long running methods may take to end when the node stops, seconds."""
 
@@ -81,6 +85,7 @@ class Node:
         self._services: Services | None = None
         self._drivers: set[SessionDriver] = set()
         self._is_stopping = False
+        self._next_clean_up: Timer | None = None
         self._log = structlog.get_logger("bolide.node")
 
     async def start(self) -> None:
@@ -103,6 +108,7 @@ class Node:
             self._services = Services(
                 app=self.app,
                 live_queries=live_queries,
+                calls=Calls(self.store, live_queries, self.clock, self.settings),
                 turn=turn,
                 clock=self.clock,
                 limits=self.limits,
@@ -113,6 +119,7 @@ class Node:
                 log=structlog.get_logger("bolide.session"),
             )
             await self.app.run_startup_hooks()
+            self._services.spawn(self._forget_old_calls())
         except BaseException:
             await self.stop()
             raise
@@ -120,6 +127,8 @@ class Node:
     async def stop(self) -> None:
         """Close the sessions, let methods end, and close the store."""
         self._is_stopping = True
+        if self._next_clean_up is not None:
+            self._next_clean_up.cancel()
         for driver in tuple(self._drivers):
             driver.close("The server is shutting down")
         if self._services is not None:
@@ -201,6 +210,19 @@ class Node:
     def session_count(self) -> int:
         """How many sockets have a session."""
         return len(self._drivers)
+
+    async def _forget_old_calls(self) -> None:
+        """Forget calls that nobody will repeat, now and again in a while."""
+        services = self._services
+        if services is None:
+            return
+        try:
+            await services.calls.forget_old()
+        except Exception as error:  # the store is away: next time
+            log_failure(self._log, error, task="forget old calls")
+        self._next_clean_up = self.clock.call_at(
+            self.clock.now() + CLEAN_UP_EVERY_S, lambda: services.spawn(self._forget_old_calls())
+        )
 
     async def _forget(self, driver: SessionDriver) -> None:
         await driver.ended.wait()

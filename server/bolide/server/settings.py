@@ -65,6 +65,8 @@ class Settings:
         method_timeout_s: Until the session's queue goes on without a method, seconds.
         heartbeat_interval_s: Silence after which a client is asked for a sign of life, seconds.
         heartbeat_timeout_s: Until it must have answered, seconds.
+        call_wait_s: How long a repeated call waits for its first run elsewhere, seconds.
+        call_memory_s: How long the outcome of a call is kept for a repeat, seconds.
         limits: What one session may use.
         origins: Name of each setting and limit -> where its value came from.
 
@@ -86,6 +88,8 @@ class Settings:
     method_timeout_s: float = 60
     heartbeat_interval_s: float = 15
     heartbeat_timeout_s: float = 15
+    call_wait_s: float = 10
+    call_memory_s: float = 86_400
     limits: Limits = field(default_factory=Limits)
     origins: Mapping[str, str] = field(default_factory=dict[str, str], compare=False, repr=False)
 
@@ -268,5 +272,7 @@ _KINDS: Final[Mapping[str, _Kind]] = {
     "method_timeout_s": _SECONDS,
     "heartbeat_interval_s": _SECONDS,
     "heartbeat_timeout_s": _SECONDS,
+    "call_wait_s": _SECONDS,
+    "call_memory_s": _SECONDS,
 }
 _LIMITS: Final = tuple(limit.name for limit in fields(Limits))

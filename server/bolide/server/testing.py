@@ -14,6 +14,7 @@ from typing import Any, Self, TypeVar
 from bolide.core.ddp.codec import parse_server_message, serialize
 from bolide.core.ddp.messages import (
     Added,
+    CallId,
     Changed,
     ClientMessage,
     Connect,
@@ -292,14 +293,22 @@ class TestClient:
         self.send(Sub(id, name, args))
         return self._subscriptions[id]
 
-    async def call(self, name: str, *args: Any, random_seed: str | None = None) -> Any:
+    async def call(
+        self, name: str, *args: Any, random_seed: str | None = None, call: CallId | None = None
+    ) -> Any:
         """Call a method; returns after ``result`` and ``updated``.
+
+        Args:
+            name: The method.
+            args: Its arguments.
+            random_seed: Seed of its random streams.
+            call: Under which it runs at most once.
 
         Raises:
             MethodError: As the server answers it.
         """
         id = next(self._ids)
-        self.send(Method(id, name, args, random_seed))
+        self.send(Method(id, name, args, random_seed, call))
         await self.wait_for(lambda: id in self._results and id in self._updated)
         result = self._results[id]
         if result.error is not None:

@@ -110,14 +110,20 @@ class Gateway:
     async def write(self, operation: WriteOperation) -> Receipt:
         """Apply an operation, and move the fence of the running invocation."""
         self._check("wrote to", operation.collection)
-        transaction = self._transaction.get()
+        transaction, invocation = self._transaction.get(), current()
+        claim = None if invocation is None else invocation.claim
         if transaction is not None:
+            if claim is not None:
+                return await claim.write_within(transaction, operation)
             return await transaction.write(operation)
-        store, invocation = self.store, current()
+        store = self.store
         if invocation is None:
             return await store.write(operation)
         try:
-            receipt = await store.write(operation)
+            if claim is None:
+                receipt = await store.write(operation)
+            else:
+                receipt = await claim.write(store, operation)
         except OperationFailure:
             # Documents before the one that failed may be written, and no receipt says where. A
             # read sees them, so its position is not before theirs.
@@ -148,10 +154,20 @@ class Gateway:
             NotInTransaction: If one is open already.
         """
         self._check_no_transaction("app.transaction()")
-        async with self.store.transaction() as transaction:
-            with self._joined(transaction):
-                yield
-        invocation = current()
+        invocation, store = current(), self.store
+        claim = None if invocation is None else invocation.claim
+        if claim is not None:
+            await claim.find_out(store)
+        try:
+            async with store.transaction() as transaction:
+                with self._joined(transaction):
+                    yield
+        except BaseException:
+            if claim is not None:
+                claim.not_committed()
+            raise
+        if claim is not None:
+            claim.committed()
         if invocation is not None and transaction.receipt is not None:
             invocation.wrote(transaction.receipt)
 

@@ -12,6 +12,7 @@ from typing import ClassVar, Literal
 
 from bolide.core.ddp.random import SeededStreams
 from bolide.core.errors import StateError
+from bolide.server.access.claim import Claim
 from bolide.server.explained import Explained
 from bolide.server.stores.base import Position, Receipt
 
@@ -73,9 +74,10 @@ class Invocation:
         is_decided: Whether somebody decided that it may touch data.
         fence: Collection -> position of the invocation's last write to it.
         random: The streams that a client's optimistic run draws from, too; None: fresh entropy.
+        claim: Makes it run at most once; None: it may run as often as it is called.
     """
 
-    __slots__ = ("fence", "is_decided", "kind", "name", "random", "session", "user_id")
+    __slots__ = ("claim", "fence", "is_decided", "kind", "name", "random", "session", "user_id")
 
     def __init__(
         self,
@@ -87,6 +89,7 @@ class Invocation:
         is_decided: bool = False,
         fence: dict[str, Position] | None = None,
         random: SeededStreams | None = None,
+        claim: Claim | None = None,
     ) -> None:
         """Begin a run.
 
@@ -98,6 +101,7 @@ class Invocation:
             is_decided: Whether the handler was declared public.
             fence: The fence of the calling invocation, for a nested call; None makes a new one.
             random: The streams of the invocation; None: fresh entropy.
+            claim: That of the call, shared with nested calls; None: it may run again.
         """
         self.kind: Literal["publication", "method"] = kind
         self.name = name
@@ -106,6 +110,7 @@ class Invocation:
         self.is_decided = is_decided
         self.fence: dict[str, Position] = {} if fence is None else fence
         self.random = random
+        self.claim = claim
 
     @property
     def handler(self) -> str:

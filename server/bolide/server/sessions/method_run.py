@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 from bolide.core.ddp.random import SeededStreams
 from bolide.core.errors import LocalProtocolError, MethodError
 from bolide.core.values import UNDEFINED, normalize
+from bolide.server.access.claim import Claim
 from bolide.server.access.invocation import Invocation, current, entered
 from bolide.server.clock import Timer
 from bolide.server.context import Context
+from bolide.server.methods.calls import call_digest
 from bolide.server.methods.errors import log_failure, wire_error
 from bolide.server.methods.registry import Method
 from bolide.server.random_ids import random_seed
@@ -88,6 +90,7 @@ class MethodRun:
             is_decided=method.is_public,
             fence=enclosing.fence,
             random=SeededStreams(seed),
+            claim=enclosing.claim,
         )
         try:
             return await self._invoke(method, [normalize(one) for one in args], invocation)
@@ -100,7 +103,7 @@ class MethodRun:
         session = self._driver.session
         outcome = "ok"
         try:
-            value = await self._call()
+            value = await self._answer()
             session.result(self._work, value)
         except Exception as error:
             outcome = "error"
@@ -117,11 +120,20 @@ class MethodRun:
         session.updated(self._work)
         self._driver.pump()
 
-    async def _call(self) -> Any:
-        method = self._method
+    async def _answer(self) -> Any:
+        method, request = self._method, self._request
         if method is None:
-            raise MethodError(404, f"Method '{self._request.name}' not found")
+            raise MethodError(404, f"Method '{request.name}' not found")
         self._driver.check_rate("method", method.name)
+        if request.call is None:
+            return await self._call(method, None)
+        digest = call_digest(self._driver.user_id, method.name, request.params)
+        calls = self._driver.services.calls
+        return await calls.once(
+            request.call, digest, self._fence, lambda claim: self._call(method, claim)
+        )
+
+    async def _call(self, method: Method, claim: Claim | None) -> Any:
         invocation = Invocation(
             "method",
             method.name,
@@ -130,6 +142,7 @@ class MethodRun:
             is_decided=method.is_public,
             fence=self._fence,
             random=SeededStreams(self._request.random_seed or random_seed()),
+            claim=claim,
         )
         return await self._invoke(method, self._request.params, invocation)
 

@@ -12,6 +12,7 @@ from bolide.server.app import App
 from bolide.server.clock import Clock
 from bolide.server.limits import Limits
 from bolide.server.livequery.live_queries import LiveQueries
+from bolide.server.methods.calls import Calls
 from bolide.server.metrics import Metrics
 from bolide.server.sessions.ratelimit import RateLimiter
 from bolide.server.settings import Settings
@@ -27,6 +28,7 @@ class Services:
     Attributes:
         app: Publications, methods and collections.
         live_queries: What cursors are followed with.
+        calls: Which calls ran.
         turn: What is put off to the end of a turn of the event loop.
         clock: The time.
         limits: What one session may use.
@@ -39,6 +41,7 @@ class Services:
 
     app: App
     live_queries: LiveQueries
+    calls: Calls
     turn: Turn
     clock: Clock
     limits: Limits

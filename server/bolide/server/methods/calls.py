@@ -1,0 +1,290 @@
+"""The calls of a node that run at most once, however often they are sent and to whichever node.
+
+A call is looked up before it runs. Its first write claims it (:mod:`bolide.server.access.claim`),
+and its outcome is stored under the claim before it is told. A repeat gets that outcome. While the
+first run goes on in this node, a repeat waits for it; if it goes on elsewhere, for a while only:
+its node may be gone, and then nobody will ever know more.
+"""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import Any
+
+from bolide.core.ddp.messages import CallId, WireError
+from bolide.core.ejson import canonical, parse, stringify
+from bolide.core.errors import Details, EJSONError, MethodError
+from bolide.core.values import UNDEFINED, Document
+from bolide.server.access.claim import CALLS, CallTaken, Claim
+from bolide.server.clock import Clock
+from bolide.server.livequery.live_queries import LiveQueries
+from bolide.server.methods.errors import wire_error
+from bolide.server.sessions.source import FollowedView
+from bolide.server.sessions.view_change import ViewChange
+from bolide.server.settings import Settings
+from bolide.server.stores.base import Delete, Position, Query, Store, Update
+
+__all__ = ["Calls", "call_digest"]
+
+_UNKNOWN = MethodError(
+    "write-outcome-unknown",
+    "The call was begun, and nobody knows whether it came to its end: look whether it was done"
+    " before you do it again.",
+)
+_CONFLICT = MethodError(
+    "call-id-conflict", "The id of this call was used for another call: use a new one."
+)
+_NOT_KEPT = MethodError(
+    "call-result-not-kept", "The call was done; its result was too large to be kept."
+)
+
+
+def call_digest(user_id: str | None, method: str, params: Sequence[Any]) -> str:
+    """Return what tells a repeat of a call from another call with the same id."""
+    return sha256(canonical([user_id, method, list(params)]).encode()).hexdigest()
+
+
+@dataclass(slots=True)
+class _Outcome:
+    """How a call ended.
+
+    Attributes:
+        value: What it returned, UNDEFINED for nothing.
+        error: What the client was told instead.
+        fence: Collection -> position of the call's last write to it.
+    """
+
+    value: Any = UNDEFINED
+    error: WireError | None = None
+    fence: Mapping[str, Position] = field(default_factory=dict[str, Position])
+
+
+@dataclass(slots=True)
+class _Running:
+    """A call that runs in this node; None as outcome: it wrote nothing."""
+
+    digest: str
+    outcome: asyncio.Future[_Outcome | None]
+
+
+class Calls:
+    """The calls of one node.
+
+    Args:
+        store: Where claims and outcomes are kept.
+        live_queries: Tell when a call ended elsewhere.
+        clock: The time.
+        settings: How long things are waited for and kept, and how many.
+    """
+
+    def __init__(
+        self, store: Store, live_queries: LiveQueries, clock: Clock, settings: Settings
+    ) -> None:
+        """Begin without a call."""
+        self._store = store
+        self._live_queries = live_queries
+        self._clock = clock
+        self._settings = settings
+        self._running: dict[str, _Running] = {}
+
+    async def once(
+        self,
+        call: CallId,
+        digest: str,
+        fence: dict[str, Position],
+        run: Callable[[Claim], Awaitable[Any]],
+    ) -> Any:
+        """Run a call unless it wrote before; return its result, or what it returned then.
+
+        Args:
+            call: Its id.
+            digest: Of :func:`call_digest`.
+            fence: The invocation's; for a repeat it is filled with what the first run wrote.
+            run: Runs the handler with a claim.
+
+        Raises:
+            MethodError: ``write-outcome-unknown``, ``call-id-conflict``,
+                ``call-result-not-kept``, or what the first run was answered.
+            Exception: What the handler raises.
+        """
+        key = _key(call)
+        deadline = self._clock.now() + self._settings.call_wait_s
+        while True:
+            running = self._running.get(key)
+            if running is not None:
+                _check(running.digest, digest)
+                outcome = await asyncio.shield(running.outcome)
+                if outcome is not None:
+                    return _repeated(outcome, fence)
+                continue
+            entry, position = await self._find(key)
+            if entry is None:
+                # Somebody else may have begun while we looked.
+                if key in self._running:
+                    continue
+                try:
+                    return await self._run(key, digest, fence, run)
+                except CallTaken:
+                    continue
+            _check(entry["digest"], digest)
+            if "doneAt" in entry:
+                return _repeated(_read_outcome(entry, position), fence)
+            if self._clock.now() >= deadline:
+                raise _UNKNOWN
+            await self._wait_for_end(key, deadline)
+
+    async def forget_old(self) -> None:
+        """Forget the calls that are too old to be repeated, and the oldest of too many."""
+        settings = self._settings
+        oldest = self._clock.wall_ms() - round(settings.call_memory_s * 1000)
+        too_many = Query(
+            collection=CALLS,
+            sort=(("claimedAt", -1),),
+            skip=settings.limits.max_stored_calls,
+            limit=1,
+        )
+        for document in (await self._store.read(too_many)).documents:
+            oldest = max(oldest, round(document["claimedAt"].timestamp() * 1000))
+        selector = {"claimedAt": {"$lte": _date(oldest)}}
+        await self._store.write(Delete(collection=CALLS, selector=selector, many=True))
+
+    async def _run(
+        self,
+        key: str,
+        digest: str,
+        fence: dict[str, Position],
+        run: Callable[[Claim], Awaitable[Any]],
+    ) -> Any:
+        claimed_at = _date(self._clock.wall_ms())
+        claim = Claim({"_id": key, "digest": digest, "claimedAt": claimed_at})
+        future = asyncio.get_running_loop().create_future()
+        running = self._running[key] = _Running(digest, future)
+        outcome = _Outcome(fence=fence)
+        is_known = False
+        try:
+            try:
+                outcome.value = await run(claim)
+            except Exception as error:
+                outcome.error = wire_error(error)
+                is_known = await self._end(key, claim, outcome)
+                raise
+            is_known = await self._end(key, claim, outcome)
+            return outcome.value
+        finally:
+            # A run that was cancelled has no outcome: nobody knows how far it came.
+            del self._running[key]
+            running.outcome.set_result(outcome if is_known else None)
+
+    async def _end(self, key: str, claim: Claim, outcome: _Outcome) -> bool:
+        """Store the outcome of a run that wrote; tells whether it did."""
+        # A handler may have caught what told it that it must not write.
+        await claim.find_out(self._store)
+        if claim.is_taken:
+            await self._store_outcome(key, outcome)
+        return claim.is_taken
+
+    async def _find(self, key: str) -> tuple[Document | None, Position]:
+        snapshot = await self._store.read(Query(collection=CALLS, selector={"_id": key}))
+        return (snapshot.documents[0] if snapshot.documents else None), snapshot.position
+
+    async def _store_outcome(self, key: str, outcome: _Outcome) -> None:
+        done: Document = {
+            "doneAt": _date(self._clock.wall_ms()),
+            "collections": list(outcome.fence),
+        }
+        if outcome.error is not None:
+            error = outcome.error
+            # Details are plain JSON, which is EJSON as well.
+            told: dict[str, Any] = {"e": error.error, "r": error.reason, "d": error.details}
+            name, text = "error", stringify(told)
+        elif outcome.value is not UNDEFINED:
+            name, text = "result", _text(outcome.value)
+        else:
+            name, text = "nothing", ""
+        if len(text.encode("utf-8", "surrogatepass")) > self._limit:
+            name, text = "tooLarge", ""
+        await self._store.write(
+            Update(collection=CALLS, selector={"_id": key}, modifier={"$set": {**done, name: text}})
+        )
+
+    @property
+    def _limit(self) -> int:
+        return self._settings.limits.max_stored_result_bytes
+
+    async def _wait_for_end(self, key: str, deadline: float) -> None:
+        """Wait until a call that runs elsewhere ended, or the deadline passed."""
+        watcher = _Watcher()
+        timer = self._clock.call_at(deadline, watcher.something_changed.set)
+        query = Query(collection=CALLS, selector={"_id": key, "doneAt": {"$exists": True}})
+        following = await self._live_queries.follow(query, watcher)
+        try:
+            await watcher.something_changed.wait()
+        finally:
+            timer.cancel()
+            following.stop()
+
+
+class _Watcher:
+    """A follower that only wants to know that something happened."""
+
+    def __init__(self) -> None:
+        self.something_changed = asyncio.Event()
+
+    def view_joined(self, view: FollowedView) -> None:
+        if len(view):
+            self.something_changed.set()
+
+    def view_changed(self, changes: Sequence[ViewChange]) -> None:
+        self.something_changed.set()
+
+    def view_failed(self, error: Exception) -> None:
+        self.something_changed.set()
+
+
+def _key(call: CallId) -> str:
+    # The client's part is a secret of the client: who reads the database must not learn it.
+    return sha256(f"{len(call.client)} {call.client} {call.call}".encode()).hexdigest()
+
+
+def _check(known: str, given: str) -> None:
+    if known != given:
+        raise _CONFLICT
+
+
+def _repeated(outcome: _Outcome, fence: dict[str, Position]) -> Any:
+    fence.update(outcome.fence)
+    if outcome.error is not None:
+        error = outcome.error
+        code = error.error if isinstance(error.error, str) else int(error.error)
+        raise MethodError(code, error.reason, error.details)
+    return outcome.value
+
+
+def _read_outcome(entry: Document, position: Position) -> _Outcome:
+    """Read what :meth:`Calls._store_outcome` wrote.
+
+    Args:
+        entry: The document.
+        position: Where it was read; not before the call's last write.
+    """
+    fence = dict.fromkeys(entry["collections"], position)
+    if "tooLarge" in entry:
+        return _Outcome(error=wire_error(_NOT_KEPT), fence=fence)
+    if "error" in entry:
+        error: Any = parse(entry["error"])
+        details: Details = error["d"]
+        return _Outcome(error=WireError(error["e"], error["r"], details), fence=fence)
+    return _Outcome(parse(entry["result"]) if "result" in entry else UNDEFINED, fence=fence)
+
+
+def _text(value: Any) -> str:
+    try:
+        return stringify(value)
+    except EJSONError:
+        return stringify(None)  # it cannot be sent either
+
+
+def _date(wall_ms: int) -> datetime:
+    return datetime.fromtimestamp(wall_ms / 1000, UTC)
