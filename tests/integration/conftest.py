@@ -75,15 +75,16 @@ class Server(uvicorn.Server):
 
 
 class Serve:
-    """Serves ASGI applications and opens connections to them."""
+    """Serves ASGI applications and opens connections to them; ``defaults`` go to uvicorn."""
 
-    def __init__(self, stack: AsyncExitStack) -> None:
+    def __init__(self, stack: AsyncExitStack, **defaults: Any) -> None:
         self._stack = stack
+        self._defaults = defaults
 
     async def __call__(self, application: ASGIApp, **options: Any) -> str:
         """Start a server; returns ``127.0.0.1:port``."""
         listener = socket.create_server(("127.0.0.1", 0))
-        server = Server(application, **options)
+        server = Server(application, **{**self._defaults, **options})
         await server.start(listener)
         self._stack.push_async_callback(server.stop)
         return f"127.0.0.1:{listener.getsockname()[1]}"
