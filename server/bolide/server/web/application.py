@@ -27,6 +27,8 @@ from bolide.server.settings import Settings
 from bolide.server.stores.urls import open_store
 from bolide.server.web.framing import RAW, SOCKJS, TextFraming
 from bolide.server.web.origin import OriginPolicy
+from bolide.server.web.push import EXTENSION, PushSocket
+from bolide.server.web.push_transport import PushTransport
 from bolide.server.web.socket import SessionSocket
 
 __all__ = ["NodeApplication"]
@@ -128,8 +130,15 @@ class NodeApplication:
         node = self._node
         assert node is not None, _NOT_STARTED  # _Started answered otherwise
         await websocket.accept()
-        socket = SessionSocket(websocket, texts, node.clock)
         address = websocket.client.host if websocket.client else None
+        push: PushSocket | None = websocket.scope.get("extensions", {}).get(EXTENSION)
+        if push is not None:
+            transport = PushTransport(push, texts, node.clock)
+            driver = node.open_session(transport, client_address=address, headers=websocket.headers)
+            transport.start(driver)
+            await websocket.receive()  # the end of the connection
+            return
+        socket = SessionSocket(websocket, texts, node.clock)
         driver = node.open_session(socket, client_address=address, headers=websocket.headers)
         await socket.run(driver)
 

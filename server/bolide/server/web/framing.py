@@ -11,8 +11,9 @@ from typing import Final, Protocol
 import msgspec
 
 from bolide.server.sessions.transport import Framing
+from bolide.server.web.frames import text_frame
 
-__all__ = ["RAW", "SOCKJS", "TEXTS", "BadFrame", "TextFraming"]
+__all__ = ["FRAMES", "RAW", "SOCKJS", "TEXTS", "BadFrame", "TextFraming"]
 
 _encode = msgspec.json.Encoder().encode
 _decode_messages = msgspec.json.Decoder(list[str] | str).decode
@@ -99,5 +100,20 @@ class _Texts:
         return packets
 
 
+class _Frames:
+    """Packets are whole WebSocket frames, which may be written one after another."""
+
+    def __init__(self, texts: TextFraming) -> None:
+        self._text = texts.text
+
+    def packet(self, message: bytes) -> bytes:
+        return text_frame(self._text(message))
+
+    def bundle(self, packets: Sequence[bytes]) -> Sequence[bytes]:
+        return packets if len(packets) == 1 else (b"".join(packets),)
+
+
 TEXTS: Final[Mapping[TextFraming, Framing]] = {RAW: _Texts(RAW), SOCKJS: _Texts(SOCKJS)}
 """How sessions write on ASGI's WebSockets."""
+FRAMES: Final[Mapping[TextFraming, Framing]] = {RAW: _Frames(RAW), SOCKJS: _Frames(SOCKJS)}
+"""How sessions write on sockets that take frames."""
