@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 
 import structlog
 
@@ -47,6 +48,9 @@ CHECK_TIMEOUT_S = 2.0
 """How long the store may take to answer when somebody asks whether the node is ready, seconds."""
 _CHECKED_COLLECTION = "_bolide_ready"  # there is none of this name; what counts is the answer
 
+MOVED = "The server takes no more sessions; connect again"
+"""Why a session ends when its node drains."""
+
 CLEAN_UP_EVERY_S = 3600.0
 """How often calls are forgotten that nobody will repeat, seconds."""
 
@@ -85,6 +89,7 @@ class Node:
         self._services: Services | None = None
         self._drivers: set[SessionDriver] = set()
         self._is_stopping = False
+        self._is_draining = False
         self._next_clean_up: Timer | None = None
         self._log = structlog.get_logger("bolide.node")
 
@@ -138,6 +143,28 @@ class Node:
         self.app.detach()
         await self.store.close()
 
+    def drain(self, within_s: float) -> None:
+        """Take no new sessions, and let those that are open go elsewhere.
+
+        Clients that know how are asked to move at once; the others are closed, spread evenly over
+        the time, and whoever is still there at its end.
+
+        Args:
+            within_s: The time it may take, seconds.
+        """
+        if self._is_draining:
+            return
+        self._is_draining = True
+        self._log.info("draining", sessions=len(self._drivers), within_s=within_s)
+        movable = {d for d in self._drivers if d.session.speaks_bolide}
+        for driver in movable:
+            driver.move(within_s)
+        plain = [driver for driver in self._drivers if driver not in movable]
+        now = self.clock.now()
+        for number, driver in enumerate(plain, start=1):
+            self.clock.call_at(now + within_s * number / len(plain), partial(driver.close, MOVED))
+        self.clock.call_at(now + within_s, self._close_sessions)
+
     def open_session(
         self,
         transport: Transport,
@@ -155,7 +182,7 @@ class Node:
         Raises:
             StateError: If the node takes no sessions.
         """
-        if self._services is None or self._is_stopping:
+        if self._services is None or self._is_stopping or self._is_draining:
             raise StateError("The node takes no sessions.")
         visible = {
             name.lower(): value
@@ -187,7 +214,7 @@ class Node:
     @property
     def is_ready(self) -> bool:
         """It takes sessions."""
-        return self._services is not None and not self._is_stopping
+        return self._services is not None and not self._is_stopping and not self._is_draining
 
     async def check_ready(self) -> bool:
         """Tell whether it takes sessions and its store answers within :data:`CHECK_TIMEOUT_S`."""
@@ -210,6 +237,10 @@ class Node:
     def session_count(self) -> int:
         """How many sockets have a session."""
         return len(self._drivers)
+
+    def _close_sessions(self) -> None:
+        for driver in tuple(self._drivers):
+            driver.close(MOVED)
 
     async def _forget_old_calls(self) -> None:
         """Forget calls that nobody will repeat, now and again in a while."""

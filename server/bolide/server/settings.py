@@ -61,6 +61,7 @@ class Settings:
         management_port: Its port; 0 is any free one, None: there is no such listener.
         tls_cert: PEM file with the node's certificate, None for plain HTTP.
         tls_key: PEM file with its key.
+        build_id: What clients are told of the build; None: made of the pages' content.
         publication_timeout_s: Until a publish function is ready, seconds.
         method_timeout_s: Until the session's queue goes on without a method, seconds.
         heartbeat_interval_s: Silence after which a client is asked for a sign of life, seconds.
@@ -84,6 +85,7 @@ class Settings:
     management_port: int | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
+    build_id: str | None = None
     publication_timeout_s: float = 30
     method_timeout_s: float = 60
     heartbeat_interval_s: float = 15
@@ -268,6 +270,7 @@ _KINDS: Final[Mapping[str, _Kind]] = {
     "management_port": _PORT.or_none(),
     "tls_cert": _TEXT.or_none(),
     "tls_key": _TEXT.or_none(),
+    "build_id": _TEXT.or_none(),
     "publication_timeout_s": _SECONDS,
     "method_timeout_s": _SECONDS,
     "heartbeat_interval_s": _SECONDS,

@@ -242,3 +242,36 @@ async def test_a_node_that_stops_says_why(serve: Serve) -> None:
         assert node is not None
         assert node.is_ready
     assert app.asgi.node is None
+
+
+async def test_a_drain_lets_nobody_in(serve: Serve) -> None:
+    app = make_app()
+    management = await serve(create_management(app.asgi), lifespan="off")
+    async with httpx.AsyncClient(base_url=f"http://{management}") as http:
+        assert (await http.post("/drain", json={"within": 0})).status_code == 503
+        address = await serve(app.asgi)
+        peer = await serve.peer(address)
+        await peer.connect()
+        for bad in ("", "{}", '{"within":-1}', '{"within":3601}', '{"within":"1"}'):
+            assert (await http.post("/drain", content=bad)).status_code == 400
+        drained = await http.post("/drain", json={"within": 0})
+        assert (drained.status_code, drained.json()) == (200, {"sessions": 1})
+        with pytest.raises(ConnectionClosed):
+            await peer.read()
+        assert (await http.get("/readyz")).status_code == 503
+        with pytest.raises(InvalidStatus) as caught:
+            await connect(f"ws://{address}/websocket")
+        assert caught.value.response.status_code == 503
+
+
+async def test_the_build_is_that_of_the_pages_unless_it_is_set(
+    serve: Serve, tmp_path: Path
+) -> None:
+    builds = list[str]()
+    for build_id, text in ((None, "a"), (None, "a"), (None, "b"), ("7.1", "b")):
+        (tmp_path / "index.html").write_text(text)
+        peer = await serve.peer(await serve(make_app(tmp_path, build_id=build_id).asgi))
+        await peer.send(msg="connect", version="1", support=["1"], bolide={})
+        builds.append((await peer.read())["bolide"]["build"])
+    assert builds[0] == builds[1] != builds[2]
+    assert builds[3] == "7.1"

@@ -101,6 +101,15 @@ class SessionDriver:
         self.session.disconnected()
         self.pump()
 
+    def move(self, within_s: float) -> None:
+        """Ask the client to connect anew, if it knows how.
+
+        Args:
+            within_s: The time it has, seconds.
+        """
+        self.session.move(within_s)
+        self.pump()
+
     def writing_paused(self) -> None:
         """Learn that the socket is full; the client must take something now and then."""
         self.session.writing_paused()

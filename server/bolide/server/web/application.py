@@ -25,6 +25,7 @@ from bolide.server.app import App
 from bolide.server.node import Node
 from bolide.server.settings import Settings
 from bolide.server.stores.urls import open_store
+from bolide.server.web.build import build_of
 from bolide.server.web.framing import RAW, SOCKJS, TextFraming
 from bolide.server.web.origin import OriginPolicy
 from bolide.server.web.push import EXTENSION, PushSocket
@@ -37,6 +38,7 @@ _NOT_STARTED = (
     "Bolide was not started: give the parent application lifespan=app.lifespan"
     " (a mounted application gets no lifespan of its own)"
 )
+_TAKES_NONE = "This node takes no sessions now; connect again"
 _HEADERS = {
     "content-security-policy": "default-src 'self'; img-src 'self' data:; frame-ancestors 'none'",
     "referrer-policy": "no-referrer",
@@ -91,7 +93,8 @@ class NodeApplication:
         policy = OriginPolicy.from_settings(settings.public_url, settings.allowed_origins)
 
         def make_node() -> Node:
-            return Node(app, open_store(settings.store), settings=settings)
+            build_id = settings.build_id or build_of(app.pages)
+            return Node(app, open_store(settings.store), settings=settings, build_id=build_id)
 
         return cls(make_node, policy, app.pages)
 
@@ -172,8 +175,13 @@ class _Started:
         self._application = application
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] in ("http", "websocket") and self._application.node is None:
+        node = self._application.node
+        if scope["type"] in ("http", "websocket") and node is None:
             await _refuse(_NOT_STARTED, 503, scope, receive, send)
+        elif scope["type"] == "websocket" and node is not None and not node.is_ready:
+            await _refuse(
+                "This node takes no sessions now; connect again", 503, scope, receive, send
+            )
         else:
             await self._app(scope, receive, send)
 

@@ -3,6 +3,9 @@
 A listener of its own, on loopback, so that no balancer can forward to it by mistake.
 """
 
+from typing import Final
+
+import msgspec
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
@@ -10,7 +13,10 @@ from starlette.routing import Route
 
 from bolide.server.web.application import NodeApplication
 
-__all__ = ["create_management"]
+__all__ = ["MAX_DRAIN_S", "create_management"]
+
+MAX_DRAIN_S: Final = 3600.0
+"""Longest time that a drain may take, seconds."""
 
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
@@ -20,7 +26,8 @@ def create_management(application: NodeApplication) -> Starlette:
 
     ``/livez`` answers 200 while the process can answer at all. ``/readyz`` answers 200 while the
     node takes sessions and its store works, else 503; its JSON carries ``sessions``. ``/metrics``
-    is Prometheus' text format.
+    is Prometheus' text format. POST ``/drain`` with ``{"within": seconds}`` lets the node take no
+    more sessions and asks its clients to go elsewhere; the answer says how many there are.
 
     Args:
         application: The application whose node is asked.
@@ -42,10 +49,40 @@ def create_management(application: NodeApplication) -> Starlette:
         exposition = node.metrics.exposition() if node else b""
         return Response(exposition, media_type=_EXPOSITION)
 
+    async def drain(request: Request) -> Response:
+        node = application.node
+        if node is None:
+            return PlainTextResponse("The node does not run.\n", status_code=503)
+        try:
+            within_s = _within(await request.body())
+        except ValueError:
+            text = f'Send {{"within": seconds}}, 0 to {MAX_DRAIN_S:g}.\n'
+            return PlainTextResponse(text, status_code=400)
+        sessions = node.session_count
+        node.drain(within_s)
+        return JSONResponse({"sessions": sessions})
+
     return Starlette(
         routes=[
             Route("/livez", livez),
             Route("/readyz", readyz),
             Route("/metrics", metrics),
+            Route("/drain", drain, methods=["POST"]),
         ]
     )
+
+
+def _within(body: bytes) -> float:
+    """Read the time of a drain.
+
+    Raises:
+        ValueError: If there is none that can be.
+    """
+    request = msgspec.json.decode(body, type=_Drain)
+    if not 0 <= request.within <= MAX_DRAIN_S:
+        raise ValueError
+    return request.within
+
+
+class _Drain(msgspec.Struct):
+    within: float
