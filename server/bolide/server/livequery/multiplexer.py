@@ -16,6 +16,7 @@ from bolide.core.minimongo.matcher import Matcher
 from bolide.core.minimongo.projection import Projection
 from bolide.core.values import Document, Fields
 from bolide.server.sessions.view_change import ViewChange, changed_fields
+from bolide.server.stores.access import effective_selector
 from bolide.server.stores.base import Change, ChangeKind, Position, Query, Snapshot, Store
 
 __all__ = ["Follower", "Multiplexer"]
@@ -60,7 +61,7 @@ class Multiplexer:
         self.query = query
         self.reread_count = 0
         self._store = store
-        self._matcher = Matcher(query.selector)
+        self._matcher = Matcher(effective_selector(query))
         self._projection = Projection(None if query.projection is None else dict(query.projection))
         if not self._projection.includes_id:
             raise MinimongoError("A live query cannot leave out the _id.")
