@@ -69,7 +69,7 @@ class App:
         *,
         id: Literal["random", "oid"] = "random",
         strategy: PublicationStrategy = PublicationStrategy.SERVER_MERGE,
-        access: object = None,
+        access: str | None = None,
         phi: object = None,
         clear: object = None,
     ) -> Collection:
@@ -80,14 +80,16 @@ class App:
             id: What ``_id`` an insert without one draws: ``"random"`` is a Meteor id of 17
                 characters, ``"oid"`` an ObjectId.
             strategy: How sessions merge what several subscriptions publish of it.
-            access: The field that holds the access scope; not built yet.
+            access: The top-level field that holds a document's access scope, a string. In such a
+                collection a handler finds and writes only what is in a scope that it opened with
+                ``ctx.require(permission, access_scope)``.
             phi: The encrypted fields; not built yet.
             clear: The plain fields of a collection with ``phi``; not built yet.
 
         Raises:
             ConfigurationError: If the name cannot be one or is taken, or an option is not built.
         """
-        for option, value in (("access", access), ("phi", phi), ("clear", clear)):
+        for option, value in (("phi", phi), ("clear", clear)):
             if value is not None:
                 raise NotBuilt(f'{option} of app.collection("{name}")', value)
         option = "The name of a collection"
@@ -97,7 +99,8 @@ class App:
             raise ConfigurationError(option, name, "used once: keep what app.collection returns")
         if id not in ("random", "oid"):
             raise ConfigurationError(f'id of app.collection("{name}")', id, '"random" or "oid"')
-        collection = Collection(self._gateway, name, id, strategy)
+        _check_access(name, access, strategy)
+        collection = Collection(self._gateway, name, id, strategy, access)
         self._collections[name] = collection
         return collection
 
@@ -105,6 +108,11 @@ class App:
         """Return how sessions merge a collection, registered or not."""
         found = self._collections.get(collection)
         return PublicationStrategy.SERVER_MERGE if found is None else found.strategy
+
+    def access_of(self, collection: str) -> str | None:
+        """Return the field that holds the access scope; None if the collection has none."""
+        found = self._collections.get(collection)
+        return None if found is None else found.access
 
     def publish(self, name: str | None, *, public: bool = False) -> Callable[[_Handler], _Handler]:
         """Register the decorated function as a publication.
@@ -216,6 +224,23 @@ class App:
     def detach(self) -> None:
         """Let the collections use no store; the node calls this before it closes it."""
         self._gateway.detach()
+
+
+def _check_access(name: str, access: object, strategy: PublicationStrategy) -> None:
+    """Refuse an access field that cannot be one, and a strategy that cannot take back."""
+    if access is None:
+        return
+    option = f'access of app.collection("{name}")'
+    if not isinstance(access, str) or access in ("", "_id") or not set(".$\0").isdisjoint(access):
+        expected = "the name of a top-level field, without . and $, and not _id"
+        raise ConfigurationError(option, access, expected)
+    if strategy is PublicationStrategy.NO_MERGE_NO_HISTORY:
+        raise ConfigurationError(
+            option,
+            access,
+            "left out with NO_MERGE_NO_HISTORY: documents could not be taken back from clients"
+            " whose access ends",
+        )
 
 
 def _check_name(name: object, decorator: str) -> None:

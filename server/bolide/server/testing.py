@@ -409,6 +409,7 @@ class TestNode:
         headers: Mapping[str, str] | None = None,
         support: Sequence[str] = ("1",),
         bolide: bool = False,
+        user_id: str | None = None,
     ) -> TestClient:
         """Connect a client.
 
@@ -417,11 +418,13 @@ class TestNode:
             headers: Of the handshake.
             support: Versions of DDP; the first is the one it speaks.
             bolide: Ask for our extensions.
+            user_id: Who is logged in from the beginning; None for nobody.
 
         Raises:
             ConnectionRefusedError: If the node answers ``failed``.
         """
         client = TestClient(self.open_socket(address=address, headers=headers))
+        client.socket.driver.user_id = user_id
         client.send(Connect(support[0], tuple(support), bolide={} if bolide else None))
         await client.wait_for(
             lambda: any(isinstance(message, Connected | Failed) for message in client.messages)

@@ -18,6 +18,7 @@ from bolide.server.methods.errors import log_failure, wire_error
 from bolide.server.publications.registry import Publication
 from bolide.server.sessions.events import Subscription, Work
 from bolide.server.sessions.view_change import ViewChange
+from bolide.server.stores.base import Query
 
 if TYPE_CHECKING:
     from bolide.server.sessions.driver import SessionDriver
@@ -205,18 +206,20 @@ class SubscriptionRun:
             session=driver.info,
             is_decided=publication.is_public,
         )
-        context = Context(invocation, self, driver.services.app.authorize)
+        app = driver.services.app
+        context = Context(invocation, self, app.authorize, app.access_of)
         with entered(invocation):
             outcome = await publication.handler(context, *arguments)
-        cursors = _cursors(outcome)
-        if cursors is None:
-            return
-        invocation.check_exit("returned a cursor")
-        await asyncio.gather(*(self._follow(cursor) for cursor in cursors))
+            cursors = _cursors(outcome)
+            if cursors is None:
+                return
+            invocation.check_exit("returned a cursor")
+            queries = [cursor.admitted() for cursor in cursors]
+        await asyncio.gather(*(self._follow(query) for query in queries))
         self.ready()
 
-    async def _follow(self, cursor: Cursor) -> None:
-        following = await self._driver.services.live_queries.follow(cursor.query, self)
+    async def _follow(self, query: Query) -> None:
+        following = await self._driver.services.live_queries.follow(query, self)
         if self._subscription.is_active:
             self._followings.append(following)
         else:
