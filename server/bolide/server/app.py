@@ -29,6 +29,7 @@ __all__ = ["App"]
 
 _Handler = TypeVar("_Handler", bound=Handler)
 
+_AccessWatcher: TypeAlias = Callable[[str | None], object]
 _StartupHook: TypeAlias = Callable[[], Awaitable[None]]
 _Hook = TypeVar("_Hook", bound=_StartupHook)
 
@@ -62,6 +63,7 @@ class App:
         self._gateway = Gateway()
         self._collections: dict[str, Collection] = {}
         self._startup_hooks: list[_StartupHook] = []
+        self._access_watchers: list[_AccessWatcher] = []
 
     def collection(
         self,
@@ -108,6 +110,12 @@ class App:
         """Return how sessions merge a collection, registered or not."""
         found = self._collections.get(collection)
         return PublicationStrategy.SERVER_MERGE if found is None else found.strategy
+
+    @property
+    def merges_all(self) -> bool:
+        """Whether a document of any collection may be published twice to one session."""
+        merging = (PublicationStrategy.SERVER_MERGE, PublicationStrategy.NO_MERGE_MULTI)
+        return all(found.strategy in merging for found in self._collections.values())
 
     def access_of(self, collection: str) -> str | None:
         """Return the field that holds the access scope; None if the collection has none."""
@@ -192,6 +200,32 @@ class App:
         if inspect.iscoroutinefunction(authorize):
             raise TypeError("app.authorize must be a plain function that returns True or False.")
         self._authorize = authorize
+
+    def access_changed(self, user_id: str | None = None) -> None:
+        """Say that :attr:`authorize` may decide otherwise from now on.
+
+        Every live subscription is asked again what it was told with ``ctx.require``. Where an
+        answer is a different one, the publication runs again: what a person lost is taken back
+        before this returns; what a person gained comes as soon as the new run has it. Calls that
+        are running go on as they were decided. Only this node's subscriptions are looked at: with
+        several nodes, each has to be told.
+
+        Call it on the event loop, after the change.
+
+        Args:
+            user_id: Whose permissions changed; None for everybody's.
+        """
+        for watcher in tuple(self._access_watchers):
+            watcher(user_id)
+
+    def watch_access(self, watcher: _AccessWatcher) -> None:
+        """Call ``watcher`` with what :meth:`access_changed` is given; the node does this."""
+        self._access_watchers.append(watcher)
+
+    def unwatch_access(self, watcher: _AccessWatcher) -> None:
+        """Call it no more; harmless if it was not called."""
+        if watcher in self._access_watchers:
+            self._access_watchers.remove(watcher)
 
     @cached_property
     def asgi(self) -> "NodeApplication":

@@ -108,6 +108,7 @@ class Node:
                 build_id=self._build_id,
                 log=structlog.get_logger("bolide.session"),
             )
+            self.app.watch_access(self._access_changed)
             await self.app.run_startup_hooks()
         except BaseException:
             await self.stop()
@@ -116,6 +117,7 @@ class Node:
     async def stop(self) -> None:
         """Close the sessions, let methods end, and close the store."""
         self._is_stopping = True
+        self.app.unwatch_access(self._access_changed)
         for driver in tuple(self._drivers):
             driver.close("The server is shutting down")
         if self._services is not None:
@@ -197,6 +199,10 @@ class Node:
     def session_count(self) -> int:
         """How many sockets have a session."""
         return len(self._drivers)
+
+    def _access_changed(self, user_id: str | None) -> None:
+        for driver in tuple(self._drivers):
+            driver.access_changed(user_id)
 
     async def _forget(self, driver: SessionDriver) -> None:
         await driver.ended.wait()

@@ -185,3 +185,22 @@ def test_documents_with_scopes_can_be_taken_back(app: App) -> None:
     with pytest.raises(ConfigurationError, match="could not be taken back"):
         app.collection("patients", access="ward", strategy=strategy)
     app.collection("patients", strategy=strategy)
+
+
+def test_an_app_knows_whether_all_its_collections_are_merged(app: App) -> None:
+    app.collection("a")
+    app.collection("b", strategy=PublicationStrategy.NO_MERGE_MULTI)
+    assert app.merges_all
+    app.collection("c", strategy=PublicationStrategy.NO_MERGE)
+    assert not app.merges_all
+
+
+def test_whoever_watches_is_told_of_changed_access(app: App) -> None:
+    told: list[str | None] = []
+    app.watch_access(told.append)
+    app.access_changed("ann")
+    app.access_changed()
+    app.unwatch_access(told.append)
+    app.unwatch_access(told.append)
+    app.access_changed("bob")
+    assert told == ["ann", None]

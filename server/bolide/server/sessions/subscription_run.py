@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from bolide.core.ddp.messages import WireError
-from bolide.core.errors import LocalProtocolError
+from bolide.core.errors import AuthError, LocalProtocolError
 from bolide.core.values import Fields
+from bolide.server.access.decisions import Decisions
 from bolide.server.access.invocation import Invocation, current, entered
 from bolide.server.clock import Timer
 from bolide.server.context import Context
@@ -67,20 +68,24 @@ class SubscriptionRun:
         """Prepare the run; :meth:`start` begins it."""
         self._driver = driver
         self._subscription = subscription
-        self._publication = publication
+        self.publication = publication
         self._work = work
         self._followings: list[Following] = []
         self._on_stop: list[tuple[Callable[[], object], Invocation | None]] = []
         self._task: asyncio.Task[None] | None = None
         self._timer: Timer | None = None
         self._started_at = 0.0
+        self.decisions = Decisions()
+        """What the publish function asked and was told."""
+        self.was_refused = False
+        """It ended because the person may not have it."""
         self.first_done = asyncio.Event()
         """The first documents were published, or the handler came to its end without any."""
 
     @property
     def name(self) -> str:
         """The publication's name, for the log; no name the client made up."""
-        return (self._publication.name if self._publication else None) or "(universal)"
+        return (self.publication.name if self.publication else None) or "(universal)"
 
     def start(self) -> None:
         """Run the publish function."""
@@ -149,7 +154,7 @@ class SubscriptionRun:
         if self._subscription.is_active and not self._subscription.is_ready:
             self._observe("ready")
         self._driver.session.ready(self._subscription)
-        self.first_done.set()
+        self._publish_done()
         self._driver.pump()
 
     def stop(self) -> None:
@@ -183,20 +188,25 @@ class SubscriptionRun:
             self._stop_timer()
             self._end()
 
-    def _end(self) -> None:
+    def _publish_done(self) -> None:
+        """Let go of what a former run published, now that this one's documents are there."""
         self.first_done.set()
+        self._driver.session.end_former(self._subscription)
+
+    def _end(self) -> None:
+        self._publish_done()
         if self._work is not None:
             self._driver.session.finish(self._work)
-            self._driver.pump()
+        self._driver.pump()
 
     async def _publish(self) -> None:
-        publication, subscription = self._publication, self._subscription
+        publication, subscription = self.publication, self._subscription
         driver = self._driver
         if publication is None:
             name = subscription.name
             driver.session.nosub(subscription, WireError(404, f"Subscription '{name}' not found"))
             return
-        if not subscription.is_universal:
+        if self._work is not None:  # the client asked, not the node
             driver.check_rate("subscription", self.name)
         arguments = publication.arguments.bind(subscription.params)
         invocation = Invocation(
@@ -206,6 +216,7 @@ class SubscriptionRun:
             session=driver.info,
             is_decided=publication.is_public,
         )
+        self.decisions = invocation.decisions
         app = driver.services.app
         context = Context(invocation, self, app.authorize, app.access_of)
         with entered(invocation):
@@ -228,13 +239,14 @@ class SubscriptionRun:
     def _fail(self, error: BaseException) -> None:
         if self._subscription.is_active:
             self._observe("error")
+            self.was_refused = isinstance(error, AuthError)
             log_failure(self._driver.log, error, publication=self.name)
             self._driver.session.nosub(self._subscription, wire_error(error))
             self._driver.pump()
 
     def _take_too_long(self) -> None:
         self._timer = None
-        if self._subscription.is_ready:
+        if self.first_done.is_set():
             self.unblock()
             return
         limit = self._driver.services.settings.publication_timeout_s
