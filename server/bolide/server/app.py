@@ -29,6 +29,7 @@ __all__ = ["App"]
 
 _Handler = TypeVar("_Handler", bound=Handler)
 
+_AccessWatcher: TypeAlias = Callable[[str | None], object]
 _StartupHook: TypeAlias = Callable[[], Awaitable[None]]
 _Hook = TypeVar("_Hook", bound=_StartupHook)
 
@@ -62,6 +63,7 @@ class App:
         self._gateway = Gateway()
         self._collections: dict[str, Collection] = {}
         self._startup_hooks: list[_StartupHook] = []
+        self._access_watchers: list[_AccessWatcher] = []
 
     def collection(
         self,
@@ -69,7 +71,7 @@ class App:
         *,
         id: Literal["random", "oid"] = "random",
         strategy: PublicationStrategy = PublicationStrategy.SERVER_MERGE,
-        access: object = None,
+        access: str | None = None,
         phi: object = None,
         clear: object = None,
     ) -> Collection:
@@ -80,14 +82,16 @@ class App:
             id: What ``_id`` an insert without one draws: ``"random"`` is a Meteor id of 17
                 characters, ``"oid"`` an ObjectId.
             strategy: How sessions merge what several subscriptions publish of it.
-            access: The field that holds the access scope; not built yet.
+            access: The top-level field that holds a document's access scope, a string. In such a
+                collection a handler finds and writes only what is in a scope that it opened with
+                ``ctx.require(permission, access_scope)``.
             phi: The encrypted fields; not built yet.
             clear: The plain fields of a collection with ``phi``; not built yet.
 
         Raises:
             ConfigurationError: If the name cannot be one or is taken, or an option is not built.
         """
-        for option, value in (("access", access), ("phi", phi), ("clear", clear)):
+        for option, value in (("phi", phi), ("clear", clear)):
             if value is not None:
                 raise NotBuilt(f'{option} of app.collection("{name}")', value)
         option = "The name of a collection"
@@ -98,7 +102,8 @@ class App:
             raise ConfigurationError(option, name, "used once: keep what app.collection returns")
         if id not in ("random", "oid"):
             raise ConfigurationError(f'id of app.collection("{name}")', id, '"random" or "oid"')
-        collection = Collection(self._gateway, name, id, strategy)
+        _check_access(name, access, strategy)
+        collection = Collection(self._gateway, name, id, strategy, access)
         self._collections[name] = collection
         return collection
 
@@ -106,6 +111,17 @@ class App:
         """Return how sessions merge a collection, registered or not."""
         found = self._collections.get(collection)
         return PublicationStrategy.SERVER_MERGE if found is None else found.strategy
+
+    @property
+    def merges_all(self) -> bool:
+        """Whether a document of any collection may be published twice to one session."""
+        merging = (PublicationStrategy.SERVER_MERGE, PublicationStrategy.NO_MERGE_MULTI)
+        return all(found.strategy in merging for found in self._collections.values())
+
+    def access_of(self, collection: str) -> str | None:
+        """Return the field that holds the access scope; None if the collection has none."""
+        found = self._collections.get(collection)
+        return None if found is None else found.access
 
     def publish(self, name: str | None, *, public: bool = False) -> Callable[[_Handler], _Handler]:
         """Register the decorated function as a publication.
@@ -186,6 +202,32 @@ class App:
             raise TypeError("app.authorize must be a plain function that returns True or False.")
         self._authorize = authorize
 
+    def access_changed(self, user_id: str | None = None) -> None:
+        """Say that :attr:`authorize` may decide otherwise from now on.
+
+        Every live subscription is asked again what it was told with ``ctx.require``. Where an
+        answer is a different one, the publication runs again: what a person lost is taken back
+        before this returns; what a person gained comes as soon as the new run has it. Calls that
+        are running go on as they were decided. Only this node's subscriptions are looked at: with
+        several nodes, each has to be told.
+
+        Call it on the event loop, after the change.
+
+        Args:
+            user_id: Whose permissions changed; None for everybody's.
+        """
+        for watcher in tuple(self._access_watchers):
+            watcher(user_id)
+
+    def watch_access(self, watcher: _AccessWatcher) -> None:
+        """Call ``watcher`` with what :meth:`access_changed` is given; the node does this."""
+        self._access_watchers.append(watcher)
+
+    def unwatch_access(self, watcher: _AccessWatcher) -> None:
+        """Call it no more; harmless if it was not called."""
+        if watcher in self._access_watchers:
+            self._access_watchers.remove(watcher)
+
     @cached_property
     def asgi(self) -> "NodeApplication":
         """The app as an ASGI application, for uvicorn or to be mounted in another one.
@@ -217,6 +259,23 @@ class App:
     def detach(self) -> None:
         """Let the collections use no store; the node calls this before it closes it."""
         self._gateway.detach()
+
+
+def _check_access(name: str, access: object, strategy: PublicationStrategy) -> None:
+    """Refuse an access field that cannot be one, and a strategy that cannot take back."""
+    if access is None:
+        return
+    option = f'access of app.collection("{name}")'
+    if not isinstance(access, str) or access in ("", "_id") or not set(".$\0").isdisjoint(access):
+        expected = "the name of a top-level field, without . and $, and not _id"
+        raise ConfigurationError(option, access, expected)
+    if strategy is PublicationStrategy.NO_MERGE_NO_HISTORY:
+        raise ConfigurationError(
+            option,
+            access,
+            "left out with NO_MERGE_NO_HISTORY: documents could not be taken back from clients"
+            " whose access ends",
+        )
 
 
 def _check_name(name: object, decorator: str) -> None:

@@ -30,6 +30,7 @@ from bolide.server.explained import Explained, NotBuilt
 from bolide.server.random_ids import random_id
 from bolide.server.sessions.strategy import PublicationStrategy
 from bolide.server.stores.base import (
+    AccessFilter,
     Delete,
     FindAndModify,
     IndexSpec,
@@ -68,6 +69,7 @@ class Collection:
         name: Its name, in the store and in clients.
         id_kind: What ``_id`` an insert draws: ``"random"``, 17 characters, or ``"oid"``.
         strategy: How sessions merge what several subscriptions publish of it.
+        access: The field that holds the access scope; None if it has none.
     """
 
     def __init__(
@@ -76,12 +78,16 @@ class Collection:
         name: str,
         id_kind: Literal["random", "oid"] = "random",
         strategy: PublicationStrategy = PublicationStrategy.SERVER_MERGE,
+        access: str | None = None,
     ) -> None:
         """Make a collection; apps call ``app.collection``."""
         self._gateway = gateway
         self.name = name
         self.id_kind: Literal["random", "oid"] = id_kind
         self.strategy = strategy
+        self.access = access
+        # No scope is open until the gateway says which.
+        self._filter = None if access is None else AccessFilter(access)
 
     def find(
         self,
@@ -140,7 +146,7 @@ class Collection:
 
     async def distinct(self, key: str, selector: Mapping[str, Any] | None = None) -> list[Any]:
         """Return the different values at the path ``key``; array elements one by one."""
-        found = await self._gateway.distinct(self.name, key, selector_of(selector))
+        found = await self._gateway.distinct(self._query(selector, None, None, 0, 0), key)
         return [copied(value) for value in found]
 
     async def insert_one(self, document: MutableMapping[str, Any]) -> InsertOneResult:
@@ -148,9 +154,12 @@ class Collection:
 
         Raises:
             DuplicateKeyError: If a document with its ``_id``, or its key in a unique index, exists.
+            AuthError: As every write: if it would leave the open access scopes.
         """
         inserted = self._with_id(document)
-        await self._gateway.write(Insert(collection=self.name, documents=[inserted]))
+        await self._gateway.write(
+            Insert(collection=self.name, documents=[inserted], access=self._filter)
+        )
         return InsertOneResult(inserted["_id"], acknowledged=True)
 
     async def insert_many(
@@ -169,7 +178,10 @@ class Collection:
         inserted = [self._with_id(document) for document in documents]
         if not inserted:
             raise TypeError("documents must be a non-empty list.")
-        await self._gateway.write(Insert(collection=self.name, documents=inserted, ordered=ordered))
+        operation = Insert(
+            collection=self.name, documents=inserted, ordered=ordered, access=self._filter
+        )
+        await self._gateway.write(operation)
         return InsertManyResult([document["_id"] for document in inserted], acknowledged=True)
 
     async def update_one(
@@ -286,14 +298,14 @@ class Collection:
             Its name.
         """
         spec = IndexSpec(keys=sort_of(keys), name=name, unique=unique, sparse=sparse)
-        return await self._gateway.create_index(self.name, spec)
+        return await self._gateway.create_index(self._whole, spec)
 
     async def drop_index(self, index_or_name: SortSpec) -> None:
         """Remove an index, by its name or its keys."""
         if not isinstance(index_or_name, str):
             pairs = sort_of(index_or_name)
             index_or_name = "_".join(f"{path}_{direction}" for path, direction in pairs)
-        await self._gateway.drop_index(self.name, index_or_name)
+        await self._gateway.drop_index(self._whole, index_or_name)
 
     # A PyMongo collection; the driver is imported only by its store.
     @property
@@ -304,14 +316,17 @@ class Collection:
 
         Raises:
             NoRawCollection: If the store is embedded.
+            TrustedOnly: If the collection has access scopes and a handler asks.
         """
-        invocation = current()
-        if invocation is not None:
-            invocation.check_exit(f"used the raw collection {self.name}")
+        self._gateway.check_whole(self._whole, "used the raw collection")
         store: object = self._gateway.store
         if not isinstance(store, _RawStore):
             raise NoRawCollection
         return store.raw_collection(self.name)
+
+    @property
+    def _whole(self) -> Query:
+        return Query(collection=self.name, access=self._filter)
 
     def _query(
         self,
@@ -328,6 +343,7 @@ class Collection:
             skip=count_of(skip, "skip"),
             limit=count_of(limit, "limit"),
             projection=projection_of(projection),
+            access=self._filter,
         )
 
     async def _update(
@@ -350,12 +366,18 @@ class Collection:
                 upsert=upsert,
                 upsert_id=self._upsert_id(upsert, matching, modifier),
                 array_filters=filters,
+                access=self._filter,
             )
         )
         return _update_result(receipt)
 
     async def _delete(self, selector: Mapping[str, Any], *, many: bool) -> DeleteResult:
-        operation = Delete(collection=self.name, selector=selector_of(selector), many=many)
+        operation = Delete(
+            collection=self.name,
+            selector=selector_of(selector),
+            many=many,
+            access=self._filter,
+        )
         receipt = await self._gateway.write(operation)
         return DeleteResult({"n": receipt.deleted, "ok": 1.0}, acknowledged=True)
 
@@ -380,6 +402,7 @@ class Collection:
                 upsert=upsert,
                 upsert_id=self._upsert_id(upsert, matching, modifier or {}),
                 return_after=return_after,
+                access=self._filter,
             )
         )
         return None if receipt.document is None else copied(receipt.document)

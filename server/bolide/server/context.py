@@ -10,9 +10,11 @@ from bolide.core.ddp.random import RandomStream, SeededStreams
 from bolide.core.errors import AuthError, LocalProtocolError
 from bolide.core.values import UNDEFINED, Fields, normalize
 from bolide.server.access.authorize import AccessRequest, Authorize
-from bolide.server.access.invocation import Invocation, SessionInfo
+from bolide.server.access.decisions import LoginRequest, Question, decide
+from bolide.server.access.invocation import Invocation, PublishedOutside, SessionInfo
 from bolide.server.explained import Explained
 from bolide.server.random_ids import random_seed
+from bolide.server.stores.base import AccessFilter
 
 __all__ = ["Context", "ContextRandom", "SessionInfo", "WrongHandler"]
 
@@ -131,10 +133,14 @@ class Context:
             counts, never documents or arguments: they are patient data.
     """
 
-    __slots__ = ("_authorize", "_host", "_invocation", "log")
+    __slots__ = ("_access_of", "_authorize", "_host", "_invocation", "log")
 
     def __init__(
-        self, invocation: Invocation, host: PublicationHost | MethodHost, authorize: Authorize
+        self,
+        invocation: Invocation,
+        host: PublicationHost | MethodHost,
+        authorize: Authorize,
+        access_of: Callable[[str], str | None],
     ) -> None:
         """Make the context of one run.
 
@@ -142,10 +148,12 @@ class Context:
             invocation: The run.
             host: What the session's driver does for it; of the invocation's kind.
             authorize: Who decides.
+            access_of: The field that holds the access scope of a collection, by name.
         """
         self._invocation = invocation
         self._host = host
         self._authorize = authorize
+        self._access_of = access_of
         session = invocation.session
         self.log: FilteringBoundLogger = structlog.get_logger("bolide.app").bind(
             session=None if session is None else session.id, handler=invocation.handler
@@ -171,26 +179,29 @@ class Context:
             AuthError: If nobody is; the client sees 403.
         """
         user_id = self._invocation.user_id
-        if user_id is None:
-            raise AuthError
-        self._invocation.is_decided = True
+        self._decide(LoginRequest(user_id))
+        assert user_id is not None
         return user_id
 
     def require(self, permission: str, access_scope: str | None = None) -> None:
         """Go on only if the person has a permission.
 
+        With an access scope it also opens that scope, for the rest of the run and for reading and
+        writing alike: of a collection with ``access=`` only what is in an open scope exists.
+
         Args:
             permission: What, such as ``"ward:read"``.
-            access_scope: Where, such as ``"ward/7"``; None for everywhere.
+            access_scope: Where, such as ``"ward/7"``; None for everywhere, which opens no scope.
 
         Raises:
             AuthError: If not; the client sees 403 and not why.
+            TypeError: If the access scope is no string.
         """
-        request = AccessRequest(self._invocation.user_id, permission, access_scope)
-        # Only True itself allows: a coroutine that somebody forgot to await is true as well.
-        if self._authorize(request) is not True:
-            raise AuthError
-        self._invocation.is_decided = True
+        if not isinstance(access_scope, str | None):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"An access scope is a string, not a {type(access_scope).__name__}.")
+        self._decide(AccessRequest(self._invocation.user_id, permission, access_scope))
+        if access_scope is not None:
+            self._invocation.opened.add(access_scope)
 
     def unblock(self) -> None:
         """Let the session's next message begin before this handler ends."""
@@ -207,10 +218,14 @@ class Context:
 
         Raises:
             TypeError: If a value is of a type that no document may hold.
+            PublishedOutside: If the collection has access scopes and the document is in none that
+                this run opened.
         """
         host = self._publishing("added")
         self._invocation.check_exit(f"published a document of {collection}")
-        host.added(collection, normalize(id), normalize(_without_id(fields)))
+        whole = normalize(_without_id(fields))
+        self._check_inside(collection, whole, "published a document of", is_whole=True)
+        host.added(collection, normalize(id), whole)
 
     def changed(self, collection: str, id: Any, fields: Fields) -> None:
         """Publish new values of fields of a document that was added.
@@ -222,6 +237,7 @@ class Context:
 
         Raises:
             TypeError: If a value is of a type that no document may hold.
+            PublishedOutside: If it would take the document out of the scopes that this run opened.
         """
         host = self._publishing("changed")
         self._invocation.check_exit(f"published a change of {collection}")
@@ -229,6 +245,7 @@ class Context:
             name: value if value is UNDEFINED else normalize(value)
             for name, value in _without_id(fields).items()
         }
+        self._check_inside(collection, values, "published a change of", is_whole=False)
         host.changed(collection, normalize(id), values)
 
     def removed(self, collection: str, id: Any) -> None:
@@ -289,6 +306,25 @@ class Context:
             What it returns; its errors are raised here.
         """
         return self._calling("call").call(name, args)
+
+    def _decide(self, question: Question) -> None:
+        invocation = self._invocation
+        allowed = decide(question, self._authorize, self.log)
+        invocation.decisions.remember(question, allowed)
+        if not allowed:
+            raise AuthError
+        invocation.is_decided = True
+
+    def _check_inside(
+        self, collection: str, fields: Fields, action: str, *, is_whole: bool
+    ) -> None:
+        """Make sure that what is published by hand is in an open access scope."""
+        field = self._access_of(collection)
+        if field is None:
+            return
+        opened = self._invocation.open_scopes(f"{action} {collection}")
+        if (is_whole or field in fields) and not AccessFilter(field, opened).admits(fields):
+            raise PublishedOutside(self._invocation.handler, collection, field)
 
     def _publishing(self, member: str) -> PublicationHost:
         if self._invocation.kind != "publication":

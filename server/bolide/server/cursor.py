@@ -36,8 +36,17 @@ class Cursor:
 
     @property
     def query(self) -> Query:
-        """What it asks for."""
+        """What it asks for; in a collection with access scopes none of them is open in it."""
         return self._query
+
+    def admitted(self) -> Query:
+        """Return the query as the running invocation may follow it, with its open access scopes.
+
+        Raises:
+            UndecidedAccess: If nobody decided.
+            UnopenedAccess: If the collection has access scopes and none is open.
+        """
+        return self._gateway.admitted(self._query, "published")
 
     def sort(self, key: SortSpec, direction: int = 1) -> "Cursor":
         """Set the order; equal keys go by ``_id``.

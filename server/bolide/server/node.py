@@ -123,6 +123,7 @@ class Node:
                 build_id=self._build_id,
                 log=structlog.get_logger("bolide.session"),
             )
+            self.app.watch_access(self._access_changed)
             await self.app.run_startup_hooks()
             self._services.spawn(self._forget_old_calls())
         except BaseException:
@@ -132,6 +133,7 @@ class Node:
     async def stop(self) -> None:
         """Close the sessions, let methods end, and close the store."""
         self._is_stopping = True
+        self.app.unwatch_access(self._access_changed)
         if self._next_clean_up is not None:
             self._next_clean_up.cancel()
         for driver in tuple(self._drivers):
@@ -254,6 +256,10 @@ class Node:
         self._next_clean_up = self.clock.call_at(
             self.clock.now() + CLEAN_UP_EVERY_S, lambda: services.spawn(self._forget_old_calls())
         )
+
+    def _access_changed(self, user_id: str | None) -> None:
+        for driver in tuple(self._drivers):
+            driver.access_changed(user_id)
 
     async def _forget(self, driver: SessionDriver) -> None:
         await driver.ended.wait()

@@ -335,7 +335,7 @@ class TestClient:
         view = self._views.setdefault(collection, {})
         view.update({key_of(id): {"_id": id, **fields} for id, fields in documents.items()})
 
-    async def received(self, kind: type[_Message], timeout_s: float = 5.0) -> _Message:
+    async def received(self, kind: type[_Message], timeout_s: float = 30.0) -> _Message:
         """Return the next message of a class, after those that were waited for before."""
         number = self._seen.get(kind.__name__, 0)
         found: list[_Message] = []
@@ -364,7 +364,7 @@ class TestClient:
             self._subscriptions[message.id] = TestSubscription(self, message.id)
         self.socket.send_frame(serialize(message, bolide=True))
 
-    async def wait_for(self, condition: Callable[[], bool], timeout_s: float = 5.0) -> None:
+    async def wait_for(self, condition: Callable[[], bool], timeout_s: float = 30.0) -> None:
         """Wait until a condition holds, looking after each message.
 
         Raises:
@@ -488,6 +488,7 @@ class TestNode:
         headers: Mapping[str, str] | None = None,
         support: Sequence[str] = ("1",),
         bolide: bool = False,
+        user_id: str | None = None,
     ) -> TestClient:
         """Connect a client.
 
@@ -496,11 +497,13 @@ class TestNode:
             headers: Of the handshake.
             support: Versions of DDP; the first is the one it speaks.
             bolide: Ask for our extensions.
+            user_id: Who is logged in from the beginning; None for nobody.
 
         Raises:
             ConnectionRefusedError: If the node answers ``failed``.
         """
         client = TestClient(self.open_socket(address=address, headers=headers))
+        client.socket.driver.user_id = user_id
         client.send(Connect(support[0], tuple(support), bolide={} if bolide else None))
         await client.wait_for(
             lambda: any(isinstance(message, Connected | Failed) for message in client.messages)

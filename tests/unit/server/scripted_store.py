@@ -6,6 +6,7 @@ from typing import Any
 
 from bolide.core.values import Document
 from bolide.server.stores.base import (
+    AccessFilter,
     FeedListener,
     IndexSpec,
     Insert,
@@ -44,6 +45,7 @@ class ScriptedStore:
         receipt: What writes answer.
         values: What ``distinct`` answers.
         committed: The receipt of a transaction.
+        access: The filter that ``distinct`` was given.
         write_error: What writes raise instead.
         read_error: What reads raise instead.
     """
@@ -55,6 +57,7 @@ class ScriptedStore:
         self.receipt = Receipt()
         self.values: list[Any] = []
         self.committed: Receipt | None = None
+        self.access: AccessFilter | None = None
         self.write_error: Exception | None = None
         self.read_error: Exception | None = None
 
@@ -76,8 +79,16 @@ class ScriptedStore:
         self.asked.append(("count", query))
         return len(self.documents)
 
-    async def distinct(self, collection: str, path: str, selector: Mapping[str, Any]) -> list[Any]:
+    async def distinct(
+        self,
+        collection: str,
+        path: str,
+        selector: Mapping[str, Any],
+        *,
+        access: AccessFilter | None = None,
+    ) -> list[Any]:
         self.asked.append(("distinct", (collection, path, selector)))
+        self.access = access
         return self.values
 
     async def write(self, operation: WriteOperation, *, first: Insert | None = None) -> Receipt:

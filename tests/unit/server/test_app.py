@@ -55,7 +55,7 @@ def test_an_unknown_kind_of_id_is_refused(app: App) -> None:
         app.collection("beds", id=kind)
 
 
-@pytest.mark.parametrize("option", ["access", "phi", "clear"])
+@pytest.mark.parametrize("option", ["phi", "clear"])
 def test_an_option_that_is_not_built_is_refused(app: App, option: str) -> None:
     options: dict[str, Any] = {option: "ward"}
     with pytest.raises(NotBuilt) as caught:
@@ -165,3 +165,42 @@ async def test_collections_join_the_transaction(app: App) -> None:
         with pytest.raises(NotInTransaction):
             await beds.distinct("ward")
     assert [where for where, _ in store.asked] == ["transaction write"]
+
+
+def test_a_collection_names_the_field_of_its_access_scope(app: App) -> None:
+    assert app.collection("patients", access="ward").access == "ward"
+    app.collection("beds")
+    assert [app.access_of(name) for name in ("patients", "beds", "none")] == ["ward", None, None]
+
+
+@pytest.mark.parametrize("field", ["", "_id", "at.ward", "$ward", "a\0b", 7, True])
+def test_an_access_field_is_a_top_level_field(app: App, field: Any) -> None:
+    with pytest.raises(ConfigurationError, match=r'access of app\.collection\("patients"\)'):
+        app.collection("patients", access=field)
+    app.collection("patients")
+
+
+def test_documents_with_scopes_can_be_taken_back(app: App) -> None:
+    strategy = PublicationStrategy.NO_MERGE_NO_HISTORY
+    with pytest.raises(ConfigurationError, match="could not be taken back"):
+        app.collection("patients", access="ward", strategy=strategy)
+    app.collection("patients", strategy=strategy)
+
+
+def test_an_app_knows_whether_all_its_collections_are_merged(app: App) -> None:
+    app.collection("a")
+    app.collection("b", strategy=PublicationStrategy.NO_MERGE_MULTI)
+    assert app.merges_all
+    app.collection("c", strategy=PublicationStrategy.NO_MERGE)
+    assert not app.merges_all
+
+
+def test_whoever_watches_is_told_of_changed_access(app: App) -> None:
+    told: list[str | None] = []
+    app.watch_access(told.append)
+    app.access_changed("ann")
+    app.access_changed()
+    app.unwatch_access(told.append)
+    app.unwatch_access(told.append)
+    app.access_changed("bob")
+    assert told == ["ann", None]

@@ -9,12 +9,13 @@ from tests.unit.server.scripted_store import ScriptedStore
 
 from bolide.core.ddp.random import SeededStreams
 from bolide.core.values import Regex
-from bolide.server.access.gateway import Gateway
+from bolide.server.access.gateway import Gateway, TrustedOnly
 from bolide.server.access.invocation import Invocation, UndecidedAccess, entered
 from bolide.server.collection import Collection, NoRawCollection
 from bolide.server.explained import NotBuilt
 from bolide.server.sessions.strategy import PublicationStrategy
 from bolide.server.stores.base import (
+    AccessFilter,
     Delete,
     FindAndModify,
     IndexSpec,
@@ -292,3 +293,34 @@ def test_raw_needs_a_decision_too(beds: Collection) -> None:
         _ = beds.raw
     with entered(Invocation("method", "m", is_decided=True)), pytest.raises(NoRawCollection):
         _ = beds.raw
+
+
+async def test_every_use_of_a_collection_with_scopes_is_filtered(
+    gateway: Gateway, store: ScriptedStore
+) -> None:
+    patients = Collection(gateway, "patients", access="ward")
+    invocation = Invocation("method", "m", is_decided=True)
+    invocation.opened.add("7")
+    with entered(invocation):
+        await patients.find_one({})
+        await patients.find({}).to_list()
+        await patients.count_documents({})
+        await patients.insert_one({"ward": "7"})
+        await patients.insert_many([{"ward": "7"}])
+        await patients.update_one({}, {"$set": {"a": 1}})
+        await patients.update_many({}, {"$set": {"a": 1}})
+        await patients.replace_one({}, {"ward": "7"})
+        await patients.delete_one({})
+        await patients.delete_many({})
+        await patients.find_one_and_update({}, {"$set": {"a": 1}})
+        await patients.find_one_and_replace({}, {"ward": "7"})
+        await patients.find_one_and_delete({})
+        filters = [asked.access for _, asked in store.asked]
+        assert filters == [AccessFilter("ward", frozenset({"7"}))] * 13
+        await patients.distinct("bed")
+        assert store.access == filters[0]
+        for use in (patients.create_index("bed"), patients.drop_index("bed_1")):
+            with pytest.raises(TrustedOnly):
+                await use
+        with pytest.raises(TrustedOnly, match="used the raw collection patients"):
+            _ = patients.raw

@@ -10,7 +10,14 @@ from bolide.core.ddp.random import SeededStreams
 from bolide.core.errors import AuthError, LocalProtocolError
 from bolide.core.values import UNDEFINED, Fields
 from bolide.server.access.authorize import AccessRequest, deny
-from bolide.server.access.invocation import Invocation, SessionInfo, UndecidedAccess
+from bolide.server.access.decisions import Decisions, Difference, LoginRequest, Question
+from bolide.server.access.invocation import (
+    Invocation,
+    PublishedOutside,
+    SessionInfo,
+    UndecidedAccess,
+    UnopenedAccess,
+)
 from bolide.server.context import Context, WrongHandler
 
 
@@ -50,10 +57,15 @@ class RecordingHost:
         return 42
 
 
+def no_access(collection: str) -> str | None:
+    """Say that no collection has access scopes."""
+    return None
+
+
 def make_publication(*, public: bool = True) -> tuple[Context, RecordingHost, Invocation]:
     invocation = Invocation("publication", "beds", is_decided=public)
     host = RecordingHost()
-    return Context(invocation, host, deny), host, invocation
+    return Context(invocation, host, deny, no_access), host, invocation
 
 
 def make_method(
@@ -61,7 +73,7 @@ def make_method(
 ) -> tuple[Context, RecordingHost, Invocation]:
     invocation = Invocation("method", "move", user_id=user_id, random=random)
     host = RecordingHost()
-    return Context(invocation, host, deny), host, invocation
+    return Context(invocation, host, deny, no_access), host, invocation
 
 
 def test_a_publication_publishes_through_its_host() -> None:
@@ -207,7 +219,7 @@ def test_require_asks_who_what_and_where() -> None:
         return True
 
     invocation = Invocation("method", "move", user_id="nurse")
-    Context(invocation, RecordingHost(), authorize).require("ward:write", "ward/7")
+    Context(invocation, RecordingHost(), authorize, no_access).require("ward:write", "ward/7")
     assert asked == [AccessRequest("nurse", "ward:write", "ward/7")]
     assert invocation.is_decided
 
@@ -216,13 +228,13 @@ def test_require_asks_who_what_and_where() -> None:
 def test_only_true_itself_allows(answer: Any) -> None:
     invocation = Invocation("method", "move")
     with pytest.raises(AuthError):
-        Context(invocation, RecordingHost(), lambda _: answer).require("ward:write")
+        Context(invocation, RecordingHost(), lambda _: answer, no_access).require("ward:write")
     assert not invocation.is_decided
 
 
 def test_the_log_knows_session_and_handler_and_nothing_else() -> None:
     invocation = Invocation("method", "move", user_id="nurse", session=SessionInfo("s1"))
-    ctx = Context(invocation, RecordingHost(), deny)
+    ctx = Context(invocation, RecordingHost(), deny, no_access)
     with structlog.testing.capture_logs() as records:
         ctx.log.info("moved")
     assert records == [
@@ -237,3 +249,106 @@ def test_a_server_side_call_has_no_session() -> None:
     with structlog.testing.capture_logs() as records:
         ctx.log.info("moved")
     assert records[0]["session"] is None
+
+
+def allow(request: AccessRequest, /) -> bool:
+    return True
+
+
+def differences(decisions: Decisions) -> tuple[Difference, Difference]:
+    """What differs if everything is allowed now, and if nothing is."""
+    return decisions.difference(lambda _: True), decisions.difference(lambda _: False)
+
+
+def test_require_with_a_scope_opens_it_and_nothing_else_does() -> None:
+    invocation = Invocation("method", "move", user_id="nurse")
+    ctx = Context(invocation, RecordingHost(), allow, no_access)
+    ctx.require("ward:read")
+    ctx.require_login()
+    assert invocation.opened == set()
+    ctx.require("ward:read", "ward/7")
+    ctx.require("ward:write", "ward/8")
+    assert invocation.opened == {"ward/7", "ward/8"}
+
+
+def test_a_refusal_opens_nothing() -> None:
+    ctx, _, invocation = make_method(user_id="nurse")
+    with pytest.raises(AuthError):
+        ctx.require("ward:read", "ward/7")
+    assert invocation.opened == set()
+
+
+def test_an_access_scope_is_a_string() -> None:
+    invocation = Invocation("method", "move")
+    number: Any = 7
+    with pytest.raises(TypeError, match="not a int"):
+        Context(invocation, RecordingHost(), allow, no_access).require("ward:read", number)
+    assert not invocation.is_decided
+
+
+def test_answers_are_remembered() -> None:
+    invocation = Invocation("publication", "beds", user_id="nurse")
+    Context(invocation, RecordingHost(), allow, no_access).require("ward:read", "ward/7")
+    assert differences(invocation.decisions) == (Difference(), Difference(lost=True))
+    denied = Invocation("publication", "beds")
+    ctx = Context(denied, RecordingHost(), deny, no_access)
+    with pytest.raises(AuthError):
+        ctx.require("ward:read", "ward/7")
+    with pytest.raises(AuthError):
+        ctx.require_login()
+    assert differences(denied.decisions) == (Difference(gained=True), Difference())
+    asked = list[Question]()
+
+    def answer(question: Question) -> bool:
+        asked.append(question)
+        return False
+
+    denied.decisions.difference(answer)
+    assert asked == [AccessRequest(None, "ward:read", "ward/7"), LoginRequest(None)]
+
+
+def ward_of(collection: str) -> str | None:
+    return "ward" if collection == "patients" else None
+
+
+def publication_with_scopes() -> tuple[Context, RecordingHost, Invocation]:
+    invocation = Invocation("publication", "board", is_decided=True)
+    host = RecordingHost()
+    return Context(invocation, host, allow, ward_of), host, invocation
+
+
+def test_what_is_published_by_hand_needs_an_open_scope() -> None:
+    ctx, host, _ = publication_with_scopes()
+    with pytest.raises(UnopenedAccess, match="published a document of patients"):
+        ctx.added("patients", "1", {"ward": "7"})
+    with pytest.raises(UnopenedAccess, match="published a change of patients"):
+        ctx.changed("patients", "1", {"bed": 1})
+    ctx.added("beds", "1", {})
+    assert len(host.calls) == 1
+
+
+@pytest.mark.parametrize("fields", [{}, {"ward": "8"}, {"ward": ["7"]}, {"ward": None}])
+def test_what_is_published_by_hand_says_its_open_scope(fields: Fields) -> None:
+    ctx, host, _ = publication_with_scopes()
+    ctx.require("ward:read", "7")
+    with pytest.raises(PublishedOutside) as caught:
+        ctx.added("patients", "1", fields)
+    assert str(caught.value) == (
+        "The publication board published a document of patients outside the access scopes that it"
+        " opened: ward must be among its fields, with a scope that"
+        " ctx.require(permission, access_scope) was called with."
+    )
+    assert host.calls == []
+
+
+def test_a_change_by_hand_cannot_move_a_document_out() -> None:
+    ctx, host, _ = publication_with_scopes()
+    ctx.require("ward:read", "7")
+    for ward in ("8", UNDEFINED):
+        with pytest.raises(PublishedOutside):
+            ctx.changed("patients", "1", {"ward": ward})
+    ctx.added("patients", "1", {"ward": "7"})
+    ctx.changed("patients", "1", {"bed": 2})
+    ctx.changed("patients", "1", {"ward": "7"})
+    ctx.removed("patients", "1")
+    assert len(host.calls) == 4

@@ -4,8 +4,9 @@ import pytest
 from tests.unit.server.scripted_store import ScriptedStore
 
 from bolide.server.access.gateway import Gateway
+from bolide.server.access.invocation import Invocation, UnopenedAccess, entered
 from bolide.server.cursor import Cursor
-from bolide.server.stores.base import Query
+from bolide.server.stores.base import AccessFilter, Query
 
 
 @pytest.fixture
@@ -55,3 +56,16 @@ async def test_a_list_is_cut_to_its_length(cursor: Cursor) -> None:
 async def test_counting_asks_the_store(cursor: Cursor, store: ScriptedStore) -> None:
     assert await cursor.count() == 3
     assert store.asked == [("count", cursor.query)]
+
+
+async def test_a_followed_query_carries_what_is_open_then(store: ScriptedStore) -> None:
+    gateway = Gateway()
+    gateway.attach(store)
+    cursor = Cursor(gateway, Query(collection="patients", access=AccessFilter("ward")))
+    invocation = Invocation("publication", "patients")
+    with entered(invocation):
+        with pytest.raises(UnopenedAccess, match="published patients"):
+            cursor.admitted()
+        invocation.opened.add("7")
+        assert cursor.admitted().access == AccessFilter("ward", frozenset({"7"}))
+    assert cursor.query.access == AccessFilter("ward")

@@ -2,19 +2,25 @@
 
 Whatever passes is checked against the running invocation's decision, joins the open transaction,
 and what is written moves the invocation's fence.
+
+A collection with access scopes asks with a filter in which no scope is open. Here, and nowhere
+else, it becomes the invocation's own filter, or none for trusted code: what misses this gate finds
+nothing.
 """
 
-from collections.abc import AsyncGenerator, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Generator, Sequence
 from contextlib import asynccontextmanager, contextmanager, suppress
 from contextvars import ContextVar
-from typing import Any, ClassVar
+from dataclasses import replace
+from typing import Any, ClassVar, TypeVar
 
 from pymongo.errors import OperationFailure, PyMongoError
 
-from bolide.core.errors import StateError
+from bolide.core.errors import AuthError, StateError
 from bolide.core.values import Document
 from bolide.server.access.invocation import current
 from bolide.server.explained import Explained, NotRunning
+from bolide.server.stores.access import AccessRefused
 from bolide.server.stores.base import (
     IndexSpec,
     Query,
@@ -24,7 +30,9 @@ from bolide.server.stores.base import (
     WriteOperation,
 )
 
-__all__ = ["Gateway", "NotInTransaction"]
+__all__ = ["Gateway", "NotInTransaction", "TrustedOnly"]
+
+_Asked = TypeVar("_Asked", bound=Query | WriteOperation)
 
 
 class NotInTransaction(Explained, StateError):
@@ -44,6 +52,30 @@ class NotInTransaction(Explained, StateError):
     def __str__(self) -> str:
         """Say where it works."""
         return f"{self.action} cannot be part of app.transaction(): use it before or after."
+
+
+class TrustedOnly(Explained, StateError):
+    """A handler did to a collection with access scopes what concerns all its documents."""
+
+    code: ClassVar[str] = "trusted-only"
+
+    def __init__(self, handler: str, action: str) -> None:
+        """Keep what happened.
+
+        Args:
+            handler: Kind and name.
+            action: What it did, in the past tense.
+        """
+        super().__init__(handler, action)
+        self.handler = handler
+        self.action = action
+
+    def __str__(self) -> str:
+        """Say where it works."""
+        return (
+            f"The {self.handler} {self.action}, which has access=:"
+            " that concerns documents of all access scopes, so do it in @app.on_startup."
+        )
 
 
 class Gateway:
@@ -81,9 +113,29 @@ class Gateway:
         """Use no store from now on."""
         self._store = None
 
+    def admitted(self, asked: _Asked, action: str) -> _Asked:
+        """Return a query or operation with the access filter of the running invocation.
+
+        Args:
+            asked: As a collection made it.
+            action: What is done with it, in the past tense, for the error.
+
+        Raises:
+            UndecidedAccess: If nobody decided.
+            UnopenedAccess: If the collection has access scopes and none is open.
+        """
+        invocation, closed = current(), asked.access
+        if invocation is None:
+            return asked if closed is None else replace(asked, access=None)
+        what = f"{action} {asked.collection}"
+        if closed is None:
+            invocation.check_exit(what)
+            return asked
+        return replace(asked, access=replace(closed, scopes=invocation.open_scopes(what)))
+
     async def read(self, query: Query) -> Sequence[Document]:
         """Read documents; they are shared and must not be changed."""
-        self._check("read", query.collection)
+        query = self.admitted(query, "read")
         transaction = self._transaction.get()
         if transaction is not None:
             return await transaction.read(query)
@@ -91,25 +143,37 @@ class Gateway:
 
     async def count(self, query: Query) -> int:
         """Count the documents of a query."""
-        self._check("counted", query.collection)
+        query = self.admitted(query, "counted")
         transaction = self._transaction.get()
         if transaction is not None:
             return len(await transaction.read(query))
         return await self.store.count(query)
 
-    async def distinct(self, collection: str, path: str, selector: Mapping[str, Any]) -> list[Any]:
+    async def distinct(self, query: Query, path: str) -> list[Any]:
         """Return the different values at a path.
 
         Raises:
             NotInTransaction: Inside ``app.transaction()``.
         """
-        self._check("read", collection)
+        query = self.admitted(query, "read")
         self._check_no_transaction("distinct")
-        return await self.store.distinct(collection, path, selector)
+        return await self.store.distinct(
+            query.collection, path, query.selector, access=query.access
+        )
 
     async def write(self, operation: WriteOperation) -> Receipt:
-        """Apply an operation, and move the fence of the running invocation."""
-        self._check("wrote to", operation.collection)
+        """Apply an operation, and move the fence of the running invocation.
+
+        Raises:
+            AuthError: If it would leave the open access scopes.
+        """
+        operation = self.admitted(operation, "wrote to")
+        try:
+            return await self._write(operation)
+        except AccessRefused as refusal:
+            raise AuthError from refusal
+
+    async def _write(self, operation: WriteOperation) -> Receipt:
         transaction, invocation = self._transaction.get(), current()
         claim = None if invocation is None else invocation.claim
         if transaction is not None:
@@ -134,17 +198,44 @@ class Gateway:
         invocation.wrote(receipt)
         return receipt
 
-    async def create_index(self, collection: str, index: IndexSpec) -> str:
-        """Make sure that an index exists; returns its name."""
-        self._check("made an index of", collection)
-        self._check_no_transaction("create_index")
-        return await self.store.create_index(collection, index)
+    async def create_index(self, query: Query, index: IndexSpec) -> str:
+        """Make sure that an index exists; returns its name.
 
-    async def drop_index(self, collection: str, name: str) -> None:
-        """Remove an index."""
-        self._check("dropped an index of", collection)
+        Args:
+            query: Of the collection.
+            index: The index.
+
+        Raises:
+            TrustedOnly: If the collection has access scopes and a handler asks.
+        """
+        self.check_whole(query, "made an index of")
+        self._check_no_transaction("create_index")
+        return await self.store.create_index(query.collection, index)
+
+    async def drop_index(self, query: Query, name: str) -> None:
+        """Remove an index; as :meth:`create_index`."""
+        self.check_whole(query, "dropped an index of")
         self._check_no_transaction("drop_index")
-        await self.store.drop_index(collection, name)
+        await self.store.drop_index(query.collection, name)
+
+    def check_whole(self, query: Query, action: str) -> None:
+        """Make sure that a collection may be used as a whole.
+
+        Args:
+            query: Of the collection.
+            action: What is done with it, in the past tense, for the error.
+
+        Raises:
+            UndecidedAccess: If nobody decided.
+            TrustedOnly: If it has access scopes and a handler asks.
+        """
+        invocation = current()
+        if invocation is None:
+            return
+        what = f"{action} {query.collection}"
+        invocation.check_exit(what)
+        if query.access is not None:
+            raise TrustedOnly(invocation.handler, what)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[None]:
@@ -178,11 +269,6 @@ class Gateway:
             yield
         finally:
             self._transaction.reset(token)
-
-    def _check(self, action: str, collection: str) -> None:
-        invocation = current()
-        if invocation is not None:
-            invocation.check_exit(f"{action} {collection}")
 
     def _check_no_transaction(self, action: str) -> None:
         if self._transaction.get() is not None:

@@ -13,10 +13,19 @@ from typing import ClassVar, Literal
 from bolide.core.ddp.random import SeededStreams
 from bolide.core.errors import StateError
 from bolide.server.access.claim import Claim
+from bolide.server.access.decisions import Decisions
 from bolide.server.explained import Explained
 from bolide.server.stores.base import Position, Receipt
 
-__all__ = ["Invocation", "SessionInfo", "UndecidedAccess", "current", "entered"]
+__all__ = [
+    "Invocation",
+    "PublishedOutside",
+    "SessionInfo",
+    "UndecidedAccess",
+    "UnopenedAccess",
+    "current",
+    "entered",
+]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -63,6 +72,47 @@ class UndecidedAccess(Explained, StateError):
         )
 
 
+class UnopenedAccess(UndecidedAccess):
+    """A handler used a collection with access scopes and had opened none."""
+
+    code: ClassVar[str] = "unopened-access"
+
+    def __str__(self) -> str:
+        """Say what to write."""
+        return (
+            f"The {self.handler} {self.action} without an open access scope:"
+            " call ctx.require(permission, access_scope); nothing else opens a collection with"
+            " access=."
+        )
+
+
+class PublishedOutside(Explained, StateError):
+    """A publish function published, by hand, what is in no access scope that it opened."""
+
+    code: ClassVar[str] = "published-outside"
+
+    def __init__(self, handler: str, collection: str, field: str) -> None:
+        """Keep what happened.
+
+        Args:
+            handler: Kind and name.
+            collection: Name of the collection.
+            field: The field that holds the access scope.
+        """
+        super().__init__(handler, collection, field)
+        self.handler = handler
+        self.collection = collection
+        self.field = field
+
+    def __str__(self) -> str:
+        """Say what to write."""
+        return (
+            f"The {self.handler} published a document of {self.collection} outside the access"
+            f" scopes that it opened: {self.field} must be among its fields, with a scope that"
+            " ctx.require(permission, access_scope) was called with."
+        )
+
+
 class Invocation:
     """One run of a handler.
 
@@ -72,12 +122,25 @@ class Invocation:
         user_id: Who is logged in, None if nobody is.
         session: The session it runs for; None if the server itself called.
         is_decided: Whether somebody decided that it may touch data.
+        opened: The access scopes that ``ctx.require`` opened.
+        decisions: What was asked, and the answers.
         fence: Collection -> position of the invocation's last write to it.
         random: The streams that a client's optimistic run draws from, too; None: fresh entropy.
         claim: Makes it run at most once; None: it may run as often as it is called.
     """
 
-    __slots__ = ("claim", "fence", "is_decided", "kind", "name", "random", "session", "user_id")
+    __slots__ = (
+        "claim",
+        "decisions",
+        "fence",
+        "is_decided",
+        "kind",
+        "name",
+        "opened",
+        "random",
+        "session",
+        "user_id",
+    )
 
     def __init__(
         self,
@@ -108,6 +171,8 @@ class Invocation:
         self.user_id = user_id
         self.session = session
         self.is_decided = is_decided
+        self.opened: set[str] = set()
+        self.decisions = Decisions()
         self.fence: dict[str, Position] = {} if fence is None else fence
         self.random = random
         self.claim = claim
@@ -131,6 +196,22 @@ class Invocation:
         """
         if not self.is_decided:
             raise UndecidedAccess(self.handler, action)
+
+    def open_scopes(self, action: str) -> frozenset[str]:
+        """Return the open access scopes, to use a collection that has such.
+
+        Opened for reading or for writing is the same here: what a permission allows is the app's
+        to say, and it said so for this run.
+
+        Args:
+            action: As for :meth:`check_exit`.
+
+        Raises:
+            UnopenedAccess: If there is none; the client sees 500, the log its text.
+        """
+        if not self.opened:
+            raise UnopenedAccess(self.handler, action)
+        return frozenset(self.opened)
 
     def wrote(self, receipt: Receipt) -> None:
         """Remember a write, so that ``updated`` waits until it was delivered.

@@ -157,4 +157,5 @@ class LiveQueries:
 def _key(query: Query) -> Key:
     selector: dict[str, Any] = dict(query.selector)
     projection = None if query.projection is None else key_of(dict(query.projection))
-    return (query.collection, key_of(selector), query.sort, query.skip, query.limit, projection)
+    window = (query.sort, query.skip, query.limit)
+    return (query.collection, key_of(selector), *window, projection, query.access)

@@ -20,6 +20,7 @@ from bolide.core.values import Document, Fields
 from bolide.server.livequery.followers import Follower, Followers
 from bolide.server.sessions.source import Gate, Source
 from bolide.server.sessions.view_change import ViewChange, changed_fields
+from bolide.server.stores.access import effective_selector
 from bolide.server.stores.base import Change, ChangeKind, Position, Query, Snapshot, Store
 from bolide.server.turn import Turn
 
@@ -65,7 +66,7 @@ class Multiplexer:
         self.query = query
         self.reread_count = 0
         self._store = store
-        self._matcher = Matcher(query.selector)
+        self._matcher = Matcher(effective_selector(query))
         self._projection = Projection(None if query.projection is None else dict(query.projection))
         if not self._projection.includes_id:
             raise MinimongoError("A live query cannot leave out the _id.")

@@ -9,8 +9,10 @@ import asyncio
 from collections.abc import Mapping
 from typing import Final, Literal, assert_never
 
+from bolide.server.access.decisions import Difference, Question, decide
 from bolide.server.access.invocation import SessionInfo
 from bolide.server.clock import Timer
+from bolide.server.publications.registry import Publication
 from bolide.server.sessions.events import (
     MethodRequested,
     SessionClosed,
@@ -78,6 +80,8 @@ class SessionDriver:
         self._transport = transport
         self._runs: dict[Subscription, SubscriptionRun] = {}
         self._slow_timer: Timer | None = None
+        # Universal publications that this person may not have: nobody else would ask again.
+        self._refused: list[SubscriptionRun] = []
         self._timer: Timer | None = None
         self._timer_at: float | None = None
         self._closing: SessionClosed | None = None
@@ -178,6 +182,7 @@ class SessionDriver:
             return
         try:
             self.pump()
+            self._refused.clear()
             runs = [self._rerun(subscription) for subscription in named]
             runs += self._start_universal()
             await asyncio.gather(*(run.first_done.wait() for run in runs))
@@ -185,7 +190,48 @@ class SessionDriver:
             self.session.end_user_change()
             self.pump()
 
+    def access_changed(self, user_id: str | None) -> None:
+        """Ask again what the subscriptions were told; run those again that are told otherwise.
+
+        Where something is denied now, the documents are taken back before this returns. Where
+        something is only allowed now, they stay until the new run's documents are there.
+
+        Args:
+            user_id: Whose decisions changed; None for everybody's.
+        """
+        if user_id not in (None, self.user_id) or self.session.state is not SessionState.OPEN:
+            return
+        refused, self._refused = self._refused, []
+        for ended in refused:
+            if self._difference(ended):
+                self._run_anew(self.session.start_universal(), ended.publication)
+            else:
+                self._refused.append(ended)
+        for subscription in self.session.running_subscriptions():
+            run = self._runs.get(subscription)
+            if run is None:  # it ended because of what happened to the others
+                continue
+            difference = self._difference(run)
+            former = subscription.former
+            if former is not None and former.is_active:
+                was_lost = self._difference(self._runs[former]).lost
+                difference = Difference(difference.lost or was_lost, difference.gained)
+            if difference:
+                keeps = subscription.is_ready and not difference.lost
+                new = self.session.restart(
+                    subscription, keeps_documents=keeps and self.services.app.merges_all
+                )
+                # Begun before the queue can go on: an unsub that waits there is to find it.
+                self._run_anew(new, run.publication)
+                self.pump()
+
     # Inside
+
+    def _difference(self, run: SubscriptionRun) -> Difference:
+        def answer(question: Question) -> bool:
+            return decide(question, self.services.app.authorize, self.log)
+
+        return run.decisions.difference(answer)
 
     def _open(self) -> None:
         self.services.metrics.sessions.inc()
@@ -193,16 +239,19 @@ class SessionDriver:
         self._start_universal()
 
     def _start_universal(self) -> list[SubscriptionRun]:
-        runs: list[SubscriptionRun] = []
-        for publication in self.services.app.publications.universal:
-            subscription = self.session.start_universal()
-            runs.append(SubscriptionRun(self, subscription, publication))
-            self._start(subscription, runs[-1])
-        return runs
+        return [
+            self._run_anew(self.session.start_universal(), publication)
+            for publication in self.services.app.publications.universal
+        ]
 
     def _rerun(self, subscription: Subscription) -> SubscriptionRun:
         assert subscription.name is not None
         publication = self.services.app.publications.find(subscription.name)
+        return self._run_anew(subscription, publication)
+
+    def _run_anew(
+        self, subscription: Subscription, publication: Publication | None
+    ) -> SubscriptionRun:
         run = SubscriptionRun(self, subscription, publication)
         self._start(subscription, run)
         return run
@@ -217,6 +266,8 @@ class SessionDriver:
         if run is not None:
             self.services.metrics.subscriptions.dec()
             run.stopped()
+            if run.was_refused and subscription.is_universal:
+                self._refused.append(run)
 
     def _flush(self) -> None:
         session = self.session

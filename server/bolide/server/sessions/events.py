@@ -49,7 +49,8 @@ class Subscription:
         name: The publication; None for a universal one.
         params: The client's arguments.
         is_active: It may publish; False for good once it ended or was replaced by a new run.
-        is_ready: ``ready`` was reached.
+        is_ready: ``ready`` was reached, by this run or a former one.
+        former: The run that this one replaces; what it published stays until this one did.
         sources: The live queries that publish for it.
     """
 
@@ -59,6 +60,7 @@ class Subscription:
     params: Sequence[Any] = ()
     is_active: bool = True
     is_ready: bool = False
+    former: "Subscription | None" = None
     sources: "dict[Source, None]" = field(default_factory=dict["Source", None])
 
     @property

@@ -148,7 +148,8 @@ class MethodRun:
 
     async def _invoke(self, method: Method, params: Sequence[Any], invocation: Invocation) -> Any:
         arguments = method.arguments.bind(params)
-        context = Context(invocation, self, self._driver.services.app.authorize)
+        app = self._driver.services.app
+        context = Context(invocation, self, app.authorize, app.access_of)
         with entered(invocation):
             value = await method.handler(context, *arguments)
         invocation.check_exit("returned a result")

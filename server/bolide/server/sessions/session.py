@@ -373,11 +373,16 @@ class Session:
             subscription: Which one; if it is not active any more, nothing happens.
             error: What the client is told; None if the publication stopped on purpose.
         """
-        if subscription.is_active:
-            self._end(subscription)
-            if subscription.id is not None:
-                self._send(Nosub(subscription.id, error))
-            self._look_at_resync()
+        if not subscription.is_active:
+            return
+        if subscription not in self.running_subscriptions():
+            # It was replaced; the run that came after it goes on.
+            self._take_back(subscription)
+            return
+        self._end(subscription)
+        if subscription.id is not None:
+            self._send(Nosub(subscription.id, error))
+        self._look_at_resync()
 
     def result(self, work: Work, value: Any = UNDEFINED, error: WireError | None = None) -> None:
         """Answer a call, once; UNDEFINED is no result at all."""
@@ -412,6 +417,42 @@ class Session:
         self._universal.append(subscription)
         return subscription
 
+    def running_subscriptions(self) -> list[Subscription]:
+        """Return the active subscriptions, universal ones too, without those being replaced."""
+        return [*self._subscriptions.values(), *self._universal]
+
+    def restart(self, subscription: Subscription, *, keeps_documents: bool) -> Subscription:
+        """Replace a subscription by a new run of it; ``ready`` is not sent a second time.
+
+        Args:
+            subscription: One of :meth:`running_subscriptions`.
+            keeps_documents: What it published stays, and stays current, until :meth:`end_former`
+                of the new run; otherwise it is taken back now.
+        """
+        new = Subscription(
+            subscription.id,
+            subscription.name,
+            subscription.params,
+            is_ready=subscription.is_ready,
+        )
+        former, subscription.former = subscription.former, None
+        if keeps_documents:
+            new.former = former or subscription
+        for old in (former, subscription):
+            if old is not None and old is not new.former:
+                self._take_back(old)
+        if new.id is not None:
+            self._subscriptions[new.id] = new
+        else:
+            self._universal[self._universal.index(subscription)] = new
+        return new
+
+    def end_former(self, subscription: Subscription) -> None:
+        """Take back what only the former run of a subscription published, if there is one."""
+        former, subscription.former = subscription.former, None
+        if former is not None:
+            self._take_back(former)
+
     def begin_user_change(self) -> list[Subscription]:
         """Stop what was published for the former user, quietly; nothing is sent until the end.
 
@@ -430,9 +471,7 @@ class Session:
         self._resync = None
         self._view.begin_user_change()
         named = list(self._subscriptions.values())
-        for old in [*named, *self._universal]:
-            old.is_active = False
-            self._events.append(SubscriptionStopped(old))
+        self._stop_all()
         self._universal.clear()
         self._subscriptions = {
             sub.id: Subscription(sub.id, sub.name, sub.params)
@@ -473,9 +512,7 @@ class Session:
         self._late, self._late_size = [], 0
         self._resync = None
         self._view.end()
-        for subscription in [*self._subscriptions.values(), *self._universal]:
-            subscription.is_active = False
-            self._events.append(SubscriptionStopped(subscription))
+        self._stop_all()
         self._subscriptions.clear()
         self._universal.clear()
         self._events.append(SessionClosed(reason, at_fault))
@@ -574,17 +611,29 @@ class Session:
             )
         )
 
+    def _stop_all(self) -> None:
+        """Let nothing be published any more; what is shown is the caller's business."""
+        for running in self.running_subscriptions():
+            for subscription in (running.former, running):
+                if subscription is not None and subscription.is_active:
+                    subscription.is_active = False
+                    self._events.append(SubscriptionStopped(subscription))
+
     def _end(self, subscription: Subscription) -> None:
-        for source in tuple(subscription.sources):
-            if source.view is not None:
-                source.view.catch_up()
-        if not subscription.is_active:
-            return  # it failed by that, and ended
-        subscription.is_active = False
         if subscription.id is None:
             self._universal.remove(subscription)
         else:
             del self._subscriptions[subscription.id]
+        self.end_former(subscription)
+        self._take_back(subscription)
+
+    def _take_back(self, subscription: Subscription) -> None:
+        for source in tuple(subscription.sources):
+            if source.view is not None:
+                source.view.catch_up()
+        if not subscription.is_active:
+            return  # it is over, or failed by that and ended
+        subscription.is_active = False
         for owner in (*subscription.sources, subscription):
             self._view.leave(owner)
         subscription.sources.clear()

@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from bolide.core.ddp.messages import WireError
-from bolide.core.errors import LocalProtocolError
+from bolide.core.errors import AuthError, LocalProtocolError
 from bolide.core.values import Fields
+from bolide.server.access.decisions import Decisions
 from bolide.server.access.invocation import Invocation, current, entered
 from bolide.server.clock import Timer
 from bolide.server.context import Context
@@ -19,6 +20,7 @@ from bolide.server.publications.registry import Publication
 from bolide.server.sessions.events import Subscription, Work
 from bolide.server.sessions.source import Source
 from bolide.server.sessions.view_change import ViewChange
+from bolide.server.stores.base import Query
 
 if TYPE_CHECKING:
     from bolide.server.sessions.driver import SessionDriver
@@ -67,20 +69,24 @@ class SubscriptionRun:
         """Prepare the run; :meth:`start` begins it."""
         self._driver = driver
         self._subscription = subscription
-        self._publication = publication
+        self.publication = publication
         self._work = work
         self._followings: list[Following] = []
         self._on_stop: list[tuple[Callable[[], object], Invocation | None]] = []
         self._task: asyncio.Task[None] | None = None
         self._timer: Timer | None = None
         self._started_at = 0.0
+        self.decisions = Decisions()
+        """What the publish function asked and was told."""
+        self.was_refused = False
+        """It ended because the person may not have it."""
         self.first_done = asyncio.Event()
         """The first documents were published, or the handler came to its end without any."""
 
     @property
     def name(self) -> str:
         """The publication's name, for the log; no name the client made up."""
-        return (self._publication.name if self._publication else None) or "(universal)"
+        return (self.publication.name if self.publication else None) or "(universal)"
 
     def start(self) -> None:
         """Run the publish function."""
@@ -133,7 +139,7 @@ class SubscriptionRun:
         if self._subscription.is_active and not self._subscription.is_ready:
             self._observe("ready")
         self._driver.session.ready(self._subscription)
-        self.first_done.set()
+        self._publish_done()
         self._driver.pump()
 
     def stop(self) -> None:
@@ -167,20 +173,25 @@ class SubscriptionRun:
             self._stop_timer()
             self._end()
 
-    def _end(self) -> None:
+    def _publish_done(self) -> None:
+        """Let go of what a former run published, now that this one's documents are there."""
         self.first_done.set()
+        self._driver.session.end_former(self._subscription)
+
+    def _end(self) -> None:
+        self._publish_done()
         if self._work is not None:
             self._driver.session.finish(self._work)
-            self._driver.pump()
+        self._driver.pump()
 
     async def _publish(self) -> None:
-        publication, subscription = self._publication, self._subscription
+        publication, subscription = self.publication, self._subscription
         driver = self._driver
         if publication is None:
             name = subscription.name
             driver.session.nosub(subscription, WireError(404, f"Subscription '{name}' not found"))
             return
-        if not subscription.is_universal:
+        if self._work is not None:  # the client asked, not the node
             driver.check_rate("subscription", self.name)
         arguments = publication.arguments.bind(subscription.params)
         invocation = Invocation(
@@ -190,18 +201,20 @@ class SubscriptionRun:
             session=driver.info,
             is_decided=publication.is_public,
         )
-        context = Context(invocation, self, driver.services.app.authorize)
+        self.decisions = invocation.decisions
+        app = driver.services.app
+        context = Context(invocation, self, app.authorize, app.access_of)
         with entered(invocation):
             outcome = await publication.handler(context, *arguments)
-        cursors = _cursors(outcome)
-        if cursors is None:
-            return
-        invocation.check_exit("returned a cursor")
-        await asyncio.gather(*(self._follow(cursor) for cursor in cursors))
+            cursors = _cursors(outcome)
+            if cursors is None:
+                return
+            invocation.check_exit("returned a cursor")
+            queries = [cursor.admitted() for cursor in cursors]
+        await asyncio.gather(*(self._follow(query) for query in queries))
         self.ready()
 
-    async def _follow(self, cursor: Cursor) -> None:
-        query = cursor.query
+    async def _follow(self, query: Query) -> None:
         source = Source(self._subscription, query.collection, self._publish_source, self._fail)
         following = await self._driver.services.live_queries.follow(query, source)
         if self._subscription.is_active:
@@ -224,13 +237,14 @@ class SubscriptionRun:
     def _fail(self, error: BaseException) -> None:
         if self._subscription.is_active:
             self._observe("error")
+            self.was_refused = isinstance(error, AuthError)
             log_failure(self._driver.log, error, publication=self.name)
             self._driver.session.nosub(self._subscription, wire_error(error))
             self._driver.pump()
 
     def _take_too_long(self) -> None:
         self._timer = None
-        if self._subscription.is_ready:
+        if self.first_done.is_set():
             self.unblock()
             return
         limit = self._driver.services.settings.publication_timeout_s

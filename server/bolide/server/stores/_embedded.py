@@ -16,7 +16,9 @@ from bolide.server.stores._operations import compile_operation
 from bolide.server.stores._queries import compile_count, compile_distinct, compile_query
 from bolide.server.stores._unique import index_name
 from bolide.server.stores._workspace import Workspace
+from bolide.server.stores.access import effective_selector
 from bolide.server.stores.base import (
+    AccessFilter,
     FeedListener,
     IndexSpec,
     Insert,
@@ -99,9 +101,18 @@ class EmbeddedStore(ABC):
         """Count what :meth:`read` would return."""
         return await self._reading(compile_count(query))
 
-    async def distinct(self, collection: str, path: str, selector: Mapping[str, Any]) -> list[Any]:
+    async def distinct(
+        self,
+        collection: str,
+        path: str,
+        selector: Mapping[str, Any],
+        *,
+        access: AccessFilter | None = None,
+    ) -> list[Any]:
         """Return the different values at ``path``, array elements one by one."""
-        return await self._reading(compile_distinct(collection, path, selector))
+        query = Query(collection=collection, selector=selector, access=access)
+        work = compile_distinct(collection, path, effective_selector(query))
+        return await self._reading(work)
 
     async def write(self, operation: WriteOperation, *, first: Insert | None = None) -> Receipt:
         """Apply one operation, atomically for each document as MongoDB does."""

@@ -19,6 +19,7 @@ from bolide.server.stores._errors import (
 )
 from bolide.server.stores._queries import Selection, compile_projection, query_errors
 from bolide.server.stores._workspace import Workspace
+from bolide.server.stores.access import AccessRefused, effective_selector, is_refused
 from bolide.server.stores.base import (
     ChangeKind,
     Delete,
@@ -48,6 +49,8 @@ def compile_operation(operation: WriteOperation, now_ms: int) -> Work:
         OperationFailure: If its selector, modifier, sort or projection does not compile.
         WriteError: If BSON cannot hold its values.
     """
+    if is_refused(operation):
+        return _refuse
     match operation:
         case Insert():
             return _compile_insert(operation)
@@ -59,6 +62,12 @@ def compile_operation(operation: WriteOperation, now_ms: int) -> Work:
             return _compile_find_and_modify(operation, now_ms)
         case _:
             assert_never(operation)
+
+
+def _refuse(workspace: Workspace) -> Receipt:
+    """Refuse in the operation's place, so that a transaction is aborted by it."""
+    del workspace
+    raise AccessRefused
 
 
 def _compile_insert(operation: Insert) -> Work:
@@ -89,7 +98,7 @@ def _compile_insert(operation: Insert) -> Work:
 
 def _compile_delete(operation: Delete) -> Work:
     name = operation.collection
-    selection = Selection(name, operation.selector)
+    selection = Selection(name, effective_selector(operation))
 
     def delete(workspace: Workspace) -> Receipt:
         found = selection.run(workspace, limit=0 if operation.many else 1)
@@ -112,7 +121,7 @@ def _compile_update(operation: Update, now_ms: int) -> Work:
             "An update of many documents needs a modifier such as $set, not a replacement.",
             FAILED_TO_PARSE,
         )
-    selection = Selection(name, operation.selector)
+    selection = Selection(name, effective_selector(operation))
 
     def update(workspace: Workspace) -> Receipt:
         found = selection.run(workspace, limit=0 if operation.many else 1)
@@ -129,7 +138,7 @@ def _compile_update(operation: Update, now_ms: int) -> Work:
 def _compile_find_and_modify(operation: FindAndModify, now_ms: int) -> Work:
     name = operation.collection
     change = None if operation.modifier is None else _Modification(operation, now_ms)
-    selection = Selection(name, operation.selector, operation.sort)
+    selection = Selection(name, effective_selector(operation), operation.sort)
     projection = compile_projection(operation.projection or {})
 
     def find_and_modify(workspace: Workspace) -> Receipt:
@@ -162,7 +171,15 @@ class _Modification:
         kind: ``UPDATE``, or ``REPLACE`` if the whole document is given.
     """
 
-    __slots__ = ("_collection", "_modifier", "_now_ms", "_selector", "_upsert_id", "kind")
+    __slots__ = (
+        "_access",
+        "_collection",
+        "_modifier",
+        "_now_ms",
+        "_selector",
+        "_upsert_id",
+        "kind",
+    )
 
     def __init__(self, operation: Update | FindAndModify, now_ms: int) -> None:
         """Compile it; the operation has a modifier.
@@ -173,6 +190,7 @@ class _Modification:
         """
         self._collection = operation.collection
         self._selector = operation.selector
+        self._access = operation.access
         self._now_ms = now_ms
         # Made once: a write that runs again makes the same document.
         self._upsert_id = ObjectId() if operation.upsert_id is None else operation.upsert_id
@@ -200,10 +218,13 @@ class _Modification:
 
         Raises:
             WriteError: If they make no document, or a unique index refuses it.
+            AccessRefused: If it would be outside the open access scopes.
         """
         with _write_errors():
             made = upsert_document(self._selector, self._modifier, now_ms=self._now_ms)
         document = _with_id_first(storable({"_id": self._upsert_id, **made}))
+        if self._access is not None and not self._access.admits(document):
+            raise AccessRefused
         workspace.insert(self._collection, document, encode(document))
         return document
 

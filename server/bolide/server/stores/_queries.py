@@ -20,6 +20,7 @@ from bolide.core.minimongo.sorter import Sorter
 from bolide.core.values import Document
 from bolide.server.stores._database import Readable
 from bolide.server.stores._errors import BAD_VALUE
+from bolide.server.stores.access import effective_selector
 from bolide.server.stores.base import Query
 
 __all__ = [
@@ -126,7 +127,7 @@ def compile_query(query: Query) -> Callable[[Readable], Sequence[Document]]:
     Raises:
         OperationFailure: If the query does not compile.
     """
-    selection = Selection(query.collection, query.selector, query.sort)
+    selection = Selection(query.collection, effective_selector(query), query.sort)
     projection = None if query.projection is None else compile_projection(query.projection)
 
     def find(readable: Readable) -> Sequence[Document]:
@@ -141,7 +142,7 @@ def compile_count(query: Query) -> Callable[[Readable], int]:
     Raises:
         OperationFailure: If the query does not compile.
     """
-    selection = Selection(query.collection, query.selector)
+    selection = Selection(query.collection, effective_selector(query))
 
     def count(readable: Readable) -> int:
         return len(selection.run(readable, skip=query.skip, limit=query.limit))

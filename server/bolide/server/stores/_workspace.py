@@ -54,8 +54,9 @@ class _View:
 
     def put(self, name: str, before: Document | None, after: Document) -> None:
         key = key_of(after["_id"])
-        if before is None and (other := self.get(key)) is not None:
-            raise duplicate_key_error(name, "_id_", {"_id": 1}, {"_id": other["_id"]})
+        if before is None and self.get(key) is not None:
+            # The other document may be in another access scope: only the new one is quoted.
+            raise duplicate_key_error(name, "_id_", {"_id": 1}, {"_id": after["_id"]})
         moves = [
             (index, *index.difference(name, key, before, after)) for index in self._unique.values()
         ]

@@ -20,6 +20,7 @@ from pymongo.errors import DuplicateKeyError
 from bolide.core.values import Document
 
 __all__ = [
+    "AccessFilter",
     "Change",
     "ChangeBatch",
     "ChangeKind",
@@ -47,6 +48,42 @@ class Position(Protocol):
     def __le__(self, other: Any, /) -> bool: ...
 
 
+@dataclass(frozen=True, slots=True)
+class AccessFilter:
+    """Which documents of a collection with access scopes there are, for one invocation.
+
+    A document exists only if its field is a string and one of the scopes: an array of scopes, a
+    number or a missing field is in none. To all reads and writes that carry the filter, any other
+    document is as if it were not there; what they may not find, and what they may not find
+    because it does not exist, cannot be told apart.
+
+    - Reads, counts, ``distinct`` and the selectors of writes get it as one more conjunct
+      (``stores/access.py``, :func:`effective_selector`); so does a live query's matching.
+    - An :class:`Insert` is refused as a whole if one of its documents is outside.
+    - A modifier may give the field an open scope with ``$set`` or ``$setOnInsert``; if any other
+      operator touches the field, or a replacement has no open scope in it, the write is refused,
+      whether or not a document matches (:func:`is_refused`).
+    - An upsert that matches nothing and would make a document outside is refused. A store whose
+      database makes the document itself makes it first with ``upsert_document``, or writes without
+      ``upsert`` and refuses if nothing matched.
+    - A refusal is :class:`AccessRefused`; nothing was written, and a transaction is aborted by it.
+    - Unique keys, ``_id`` included, hold for all documents: what collides with one outside is the
+      same ``DuplicateKeyError`` as inside, and quotes only the document that was to be written.
+
+    Attributes:
+        field: Top-level field that holds the scope.
+        scopes: The open ones; none finds nothing.
+    """
+
+    field: str
+    scopes: frozenset[str] = frozenset()
+
+    def admits(self, document: Mapping[str, Any]) -> bool:
+        """Tell whether a document is in an open scope."""
+        scope = document.get(self.field)
+        return type(scope) is str and scope in self.scopes
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Query:
     """What one cursor asks for.
@@ -58,6 +95,7 @@ class Query:
         skip: Documents left out at the start.
         limit: Most documents returned; 0 is no limit.
         projection: MongoDB projection, or None for whole documents.
+        access: Which access scopes are open; None for all documents.
     """
 
     collection: str
@@ -66,6 +104,7 @@ class Query:
     skip: int = 0
     limit: int = 0
     projection: Mapping[str, Any] | None = None
+    access: AccessFilter | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +187,7 @@ class Insert:
     collection: str
     documents: Sequence[Document]
     ordered: bool = True
+    access: AccessFilter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -162,6 +202,7 @@ class Update:
         upsert: Insert where nothing matches.
         upsert_id: ``_id`` for an upsert whose selector and modifier give none.
         array_filters: As in MongoDB; the embedded stores refuse them with a clear error.
+        access: Which access scopes are open; None for all documents.
     """
 
     collection: str
@@ -171,6 +212,7 @@ class Update:
     upsert: bool = False
     upsert_id: Any = None
     array_filters: Sequence[Mapping[str, Any]] | None = None
+    access: AccessFilter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +222,7 @@ class Delete:
     collection: str
     selector: Mapping[str, Any]
     many: bool = False
+    access: AccessFilter | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -195,6 +238,7 @@ class FindAndModify:
         upsert: Insert where nothing matches.
         upsert_id: ``_id`` for an upsert whose selector and modifier give none.
         return_after: Return the document after the change instead of before.
+        access: Which access scopes are open; None for all documents.
     """
 
     collection: str
@@ -205,6 +249,7 @@ class FindAndModify:
     upsert: bool = False
     upsert_id: Any = None
     return_after: bool = False
+    access: AccessFilter | None = None
 
 
 WriteOperation: TypeAlias = Insert | Update | Delete | FindAndModify
@@ -285,7 +330,8 @@ class Store(Protocol):
     """A database of collections.
 
     Errors are PyMongo's: ``DuplicateKeyError``, ``WriteError``, ``BulkWriteError`` (``Insert`` of
-    several), ``OperationFailure`` for a selector or modifier that does not compile.
+    several), ``OperationFailure`` for a selector or modifier that does not compile. A write that an
+    :class:`AccessFilter` does not allow is ``AccessRefused``.
     """
 
     async def open(self) -> None:
@@ -304,7 +350,14 @@ class Store(Protocol):
         """Count what :meth:`read` would return."""
         ...
 
-    async def distinct(self, collection: str, path: str, selector: Mapping[str, Any]) -> list[Any]:
+    async def distinct(
+        self,
+        collection: str,
+        path: str,
+        selector: Mapping[str, Any],
+        *,
+        access: AccessFilter | None = None,
+    ) -> list[Any]:
         """Return the different values at ``path``, array elements one by one."""
         ...
 

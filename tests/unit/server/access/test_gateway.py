@@ -7,11 +7,17 @@ import pytest
 from pymongo.errors import AutoReconnect, DuplicateKeyError
 from tests.unit.server.scripted_store import ScriptedStore
 
-from bolide.core.errors import StateError
-from bolide.server.access.gateway import Gateway, NotInTransaction
-from bolide.server.access.invocation import Invocation, UndecidedAccess, entered
+from bolide.core.errors import AuthError, StateError
+from bolide.server.access.gateway import Gateway, NotInTransaction, TrustedOnly
+from bolide.server.access.invocation import (
+    Invocation,
+    UndecidedAccess,
+    UnopenedAccess,
+    entered,
+)
 from bolide.server.explained import NotRunning
-from bolide.server.stores.base import Delete, IndexSpec, Query, Receipt
+from bolide.server.stores.access import AccessRefused
+from bolide.server.stores.base import AccessFilter, Delete, IndexSpec, Query, Receipt
 
 BEDS = Query(collection="beds")
 CLEAR = Delete(collection="beds", selector={})
@@ -20,10 +26,10 @@ INDEX = IndexSpec(keys=(("ward", 1),))
 USES: list[tuple[str, Callable[[Gateway], Awaitable[Any]]]] = [
     ("read beds", lambda gateway: gateway.read(BEDS)),
     ("counted beds", lambda gateway: gateway.count(BEDS)),
-    ("read beds", lambda gateway: gateway.distinct("beds", "ward", {})),
+    ("read beds", lambda gateway: gateway.distinct(BEDS, "ward")),
     ("wrote to beds", lambda gateway: gateway.write(CLEAR)),
-    ("made an index of beds", lambda gateway: gateway.create_index("beds", INDEX)),
-    ("dropped an index of beds", lambda gateway: gateway.drop_index("beds", "ward_1")),
+    ("made an index of beds", lambda gateway: gateway.create_index(BEDS, INDEX)),
+    ("dropped an index of beds", lambda gateway: gateway.drop_index(BEDS, "ward_1")),
 ]
 
 
@@ -175,9 +181,9 @@ async def nest(gateway: Gateway) -> None:
 
 OUTSIDE: list[tuple[str, Callable[[Gateway], Awaitable[Any]]]] = [
     ("app.transaction()", nest),
-    ("distinct", lambda gateway: gateway.distinct("beds", "ward", {})),
-    ("create_index", lambda gateway: gateway.create_index("beds", INDEX)),
-    ("drop_index", lambda gateway: gateway.drop_index("beds", "ward_1")),
+    ("distinct", lambda gateway: gateway.distinct(BEDS, "ward")),
+    ("create_index", lambda gateway: gateway.create_index(BEDS, INDEX)),
+    ("drop_index", lambda gateway: gateway.drop_index(BEDS, "ward_1")),
 ]
 
 
@@ -198,3 +204,89 @@ async def test_a_transaction_belongs_to_its_app(gateway: Gateway, store: Scripte
     async with gateway.transaction():
         await other.read(BEDS)
     assert other_store.asked == [("read", BEDS)]
+
+
+CLOSED = AccessFilter("ward")
+PATIENTS = Query(collection="patients", access=CLOSED)
+DISCHARGE = Delete(collection="patients", selector={}, access=CLOSED)
+
+SCOPED: list[Callable[[Gateway], Awaitable[Any]]] = [
+    lambda gateway: gateway.read(PATIENTS),
+    lambda gateway: gateway.count(PATIENTS),
+    lambda gateway: gateway.distinct(PATIENTS, "bed"),
+    lambda gateway: gateway.write(DISCHARGE),
+]
+WHOLE: list[tuple[str, Callable[[Gateway], Awaitable[Any]]]] = [
+    ("made an index of", lambda gateway: gateway.create_index(PATIENTS, INDEX)),
+    ("dropped an index of", lambda gateway: gateway.drop_index(PATIENTS, "ward_1")),
+]
+
+
+def filter_of(store: ScriptedStore) -> AccessFilter | None:
+    """Return the filter that the store was given last."""
+    where, asked = store.asked[-1]
+    if where == "distinct":
+        return store.access
+    access: AccessFilter | None = asked.access
+    return access
+
+
+@pytest.mark.parametrize("use", SCOPED)
+async def test_only_an_open_scope_opens_a_collection_that_has_scopes(
+    gateway: Gateway, store: ScriptedStore, use: Callable[[Gateway], Awaitable[Any]]
+) -> None:
+    invocation = decided()
+    with entered(invocation):
+        with pytest.raises(UnopenedAccess):
+            await use(gateway)
+        assert store.asked == []
+        invocation.opened |= {"7", "8"}
+        await use(gateway)
+    assert filter_of(store) == AccessFilter("ward", frozenset({"7", "8"}))
+
+
+@pytest.mark.parametrize("use", SCOPED)
+async def test_trusted_code_has_no_filter(
+    gateway: Gateway, store: ScriptedStore, use: Callable[[Gateway], Awaitable[Any]]
+) -> None:
+    await use(gateway)
+    assert filter_of(store) is None
+
+
+async def test_a_transaction_is_filtered_too(gateway: Gateway, store: ScriptedStore) -> None:
+    invocation = decided()
+    invocation.opened.add("7")
+    with entered(invocation):
+        async with gateway.transaction():
+            for use in (SCOPED[0], SCOPED[1], SCOPED[3]):
+                await use(gateway)
+                assert filter_of(store) == AccessFilter("ward", frozenset({"7"}))
+
+
+@pytest.mark.parametrize(("action", "use"), WHOLE)
+async def test_what_concerns_all_documents_is_for_trusted_code(
+    gateway: Gateway,
+    store: ScriptedStore,
+    action: str,
+    use: Callable[[Gateway], Awaitable[Any]],
+) -> None:
+    invocation = decided()
+    invocation.opened.add("7")
+    with entered(invocation), pytest.raises(TrustedOnly) as caught:
+        await use(gateway)
+    assert str(caught.value) == (
+        f"The method move {action} patients, which has access=:"
+        " that concerns documents of all access scopes, so do it in @app.on_startup."
+    )
+    assert store.asked == []
+    await use(gateway)
+
+
+async def test_a_refusal_of_the_store_is_a_refusal_of_the_person(
+    gateway: Gateway, store: ScriptedStore
+) -> None:
+    store.write_error = AccessRefused()
+    invocation = decided()
+    invocation.opened.add("7")
+    with entered(invocation), pytest.raises(AuthError):
+        await gateway.write(DISCHARGE)

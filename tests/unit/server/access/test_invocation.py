@@ -9,6 +9,7 @@ from bolide.server.access.invocation import (
     Invocation,
     SessionInfo,
     UndecidedAccess,
+    UnopenedAccess,
     current,
     entered,
 )
@@ -28,6 +29,26 @@ def test_an_exit_without_a_decision_says_what_to_write() -> None:
 
 def test_a_decided_invocation_may_leave() -> None:
     Invocation("publication", "patients", is_decided=True).check_exit("read patients")
+
+
+def test_a_decision_opens_no_access_scope() -> None:
+    invocation = Invocation("method", "patients.move", is_decided=True)
+    with pytest.raises(UnopenedAccess) as caught:
+        invocation.open_scopes("wrote to patients")
+    assert str(caught.value) == (
+        "The method patients.move wrote to patients without an open access scope:"
+        " call ctx.require(permission, access_scope); nothing else opens a collection with access=."
+    )
+    assert caught.value.code == "unopened-access"
+
+
+def test_what_is_open_is_told_as_it_is_now() -> None:
+    invocation = Invocation("method", "patients.move")
+    invocation.opened.add("7")
+    seven = invocation.open_scopes("read patients")
+    invocation.opened.add("8")
+    assert seven == {"7"}
+    assert invocation.open_scopes("read patients") == {"7", "8"}
 
 
 def test_a_universal_publication_is_named_without_a_name() -> None:
