@@ -1,0 +1,100 @@
+"""The goals of the node, as data: what DESIGN 15 asks for."""
+
+from dataclasses import dataclass
+
+__all__ = ["GOALS", "Goal", "Verdict", "goal_for"]
+
+Verdict = str
+"""``"stretch met"``, ``"met"`` or ``"missed"``."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Goal:
+    """What one figure of a row should be at most.
+
+    Attributes:
+        row: Name of the row.
+        reference: The peer whose same-round figure divides ours; None: the figure itself counts.
+        most: The goal.
+        stretch: What we would like; None if there is no such wish.
+        path: What is measured, in words.
+    """
+
+    row: str
+    reference: str | None
+    most: float
+    stretch: float | None = None
+    path: str
+
+    def verdict(self, figure: float) -> Verdict:
+        """Tell whether a figure (a median) meets the goal."""
+        if self.stretch is not None and figure <= self.stretch:
+            return "stretch met"
+        return "met" if figure <= self.most else "missed"
+
+    def __str__(self) -> str:
+        """Say it as a table does."""
+        unit = "x" if self.reference is not None else ""
+        stretch = "" if self.stretch is None else f" ({self.stretch:g}{unit})"
+        return f"<= {self.most:g}{unit}{stretch}"
+
+
+GOALS = (
+    Goal(
+        row="fanout",
+        reference="node-ws",
+        most=0.85,
+        stretch=0.6,
+        path="delivered message to 1,000 subscribers, publication included, 200-byte frame",
+    ),
+    Goal(
+        row="fanout-tls",
+        reference="node-ws",
+        most=0.7,
+        stretch=0.5,
+        path="the same over TLS",
+    ),
+    Goal(
+        row="coalesce",
+        reference="node-ws",
+        most=0.25,
+        stretch=0.2,
+        path="4 changes in one turn of the loop, per message",
+    ),
+    Goal(
+        row="method",
+        reference="node-ws",
+        most=1.0,
+        stretch=0.85,
+        path="method request and reply, strict validation included, to a bare echo",
+    ),
+    Goal(
+        row="memory",
+        reference=None,
+        most=40.0,
+        path="session with one subscription to a shared 50-document publication, kB",
+    ),
+    Goal(
+        row="live-queries",
+        reference="100 queries",
+        most=1.5,
+        path="a change with the same matches, 10,000 queries to 100",
+    ),
+    Goal(
+        row="live-queries-scan",
+        reference="compiled scan",
+        most=0.01,
+        path="a change among 10,000 queries, to a compiled naive scan",
+    ),
+    Goal(
+        row="cross-process",
+        reference="own process",
+        most=3.0,
+        path="time until a subscriber sees a change of another process, to one of its own",
+    ),
+)
+
+
+def goal_for(row: str) -> Goal | None:
+    """Return the goal of a row, None if it has none."""
+    return next((goal for goal in GOALS if goal.row == row), None)

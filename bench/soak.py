@@ -1,0 +1,163 @@
+"""Define the command ``scripts/soak``: the long counts of the tests, one item at a time.
+
+The tests read how much they do from variables; here are the large numbers, and the line for
+``docs/design/evidence.md`` when an item held.
+"""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bench.material import PROJECT
+from bench.surroundings import Surroundings, describe_surroundings
+
+__all__ = ["ITEMS", "Item", "evidence_line", "main"]
+
+_PROGRESS_S = 60.0
+_FAILED, _MISUSED = 1, 2
+_NO_TESTS = 5  # pytest collected nothing
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Item:
+    """One claim that takes long to prove.
+
+    Attributes:
+        name: On the command line.
+        claim: For the table; ``{count}`` is the number.
+        variable: Tells the tests how much to do.
+        count: How much.
+        tests: Arguments of pytest.
+    """
+
+    name: str
+    claim: str
+    variable: str
+    count: int
+    tests: tuple[str, ...]
+
+    @property
+    def command(self) -> str:
+        """What a reader types to see it again."""
+        return f"{self.variable}={self.count} pytest {' '.join(self.tests)}"
+
+
+ITEMS = (
+    Item(
+        name="schedules",
+        claim="{count} random schedules of writes, subscriptions, stops, reconnects, slow readers"
+        " and lost history leave every view equal to `find`, and break no law on the way",
+        variable="BOLIDE_TESTS_SCHEDULES",
+        count=10_000,
+        tests=("tests/property/live_core",),
+    ),
+    Item(
+        name="kills",
+        claim="{count} kills (-9) of a node under write load lose no acknowledged write, run no"
+        " call twice and leave no client with a stale view",
+        variable="BOLIDE_TESTS_KILLS",
+        count=50,
+        tests=("tests/integration/kills",),
+    ),
+    Item(
+        name="counters",
+        claim="Four processes on one SQLite file with 4 writers each lose none of {count} updates",
+        variable="BOLIDE_TESTS_COUNTER_UPDATES",
+        count=100_000,
+        tests=("tests/integration/sqlite", "-k", "counter"),
+    ),
+)
+
+
+def main() -> None:
+    """Run the command line."""
+    typer.run(soak)
+
+
+def soak(
+    item: Annotated[str, typer.Argument(help="schedules, kills, counters, or all.")],
+    count: Annotated[
+        int | None, typer.Option(min=1, help="Another number than the recorded one.")
+    ] = None,
+) -> None:
+    """Run the long counts, and print a line for docs/design/evidence.md for each that held."""
+    chosen = [known for known in ITEMS if item in (known.name, "all")]
+    if not chosen:
+        typer.echo(f"{item} is none of {', '.join(known.name for known in ITEMS)}, all.", err=True)
+        raise typer.Exit(_MISUSED)
+    surroundings = describe_surroundings()
+    lines: list[str] = []
+    failed = False
+    for each in chosen:
+        wanted = each if count is None else replace(each, count=count)
+        started = time.monotonic()
+        status = _run(wanted, typer.echo)
+        if status == 0:
+            lines.append(evidence_line(wanted, surroundings, time.monotonic() - started))
+        else:
+            failed = True
+            why = "has no tests" if status == _NO_TESTS else "failed"
+            typer.echo(f"{wanted.name} {why}: {wanted.command}", err=True)
+    for line in lines:
+        typer.echo(line)
+    if failed:
+        raise typer.Exit(_FAILED)
+
+
+def evidence_line(item: Item, surroundings: Surroundings, took_s: float) -> str:
+    """Return the line for the table.
+
+    Args:
+        item: What held.
+        surroundings: Where.
+        took_s: How long it took, seconds.
+    """
+    cells = (
+        item.claim.format(count=f"{item.count:,}"),
+        f"`scripts/soak {item.name}`: `{item.command}`",
+        f"held, in {_duration(took_s)}",
+        surroundings.date,
+        surroundings.commit,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _run(item: Item, say: Callable[[str], object]) -> int:
+    """Run the tests of an item, with a line each minute; return pytest's status."""
+    missing = [path for path in item.tests if "/" in path and not (PROJECT / path).exists()]
+    if missing:
+        return _NO_TESTS
+    say(f"{item.name}: {item.command}")
+    environment: Mapping[str, str] = os.environ | {item.variable: str(item.count)}
+    pytest = [sys.executable, "-m", "pytest", "-q", "-x", *item.tests]
+    ended = threading.Event()
+    started = time.monotonic()
+
+    def tell() -> None:
+        while not ended.wait(_PROGRESS_S):
+            say(f"{item.name}: running for {_duration(time.monotonic() - started)}")
+
+    telling = threading.Thread(target=tell)
+    telling.start()
+    try:
+        return subprocess.run(pytest, cwd=Path(PROJECT), env=environment, check=False).returncode
+    finally:
+        ended.set()
+        telling.join()
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+if __name__ == "__main__":
+    main()
