@@ -108,6 +108,7 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
+                ws="bolide.server.web.websocket:BolideWebSocket",
                 ws_max_size=max_frame_bytes,
                 ws_per_message_deflate=False,
                 ws_ping_interval=None,  # DDP has a heartbeat of its own
