@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bolide.core.keys import Key, key_of
+from bolide.server.livequery.dependents import Dependents
 from bolide.server.livequery.multiplexer import Follower, Multiplexer
 from bolide.server.stores.base import Change, ChangeBatch, Position, Query, Store
 
@@ -35,10 +36,14 @@ class LiveQueries:
 
     Args:
         store: Open; it is listened to while there is a live query.
+
+    Attributes:
+        dependents: Followers whose own consequences a fence waits for.
     """
 
     def __init__(self, store: Store) -> None:
         """Begin without a query."""
+        self.dependents = Dependents()
         self._store = store
         self._by_key: dict[Key, Multiplexer] = {}
         self._joining: dict[Multiplexer, int] = {}
@@ -87,10 +92,15 @@ class LiveQueries:
             await self._store.feed_reached(position)
             touched = [m for m in self._by_key.values() if m.query.collection == collection]
             await asyncio.gather(*(multiplexer.settled(position) for multiplexer in touched))
+        # All followers were told; some follow other queries because of it.
+        await self.dependents.settled(fence.keys())
 
     async def idle(self) -> None:
-        """Wait until every live query has told everything it knows."""
+        """Wait until every live query has told everything it knows, and all followed from it."""
         await asyncio.gather(*(multiplexer.settled() for multiplexer in self._by_key.values()))
+        while self.dependents:
+            await self.dependents.settled()
+            await asyncio.gather(*(multiplexer.settled() for multiplexer in self._by_key.values()))
 
     def release(self, multiplexer: Multiplexer) -> None:
         """Close a live query that nobody follows or waits for."""
