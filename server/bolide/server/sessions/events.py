@@ -1,6 +1,6 @@
 """What a session asks its driver to do, and the things it asks about."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -45,6 +45,7 @@ class Subscription:
         params: The client's arguments.
         is_active: It may publish; False for good once it ended or was replaced by a new run.
         is_ready: ``ready`` was reached.
+        sources: What publishes on its behalf besides itself; each is an owner in the merge box.
     """
 
     id: str | None
@@ -53,6 +54,7 @@ class Subscription:
     params: Sequence[Any] = ()
     is_active: bool = True
     is_ready: bool = False
+    sources: dict[Hashable, None] = field(default_factory=dict[Hashable, None])
 
     @property
     def is_universal(self) -> bool:

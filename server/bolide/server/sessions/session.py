@@ -17,7 +17,7 @@ Observable behaviour follows Meteor's ``livedata_server``; see ``docs/design/ses
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Hashable, Iterable, Mapping
 from enum import Enum
 from typing import Any, TypeAlias
 
@@ -246,13 +246,23 @@ class Session:
 
     # What handlers do
 
-    def apply(self, subscription: Subscription, change: ViewChange) -> None:
-        """Apply a change of a view that the subscription publishes."""
+    def apply(
+        self, subscription: Subscription, change: ViewChange, source: Hashable | None = None
+    ) -> None:
+        """Apply a change of a view that the subscription publishes.
+
+        Args:
+            subscription: Who publishes it.
+            change: Its values are never changed afterwards.
+            source: Which part of the subscription, to be taken back on its own; None: itself.
+        """
         if not subscription.is_active:
             return
+        if source is not None:
+            subscription.sources[source] = None
         # What cannot be sent must not be in the view; the text is shared, so this is not in vain.
         frame = change.frame(bolide=self.speaks_bolide)
-        message = self._merge_box.apply(subscription, change)
+        message = self._merge_box.apply(subscription if source is None else source, change)
         if message is change.message and not self._is_paused(change.message):
             self._out.append(frame)
         else:
@@ -288,6 +298,13 @@ class Session:
             LocalProtocolError: If the client does not hold it.
         """
         self.apply(subscription, ViewChange.removed(collection, id))
+
+    def take_back(self, subscription: Subscription, source: Hashable) -> None:
+        """Take back what one source of a subscription published and nobody else does."""
+        if subscription.is_active and source in subscription.sources:
+            del subscription.sources[source]
+            for message in self._merge_box.stop(source):
+                self._send_data(message)
 
     def ready(self, subscription: Subscription) -> None:
         """Tell that the initial data were published; a second time does nothing."""
@@ -499,8 +516,9 @@ class Session:
             self._universal.remove(subscription)
         else:
             del self._subscriptions[subscription.id]
-        for message in self._merge_box.stop(subscription):
-            self._send_data(message)
+        for owner in (subscription, *subscription.sources):
+            for message in self._merge_box.stop(owner):
+                self._send_data(message)
         self._events.append(SubscriptionStopped(subscription))
 
     def _is_paused(self, message: DataMessage) -> bool:

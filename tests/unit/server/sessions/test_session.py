@@ -464,3 +464,23 @@ def test_the_documents_a_client_holds_are_counted() -> None:
     session = make_session()
     session.added(subscribed(session), "c", "d", {})
     assert session.document_count == 1
+
+
+def test_what_one_source_published_is_taken_back_alone() -> None:
+    session = make_session()
+    work, subscription = subscribe(session)
+    session.finish(work)
+    both = ViewChange.added("c", "both", {"a": 1})
+    session.apply(subscription, both, "one")
+    session.apply(subscription, both, "two")
+    session.apply(subscription, ViewChange.added("c", "own", {}), "one")
+    session.apply(subscription, ViewChange.added("c", "plain", {}))
+    session.frames_to_send()
+    session.take_back(subscription, "one")
+    assert [(m["msg"], m["id"]) for m in sent(session)] == [("removed", "own")]
+    session.take_back(subscription, "one")
+    assert sent(session) == []
+    receive(session, msg="unsub", id="1")
+    assert {m["id"] for m in sent(session) if m["msg"] == "removed"} == {"both", "plain"}
+    session.take_back(subscription, "two")
+    assert sent(session) == []
