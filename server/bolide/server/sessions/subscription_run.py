@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from bolide.core.ddp.messages import WireError
@@ -14,10 +14,13 @@ from bolide.server.context import Context
 from bolide.server.cursor import Cursor
 from bolide.server.explained import Explained
 from bolide.server.livequery.live_queries import Following
+from bolide.server.livequery.multiplexer import Follower
 from bolide.server.methods.errors import log_failure, wire_error
+from bolide.server.publications.joins.join import Join
 from bolide.server.publications.registry import Publication
 from bolide.server.sessions.events import Subscription, Work
 from bolide.server.sessions.view_change import ViewChange
+from bolide.server.stores.base import Query
 
 if TYPE_CHECKING:
     from bolide.server.sessions.driver import SessionDriver
@@ -47,7 +50,8 @@ class WrongOutcome(Explained, LocalProtocolError):
 class SubscriptionRun:
     """Runs a publish function for one subscription and keeps its live queries.
 
-    It is the host of the handler's context and the follower of its cursors.
+    It is the host of the handler's context, the follower of its cursors, and the host of the join
+    of those with children.
 
     Args:
         driver: The session's driver.
@@ -69,6 +73,7 @@ class SubscriptionRun:
         self._publication = publication
         self._work = work
         self._followings: list[Following] = []
+        self._join: Join | None = None
         self._on_stop: list[tuple[Callable[[], object], Invocation | None]] = []
         self._task: asyncio.Task[None] | None = None
         self._timer: Timer | None = None
@@ -96,6 +101,8 @@ class SubscriptionRun:
         for following in self._followings:
             following.stop()
         self._followings.clear()
+        if self._join is not None:
+            self._join.stop()
         callbacks, self._on_stop = self._on_stop, []
         for callback, invocation in callbacks:
             self._call_back(callback, invocation)
@@ -108,17 +115,42 @@ class SubscriptionRun:
 
     def view_changed(self, changes: Sequence[ViewChange]) -> None:
         """Pass on what changed in a cursor's result."""
-        session = self._driver.session
-        try:
-            for change in changes:
-                session.apply(self._subscription, change)
-        except Exception as error:  # ours alone: other followers must not suffer
-            self._fail(error)
-        self._driver.pump()
+        self._apply(changes, None)
 
     def view_failed(self, error: Exception) -> None:
         """End the subscription, because its query cannot be followed any longer."""
         self._fail(error)
+
+    # The host of its join
+
+    async def follow(self, query: Query, follower: Follower) -> Following:
+        """Follow a live query."""
+        return await self._driver.services.live_queries.follow(query, follower)
+
+    def source_changed(self, source: Hashable, changes: Sequence[ViewChange]) -> None:
+        """Pass on what changed in the result of one source."""
+        self._apply(changes, source)
+
+    def source_ended(self, source: Hashable) -> None:
+        """Take back what one source published."""
+        self._driver.session.take_back(self._subscription, source)
+        self._driver.pump()
+
+    def join_failed(self, error: BaseException) -> None:
+        """End the subscription, because a source cannot be followed or a child function failed."""
+        self._fail(error)
+
+    def work_begun(self, join: Join) -> None:
+        """Let fences wait for the join."""
+        self._driver.services.live_queries.dependents.begin(join)
+
+    def work_done(self, join: Join) -> None:
+        """Let no fence wait for the join."""
+        self._driver.services.live_queries.dependents.done(join)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run work of the join."""
+        return self._driver.services.spawn(work)
 
     # The host of the handler's context
 
@@ -212,15 +244,34 @@ class SubscriptionRun:
         if cursors is None:
             return
         invocation.check_exit("returned a cursor")
-        await asyncio.gather(*(self._follow(cursor) for cursor in cursors))
+        await asyncio.gather(
+            *(self._follow(cursor.query, self) for cursor in cursors if not cursor.children),
+            self._follow_join([cursor for cursor in cursors if cursor.children], invocation),
+        )
         self.ready()
 
-    async def _follow(self, cursor: Cursor) -> None:
-        following = await self._driver.services.live_queries.follow(cursor.query, self)
+    async def _follow(self, query: Query, follower: Follower) -> None:
+        following = await self.follow(query, follower)
         if self._subscription.is_active:
             self._followings.append(following)
         else:
             following.stop()
+
+    async def _follow_join(self, cursors: Sequence[Cursor], invocation: Invocation) -> None:
+        if not cursors or not self._subscription.is_active:
+            return
+        services = self._driver.services
+        self._join = Join(self, invocation, services.limits, services.app.strategy_of)
+        await self._join.start(cursors)
+
+    def _apply(self, changes: Sequence[ViewChange], source: Hashable | None) -> None:
+        session = self._driver.session
+        try:
+            for change in changes:
+                session.apply(self._subscription, change, source)
+        except Exception as error:  # ours alone: other followers must not suffer
+            self._fail(error)
+        self._driver.pump()
 
     def _fail(self, error: BaseException) -> None:
         if self._subscription.is_active:
