@@ -16,6 +16,7 @@ from bolide.server.explained import Explained
 from bolide.server.livequery.live_queries import Following
 from bolide.server.livequery.multiplexer import Follower
 from bolide.server.methods.errors import log_failure, wire_error
+from bolide.server.publications.counts import CountSource, LiveCount
 from bolide.server.publications.joins.join import Join
 from bolide.server.publications.registry import Publication
 from bolide.server.sessions.events import Subscription, Work
@@ -121,7 +122,7 @@ class SubscriptionRun:
         """End the subscription, because its query cannot be followed any longer."""
         self._fail(error)
 
-    # The host of its join
+    # The host of its join and its counts
 
     async def follow(self, query: Query, follower: Follower) -> Following:
         """Follow a live query."""
@@ -240,12 +241,14 @@ class SubscriptionRun:
         context = Context(invocation, self, driver.services.app.authorize)
         with entered(invocation):
             outcome = await publication.handler(context, *arguments)
-        cursors = _cursors(outcome)
-        if cursors is None:
+        published = _published(outcome)
+        if published is None:
             return
         invocation.check_exit("returned a cursor")
+        cursors = [one for one in published if isinstance(one, Cursor)]
         await asyncio.gather(
             *(self._follow(cursor.query, self) for cursor in cursors if not cursor.children),
+            *(self._count(one) for one in published if isinstance(one, LiveCount)),
             self._follow_join([cursor for cursor in cursors if cursor.children], invocation),
         )
         self.ready()
@@ -256,6 +259,11 @@ class SubscriptionRun:
             self._followings.append(following)
         else:
             following.stop()
+
+    async def _count(self, count: LiveCount) -> None:
+        source = CountSource(count.name, self)
+        await self._follow(count.query, source)
+        source.start()
 
     async def _follow_join(self, cursors: Sequence[Cursor], invocation: Invocation) -> None:
         if not cursors or not self._subscription.is_active:
@@ -321,11 +329,12 @@ class SubscriptionRun:
         self._driver.services.spawn(call())
 
 
-def _cursors(outcome: object) -> list[Cursor] | None:
-    """Return the cursors that a handler returned; None if it publishes itself.
+def _published(outcome: object) -> list[Cursor | LiveCount] | None:
+    """Return the cursors and counts that a handler returned; None if it publishes itself.
 
     Raises:
-        WrongOutcome: If it returned something else, or two cursors on one collection.
+        WrongOutcome: If it returned something else, two cursors on one collection, or two counts
+            with one name.
     """
     if outcome is None:
         return None
@@ -333,12 +342,15 @@ def _cursors(outcome: object) -> list[Cursor] | None:
     if isinstance(outcome, list | tuple):
         # What a handler returns is anybody's guess until it is looked at.
         given = cast("Sequence[object]", outcome)
-    cursors = [cursor for cursor in given if isinstance(cursor, Cursor)]
-    if len(cursors) < len(given):
-        raise WrongOutcome("something else than a cursor, a list of cursors or nothing")
-    names = {cursor.query.collection for cursor in cursors}
-    if len(names) < len(cursors):
+    published = [one for one in given if isinstance(one, Cursor | LiveCount)]
+    if len(published) < len(given):
+        raise WrongOutcome("something else than a cursor, a count, a list of these or nothing")
+    collections = [one.query.collection for one in published if isinstance(one, Cursor)]
+    if len(set(collections)) < len(collections):
         raise WrongOutcome(
             "two cursors on the same collection, which the client could not tell apart"
         )
-    return cursors
+    names = [one.name for one in published if isinstance(one, LiveCount)]
+    if len(set(names)) < len(names):
+        raise WrongOutcome("two counts with the same name")
+    return published

@@ -617,7 +617,8 @@ async def test_a_publish_function_may_stop_before_it_returns(world: World) -> No
     @world.app.publish("stops", public=True)
     async def publish(ctx: Context) -> object:
         ctx.stop()
-        return world.patients.find(children=[world.vitals_of])
+        counted = world.app.live_count("count", world.patients.find())
+        return [world.patients.find(children=[world.vitals_of]), counted]
 
     async with world.node() as node:
         await world.admit("p1")
