@@ -2,11 +2,11 @@
 
 import inspect
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 from bolide.core.errors import ConfigurationError
 from bolide.server.access.authorize import Authorize, deny
@@ -14,8 +14,10 @@ from bolide.server.access.gateway import Gateway
 from bolide.server.arguments import Handler
 from bolide.server.audit.sink import AuditSink
 from bolide.server.collection import Collection
-from bolide.server.explained import NotBuilt
+from bolide.server.cursor import Cursor
+from bolide.server.explained import NeedsMongoDB, NotBuilt
 from bolide.server.methods.registry import Methods
+from bolide.server.publications.counts import LiveCount
 from bolide.server.publications.registry import Publications
 from bolide.server.sessions.ratelimit import RateLimitRule
 from bolide.server.sessions.strategy import PublicationStrategy
@@ -160,6 +162,39 @@ class App:
             return handler
 
         return register
+
+    def live_count(self, name: str, cursor: Cursor) -> LiveCount:
+        """Count the documents of a cursor, for a publish function to return.
+
+        The client gets ``{_id: name, count: number}`` in the collection ``counts``, whenever the
+        number changes, and none of the documents. ``return app.live_count("ward.7",
+        patients.find({"ward": "7"}))``, alone or in a list with cursors and other counts.
+
+        Args:
+            name: The count's ``_id`` in the client; different in each publication.
+            cursor: What to count, within its skip and limit; its children are not counted.
+
+        Raises:
+            TypeError: If the name is no text or ``cursor`` no cursor.
+        """
+        return LiveCount(name, cursor)
+
+    # Pipelines are MongoDB's.
+    def live_aggregate(
+        self, name: str, collection: Collection, pipeline: Sequence[Mapping[str, Any]]
+    ) -> object:
+        """Refuse to publish the rows of an aggregation: it needs MongoDB.
+
+        Args:
+            name: The collection that the rows would have in the client.
+            collection: What is aggregated.
+            pipeline: MongoDB's stages.
+
+        Raises:
+            NeedsMongoDB: Always: the stores of this release cannot evaluate a pipeline.
+        """
+        del name, pipeline
+        raise NeedsMongoDB(f"app.live_aggregate on {collection.name}")
 
     def on_startup(self, hook: _Hook) -> _Hook:
         """Run the decorated function when a node starts, before it takes sessions.

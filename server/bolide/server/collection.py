@@ -25,8 +25,8 @@ from bolide.server._specification import (
 )
 from bolide.server.access.gateway import Gateway
 from bolide.server.access.invocation import current
-from bolide.server.cursor import Cursor
-from bolide.server.explained import Explained, NotBuilt
+from bolide.server.cursor import ChildFunction, Cursor, children_of
+from bolide.server.explained import Explained
 from bolide.server.random_ids import random_id
 from bolide.server.sessions.strategy import PublicationStrategy
 from bolide.server.stores.base import (
@@ -97,7 +97,7 @@ class Collection:
         sort: SortSpec | None = None,
         skip: int = 0,
         limit: int = 0,
-        children: object = None,
+        children: Sequence[ChildFunction] | None = None,
     ) -> Cursor:
         """Return a cursor; nothing is read yet.
 
@@ -107,14 +107,15 @@ class Collection:
             sort: In which order.
             skip: Documents left out at the start.
             limit: Most documents; 0 is no limit.
-            children: Joins; not built yet.
+            children: What is published with each document: functions that are given the document
+                as it is published, read-only, and return a cursor or None. One is called again
+                when a field changed that it read. They matter only to publications.
 
         Raises:
-            NotBuilt: If ``children`` is given.
+            TypeError: If ``children`` is not a list of plain functions.
         """
-        if children is not None:
-            raise NotBuilt(f"children of a find in {self.name}", type(children).__name__)
-        return Cursor(self._gateway, self._query(selector, projection, sort, skip, limit))
+        query = self._query(selector, projection, sort, skip, limit)
+        return Cursor(self._gateway, query, children_of(children))
 
     async def find_one(
         self,

@@ -1,8 +1,9 @@
 """The cursor: a query that can be read, counted or published."""
 
-from collections.abc import AsyncGenerator
+import inspect
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeAlias
 
 from bolide.core.values import Document
 from bolide.server._specification import (
@@ -16,7 +17,10 @@ from bolide.server._specification import (
 from bolide.server.access.gateway import Gateway
 from bolide.server.stores.base import Query
 
-__all__ = ["Cursor"]
+__all__ = ["ChildFunction", "Cursor", "children_of"]
+
+ChildFunction: TypeAlias = Callable[[Mapping[str, Any]], "Cursor | None"]
+"""Given a published document, returns the cursor of what is published with it, or None."""
 
 
 class Cursor:
@@ -25,14 +29,21 @@ class Cursor:
     Return it from a publish function, or read it: ``async for document in cursor``,
     ``await cursor.to_list()``. Every reading asks the store again. The methods that refine it
     change this cursor and return it, as those of PyMongo do.
+
+    Attributes:
+        children: Child functions, asked for each document that is published; reading and counting
+            ignore them.
     """
 
-    __slots__ = ("_gateway", "_query")
+    __slots__ = ("_gateway", "_query", "children")
 
-    def __init__(self, gateway: Gateway, query: Query) -> None:
+    def __init__(
+        self, gateway: Gateway, query: Query, children: tuple[ChildFunction, ...] = ()
+    ) -> None:
         """Make a cursor; apps call ``collection.find``."""
         self._gateway = gateway
         self._query = query
+        self.children = children
 
     @property
     def query(self) -> Query:
@@ -90,3 +101,24 @@ class Cursor:
     def _refined(self, **changes: Any) -> "Cursor":
         self._query = replace(self._query, **changes)
         return self
+
+
+def children_of(children: Sequence[ChildFunction] | None) -> tuple[ChildFunction, ...]:
+    """Check child functions.
+
+    Args:
+        children: As an app wrote them; None is none.
+
+    Raises:
+        TypeError: If it is no sequence of plain functions; the text says what to write.
+    """
+    # The annotation is a promise of the app.
+    given: object = () if children is None else children
+    if not isinstance(given, (list, tuple)):
+        raise TypeError("children is a list of functions: children=[lambda parent: ...].")
+    for function in given:  # pyright: ignore[reportUnknownVariableType]
+        if not callable(function):  # pyright: ignore[reportUnknownArgumentType]
+            raise TypeError("children holds functions that return a cursor or None.")
+        if inspect.iscoroutinefunction(function):
+            raise TypeError("A child function is a plain function, not async: it reads nothing.")
+    return tuple(children or ())

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from bolide.core.errors import ConfigurationError, StateError
 
-__all__ = ["Explained", "NotBuilt", "NotRunning"]
+__all__ = ["Explained", "NeedsMongoDB", "NotBuilt", "NotRunning"]
 
 
 class Explained(Exception):
@@ -26,6 +26,25 @@ class NotRunning(Explained, StateError):
             "The app is not running, so its collections have no store:"
             " start it with `bolide run MODULE:APP`, or use them in @app.on_startup."
         )
+
+
+class NeedsMongoDB(Explained, StateError):
+    """Something that the embedded stores cannot do."""
+
+    code: ClassVar[str] = "needs-mongodb"
+
+    def __init__(self, action: str) -> None:
+        """Keep what was asked for.
+
+        Args:
+            action: Such as ``"app.live_aggregate on beds"``; names that the app registered.
+        """
+        super().__init__(action)
+        self.action = action
+
+    def __str__(self) -> str:
+        """Say which store can."""
+        return f"{self.action} needs MongoDB: the embedded stores evaluate no aggregations."
 
 
 class NotBuilt(Explained, ConfigurationError):

@@ -1,6 +1,7 @@
 """Collections: PyMongo's calls in, the store port's operations out, PyMongo's results back."""
 
 import re
+from collections.abc import Mapping
 from typing import Any
 
 import pytest
@@ -12,7 +13,6 @@ from bolide.core.values import Regex
 from bolide.server.access.gateway import Gateway, TrustedOnly
 from bolide.server.access.invocation import Invocation, UndecidedAccess, entered
 from bolide.server.collection import Collection, NoRawCollection
-from bolide.server.explained import NotBuilt
 from bolide.server.sessions.strategy import PublicationStrategy
 from bolide.server.stores.base import (
     AccessFilter,
@@ -65,9 +65,41 @@ def test_find_makes_a_query_and_reads_nothing(beds: Collection, store: ScriptedS
     assert store.asked == []
 
 
-def test_joins_are_not_built(beds: Collection) -> None:
-    with pytest.raises(NotBuilt, match="children of a find in beds is 'list'"):
-        beds.find(children=[print])
+def child(parent: Mapping[str, Any]) -> None:
+    return None
+
+
+async def asynchronous(parent: Mapping[str, Any]) -> None: ...
+
+
+def test_children_are_kept_beside_the_query(beds: Collection) -> None:
+    cursor = beds.find({"ward": 7}, children=[child])
+    assert cursor.children == (child,)
+    assert cursor.query == beds.find({"ward": 7}).query
+    assert cursor.sort("bed").limit(1).children == (child,)
+    assert beds.find().children == ()
+
+
+async def test_reading_and_counting_ignore_children(beds: Collection, store: ScriptedStore) -> None:
+    store.documents = [{"_id": "1"}]
+    cursor = beds.find(children=[child])
+    assert await cursor.to_list() == [{"_id": "1"}]
+    assert await cursor.count() == 1
+    assert [asked for asked, _ in store.asked] == ["read", "count"]
+
+
+@pytest.mark.parametrize(
+    ("children", "text"),
+    [
+        (child, "a list of functions"),
+        ("child", "a list of functions"),
+        ([child, "child"], "functions that return a cursor"),
+        ([asynchronous], "not async"),
+    ],
+)
+def test_children_are_plain_functions(beds: Collection, children: Any, text: str) -> None:
+    with pytest.raises(TypeError, match=text):
+        beds.find(children=children)
 
 
 async def test_find_one_asks_for_one_and_copies_it(beds: Collection, store: ScriptedStore) -> None:

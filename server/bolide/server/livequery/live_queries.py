@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from bolide.core.keys import Key, key_of
+from bolide.server.livequery.dependents import Dependents
 from bolide.server.livequery.followers import Follower
 from bolide.server.livequery.multiplexer import Multiplexer
 from bolide.server.stores.base import Change, ChangeBatch, Position, Query, Store
@@ -39,6 +40,9 @@ class LiveQueries:
         store: Open; it is listened to while there is a live query.
         turn: Tells followers at its end.
         count_sent: Called with the number of messages that went straight to sockets.
+
+    Attributes:
+        dependents: Followers whose own consequences a fence waits for.
     """
 
     def __init__(
@@ -48,6 +52,7 @@ class LiveQueries:
         count_sent: Callable[[int], object] = lambda number: None,
     ) -> None:
         """Begin without a query."""
+        self.dependents = Dependents()
         self._store = store
         self._turn = turn
         self._count_sent = count_sent
@@ -100,10 +105,19 @@ class LiveQueries:
             await asyncio.gather(*(multiplexer.settled(position) for multiplexer in touched))
             for multiplexer in touched:
                 multiplexer.catch_up()
+        # All followers were told; some follow other queries because of it.
+        await self.dependents.settled(fence.keys())
 
     async def idle(self) -> None:
-        """Wait until every live query has told everything it knows."""
+        """Wait until every live query has told everything it knows, and all followed from it."""
         await asyncio.gather(*(multiplexer.settled() for multiplexer in self._by_key.values()))
+        self._catch_up()
+        while self.dependents:
+            await self.dependents.settled()
+            await asyncio.gather(*(multiplexer.settled() for multiplexer in self._by_key.values()))
+            self._catch_up()
+
+    def _catch_up(self) -> None:
         for multiplexer in tuple(self._by_key.values()):
             multiplexer.catch_up()
 

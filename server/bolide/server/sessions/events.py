@@ -1,13 +1,10 @@
 """What a session asks its driver to do, and the things it asks about."""
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import Any, TypeAlias
 
 from bolide.core.ddp.messages import CallId
-
-if TYPE_CHECKING:
-    from bolide.server.sessions.source import Source
 
 __all__ = [
     "Event",
@@ -51,7 +48,7 @@ class Subscription:
         is_active: It may publish; False for good once it ended or was replaced by a new run.
         is_ready: ``ready`` was reached, by this run or a former one.
         former: The run that this one replaces; what it published stays until this one did.
-        sources: The live queries that publish for it.
+        sources: What publishes on its behalf besides itself; each is an owner in the merge box.
     """
 
     id: str | None
@@ -61,7 +58,7 @@ class Subscription:
     is_active: bool = True
     is_ready: bool = False
     former: "Subscription | None" = None
-    sources: "dict[Source, None]" = field(default_factory=dict["Source", None])
+    sources: dict[Hashable, None] = field(default_factory=dict[Hashable, None])
 
     @property
     def is_universal(self) -> bool:

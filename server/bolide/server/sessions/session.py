@@ -18,7 +18,7 @@ Observable behaviour follows Meteor's ``livedata_server``; see ``docs/design/ses
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, TypeAlias
 
@@ -312,13 +312,23 @@ class Session:
         if source.subscription.is_active:
             self._view.apply(source, changes)
 
-    def leave(self, source: Source) -> None:
-        """Take back what a live query published; its subscription goes on without it."""
-        if source.view is not None:
-            source.view.catch_up()
-        if source.subscription.is_active:
-            source.subscription.sources.pop(source, None)
-            self._view.leave(source)
+    def publish(
+        self, subscription: Subscription, owner: Hashable, changes: Sequence[ViewChange]
+    ) -> None:
+        """Publish changes of something that publishes for a subscription, and can leave alone.
+
+        Raises:
+            EJSONError: If a value cannot be sent.
+        """
+        if subscription.is_active:
+            subscription.sources[owner] = None
+            self._view.apply(owner, changes)
+
+    def leave(self, subscription: Subscription, owner: Hashable) -> None:
+        """Take back what one owner published; its subscription goes on without it."""
+        if subscription.is_active and owner in subscription.sources:
+            del subscription.sources[owner]
+            self._view.leave(owner)
 
     def added(self, subscription: Subscription, collection: str, id: Any, fields: Fields) -> None:
         """Publish a document.
@@ -629,7 +639,7 @@ class Session:
 
     def _take_back(self, subscription: Subscription) -> None:
         for source in tuple(subscription.sources):
-            if source.view is not None:
+            if isinstance(source, Source) and source.view is not None:
                 source.view.catch_up()
         if not subscription.is_active:
             return  # it is over, or failed by that and ended

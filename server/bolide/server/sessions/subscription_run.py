@@ -2,7 +2,7 @@
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from bolide.core.ddp.messages import WireError
@@ -14,8 +14,11 @@ from bolide.server.clock import Timer
 from bolide.server.context import Context
 from bolide.server.cursor import Cursor
 from bolide.server.explained import Explained
+from bolide.server.livequery.followers import Follower
 from bolide.server.livequery.live_queries import Following
 from bolide.server.methods.errors import log_failure, wire_error
+from bolide.server.publications.counts import CountSource, LiveCount
+from bolide.server.publications.joins.join import Join
 from bolide.server.publications.registry import Publication
 from bolide.server.sessions.events import Subscription, Work
 from bolide.server.sessions.source import Source
@@ -50,7 +53,7 @@ class WrongOutcome(Explained, LocalProtocolError):
 class SubscriptionRun:
     """Runs a publish function for one subscription and keeps its live queries.
 
-    It is the host of the handler's context.
+    It is the host of the handler's context, and of the join of cursors with children.
 
     Args:
         driver: The session's driver.
@@ -72,6 +75,7 @@ class SubscriptionRun:
         self.publication = publication
         self._work = work
         self._followings: list[Following] = []
+        self._join: Join | None = None
         self._on_stop: list[tuple[Callable[[], object], Invocation | None]] = []
         self._task: asyncio.Task[None] | None = None
         self._timer: Timer | None = None
@@ -103,6 +107,8 @@ class SubscriptionRun:
         for following in self._followings:
             following.stop()
         self._followings.clear()
+        if self._join is not None:
+            self._join.stop()
         callbacks, self._on_stop = self._on_stop, []
         for callback, invocation in callbacks:
             self._call_back(callback, invocation)
@@ -110,6 +116,42 @@ class SubscriptionRun:
             self._task.cancel()
             # A task that is cancelled before its first step never comes to its own end.
             self._end()
+
+    # The host of its join and its counts
+
+    async def follow(self, query: Query, follower: Follower) -> Following:
+        """Follow a live query."""
+        return await self._driver.services.live_queries.follow(query, follower)
+
+    def source_changed(self, source: Hashable, changes: Sequence[ViewChange]) -> None:
+        """Pass on what changed in the result of one source."""
+        session = self._driver.session
+        try:
+            session.publish(self._subscription, source, changes)
+        except Exception as error:  # ours alone: other followers must not suffer
+            self._fail(error)
+        self._driver.pump()
+
+    def source_ended(self, source: Hashable) -> None:
+        """Take back what one source published."""
+        self._driver.session.leave(self._subscription, source)
+        self._driver.pump()
+
+    def join_failed(self, error: BaseException) -> None:
+        """End the subscription, because a source cannot be followed or a child function failed."""
+        self._fail(error)
+
+    def work_begun(self, join: Join) -> None:
+        """Let fences wait for the join."""
+        self._driver.services.live_queries.dependents.begin(join)
+
+    def work_done(self, join: Join) -> None:
+        """Let no fence wait for the join."""
+        self._driver.services.live_queries.dependents.done(join)
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run work of the join."""
+        return self._driver.services.spawn(work)
 
     # The host of the handler's context
 
@@ -206,21 +248,42 @@ class SubscriptionRun:
         context = Context(invocation, self, app.authorize, app.access_of)
         with entered(invocation):
             outcome = await publication.handler(context, *arguments)
-            cursors = _cursors(outcome)
-            if cursors is None:
+            published = _published(outcome)
+            if published is None:
                 return
             invocation.check_exit("returned a cursor")
-            queries = [cursor.admitted() for cursor in cursors]
-        await asyncio.gather(*(self._follow(query) for query in queries))
+            cursors = [one for one in published if isinstance(one, Cursor)]
+            queries = [cursor.admitted() for cursor in cursors if not cursor.children]
+            counts = [(one, one.query) for one in published if isinstance(one, LiveCount)]
+        await asyncio.gather(
+            *(self._follow_query(query) for query in queries),
+            *(self._count(count, query) for count, query in counts),
+            self._follow_join([cursor for cursor in cursors if cursor.children], invocation),
+        )
         self.ready()
 
-    async def _follow(self, query: Query) -> None:
+    async def _follow_query(self, query: Query) -> None:
         source = Source(self._subscription, query.collection, self._publish_source, self._fail)
-        following = await self._driver.services.live_queries.follow(query, source)
+        await self._follow(query, source)
+
+    async def _follow(self, query: Query, follower: Follower) -> None:
+        following = await self.follow(query, follower)
         if self._subscription.is_active:
             self._followings.append(following)
         else:
             following.stop()
+
+    async def _count(self, count: LiveCount, query: Query) -> None:
+        source = CountSource(count.name, self)
+        await self._follow(query, source)
+        source.start()
+
+    async def _follow_join(self, cursors: Sequence[Cursor], invocation: Invocation) -> None:
+        if not cursors or not self._subscription.is_active:
+            return
+        services = self._driver.services
+        self._join = Join(self, invocation, services.limits, services.app.strategy_of)
+        await self._join.start(cursors)
 
     def _publish_source(self, source: Source, changes: Sequence[ViewChange] | None) -> None:
         """Publish a cursor's whole result, or what changed in it."""
@@ -283,11 +346,12 @@ class SubscriptionRun:
         self._driver.services.spawn(call())
 
 
-def _cursors(outcome: object) -> list[Cursor] | None:
-    """Return the cursors that a handler returned; None if it publishes itself.
+def _published(outcome: object) -> list[Cursor | LiveCount] | None:
+    """Return the cursors and counts that a handler returned; None if it publishes itself.
 
     Raises:
-        WrongOutcome: If it returned something else, or two cursors on one collection.
+        WrongOutcome: If it returned something else, two cursors on one collection, or two counts
+            with one name.
     """
     if outcome is None:
         return None
@@ -295,12 +359,15 @@ def _cursors(outcome: object) -> list[Cursor] | None:
     if isinstance(outcome, list | tuple):
         # What a handler returns is anybody's guess until it is looked at.
         given = cast("Sequence[object]", outcome)
-    cursors = [cursor for cursor in given if isinstance(cursor, Cursor)]
-    if len(cursors) < len(given):
-        raise WrongOutcome("something else than a cursor, a list of cursors or nothing")
-    names = {cursor.query.collection for cursor in cursors}
-    if len(names) < len(cursors):
+    published = [one for one in given if isinstance(one, Cursor | LiveCount)]
+    if len(published) < len(given):
+        raise WrongOutcome("something else than a cursor, a count, a list of these or nothing")
+    collections = [one.query.collection for one in published if isinstance(one, Cursor)]
+    if len(set(collections)) < len(collections):
         raise WrongOutcome(
             "two cursors on the same collection, which the client could not tell apart"
         )
-    return cursors
+    names = [one.name for one in published if isinstance(one, LiveCount)]
+    if len(set(names)) < len(names):
+        raise WrongOutcome("two counts with the same name")
+    return published

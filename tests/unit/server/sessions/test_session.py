@@ -19,6 +19,7 @@ from bolide.server.sessions.events import (
 )
 from bolide.server.sessions.session import Session, SessionState
 from bolide.server.sessions.strategy import PublicationStrategy
+from bolide.server.sessions.view_change import ViewChange
 
 CONNECT = '{"msg":"connect","version":"1","support":["1"]}'
 PRE1 = '{"msg":"connect","version":"pre1","support":["pre1"]}'
@@ -468,3 +469,24 @@ def test_the_documents_a_client_holds_are_counted() -> None:
     session = make_session()
     session.added(subscribed(session), "c", "d", {})
     assert session.document_count == 1
+
+
+def test_what_one_source_published_is_taken_back_alone() -> None:
+    session = make_session()
+    work, subscription = subscribe(session)
+    session.finish(work)
+    both = ViewChange.added("c", "both", {"a": 1})
+    session.publish(subscription, "one", [both])
+    session.publish(subscription, "two", [both])
+    session.publish(subscription, "one", [ViewChange.added("c", "own", {})])
+    session.added(subscription, "c", "plain", {})
+    session.packets_to_send()
+    session.leave(subscription, "one")
+    assert [(m["msg"], m["id"]) for m in sent(session)] == [("removed", "own")]
+    session.leave(subscription, "one")
+    assert sent(session) == []
+    receive(session, msg="unsub", id="1")
+    assert {m["id"] for m in sent(session) if m["msg"] == "removed"} == {"both", "plain"}
+    session.leave(subscription, "two")
+    session.publish(subscription, "two", [both])
+    assert sent(session) == []

@@ -1,0 +1,1 @@
+"""Joins: what the children of a published cursor add to it."""
