@@ -171,7 +171,7 @@ class MethodRun:
             await services.live_queries.settle(fence)
         except Exception as error:  # the store was closed while we waited
             log_failure(self._driver.log, error, method=self.name)
-        services.metrics.fence_seconds.observe(services.clock.now() - started_at)
+        services.metrics.fence_seconds.labels().observe(services.clock.now() - started_at)
 
     def _take_long(self) -> None:
         """Let the queue go on without the method; stopping it could lose half of what it does."""
