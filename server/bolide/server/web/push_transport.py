@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bolide.server.clock import Clock, Timer
 from bolide.server.web.frames import text_frame
-from bolide.server.web.framing import FRAMES, BadFrame, TextFraming
+from bolide.server.web.framing import FRAMES, RAW, BadFrame, TextFraming
 from bolide.server.web.push import PushSocket
 from bolide.server.web.socket import HEARTBEAT_INTERVAL_S, MESSAGES_PER_TURN, FrameReceiver
 
@@ -95,6 +95,9 @@ class PushTransport:
     def message_received(self, text: str) -> None:
         """Take one text message, which may hold many of the session's."""
         if self._is_closed:
+            return
+        if self._texts is RAW and not self._backlog:
+            self._receiver.receive_frame(text)
             return
         try:
             messages = self._texts.messages(text)
