@@ -12,6 +12,7 @@ from typing import Final, Literal, assert_never
 from bolide.server.access.decisions import Difference, Question, decide
 from bolide.server.access.invocation import SessionInfo
 from bolide.server.clock import Timer
+from bolide.server.moment import Moment
 from bolide.server.publications.registry import Publication
 from bolide.server.sessions.events import (
     MethodRequested,
@@ -48,7 +49,25 @@ class SessionDriver:
         session: The state machine.
         user_id: Who is logged in.
         info: What handlers learn of the session.
+        ended: The session is over, and so is its socket.
     """
+
+    __slots__ = (
+        "_closing",
+        "_refused",
+        "_runs",
+        "_slow_timer",
+        "_timed",
+        "_timer",
+        "_timer_at",
+        "_transport",
+        "ended",
+        "info",
+        "log",
+        "services",
+        "session",
+        "user_id",
+    )
 
     def __init__(
         self,
@@ -76,7 +95,7 @@ class SessionDriver:
             framing=transport.framing,
             send=transport.send,
         )
-        self.ended = asyncio.Event()
+        self.ended = Moment()
         self._transport = transport
         self._runs: dict[Subscription, SubscriptionRun] = {}
         self._slow_timer: Timer | None = None
