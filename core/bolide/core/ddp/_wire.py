@@ -144,7 +144,8 @@ def _result(message: Result, bolide: bool) -> _Object:
     if message.error is not None:
         wire["error"] = _wire_error(message.error)
     elif message.result is not UNDEFINED:
-        wire["result"] = to_json(message.result, bolide=bolide)
+        result = message.result
+        wire["result"] = result if type(result) is str else to_json(result, bolide=bolide)
     return wire
 
 

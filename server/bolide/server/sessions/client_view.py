@@ -183,7 +183,7 @@ class ClientView:
     def message(self, packet: bytes) -> None:
         """Send a message, after all documents that were published before it."""
         self.gate.is_open = False
-        if self._outbox or len(packet) > _SHORT or len(self._urgent) >= _FEW:
+        if self._outbox.generations or len(packet) > _SHORT or len(self._urgent) >= _FEW:
             self._outbox.message(packet)
         else:
             # Nothing waits that it could overtake.
@@ -206,7 +206,7 @@ class ClientView:
         if self._is_full:
             return []
         packets, self._urgent = self._urgent, []
-        if self._outbox and not self.is_paused:
+        if self._outbox.generations and not self.is_paused:
             packets += self._outbox.take(self._visible, self.gate.wire, max_bytes)
         self._look_at_gate()
         return packets
@@ -216,7 +216,9 @@ class ClientView:
         """Whether something waits and can be sent now."""
         if self._is_full:
             return False
-        return bool(self._urgent) or (bool(self._outbox) and not self.is_paused)
+        if self._urgent:
+            return True
+        return bool(self._outbox.generations) and not self.is_paused
 
     def become_full(self) -> None:
         """Let everything wait, because the socket takes no more."""
@@ -373,5 +375,9 @@ class ClientView:
 
     def _look_at_gate(self) -> None:
         self.gate.is_open = not (
-            self._is_ended or self._is_full or self.is_paused or self._urgent or self._outbox
+            self._is_ended
+            or self._is_full
+            or self._urgent
+            or self._outbox.generations
+            or self.is_paused
         )

@@ -68,19 +68,20 @@ class Outbox:
     """What waits to be sent to one client.
 
     Attributes:
+        generations: What waits, in order; empty if nothing does.
         message_bytes: Size of the messages that wait, documents not counted.
     """
 
-    __slots__ = ("_dirty", "_generations", "message_bytes")
+    __slots__ = ("_dirty", "generations", "message_bytes")
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self._generations: list[_Generation] = []
+        self.generations: list[_Generation] = []
         self._dirty: dict[_Place, _Dirty] = {}
         self.message_bytes = 0
 
     def __bool__(self) -> bool:
-        return bool(self._generations)
+        return bool(self.generations)
 
     @property
     def document_count(self) -> int:
@@ -124,7 +125,7 @@ class Outbox:
 
     def message(self, packet: bytes) -> None:
         """Let a message wait, after all documents that wait now."""
-        generation = self._generations[-1] if self._generations else self._open()
+        generation = self.generations[-1] if self.generations else self._open()
         generation.messages.append(packet)
         self.message_bytes += len(packet)
 
@@ -141,10 +142,10 @@ class Outbox:
         """
         packets: list[bytes] = []
         size = 0
-        for done, generation in enumerate(self._generations):
+        for done, generation in enumerate(self.generations):
             while generation.places:
                 if size >= max_bytes:
-                    del self._generations[:done]
+                    del self.generations[:done]
                     return packets
                 place = next(iter(generation.places))
                 del generation.places[place]
@@ -162,29 +163,29 @@ class Outbox:
                 taken += 1
             if taken < len(generation.messages):
                 generation.messages = list(islice(generation.messages, taken, None))
-                del self._generations[:done]
+                del self.generations[:done]
                 return packets
         # New ones, because an emptied dict keeps the size that it had.
-        self._generations, self._dirty = [], {}
+        self.generations, self._dirty = [], {}
         return packets
 
     def forget_documents(self) -> None:
         """Forget the documents; the messages still wait."""
         self._dirty.clear()
-        for generation in self._generations:
+        for generation in self.generations:
             generation.places.clear()
 
     def clear(self) -> None:
         """Forget everything."""
-        self._generations.clear()
+        self.generations.clear()
         self._dirty.clear()
         self.message_bytes = 0
 
     def _open(self) -> _Generation:
         """Return the generation that documents join now."""
-        if not self._generations or self._generations[-1].messages:
-            self._generations.append(_Generation())
-        return self._generations[-1]
+        if not self.generations or self.generations[-1].messages:
+            self.generations.append(_Generation())
+        return self.generations[-1]
 
 
 def _spread(dirty: _Dirty, message: DataMessage, before: Fields) -> None:

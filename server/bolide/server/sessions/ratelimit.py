@@ -68,16 +68,15 @@ class RateLimiter:
     Args:
         rules: All are looked at; the strictest decides.
         now: Monotonic time, seconds.
+
+    Attributes:
+        has_rules: Whether anything is counted.
     """
 
     def __init__(self, rules: Iterable[RateLimitRule], now: float) -> None:
         """Begin with all counters at zero."""
         self._rules = [_Counters(rule, now) for rule in rules]
-
-    @property
-    def has_rules(self) -> bool:
-        """Whether anything is counted."""
-        return bool(self._rules)
+        self.has_rules = bool(self._rules)
 
     def check(self, request: Request, now: float) -> None:
         """Count a request.

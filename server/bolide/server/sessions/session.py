@@ -709,7 +709,7 @@ class Session:
         if self.state is SessionState.CLOSED:
             return
         view = self._view
-        packet = view.packet(message)
+        packet = view.gate.wire.packet(message)
         if view.is_paused:
             self._late.append(packet)
             self._late_size += len(packet)
