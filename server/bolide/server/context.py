@@ -315,7 +315,7 @@ class Context:
 
     def _decide(self, question: Question) -> None:
         invocation = self._invocation
-        allowed = decide(question, self._authorize, self.log)
+        allowed = decide(question, self._authorize, lambda: self.log)
         invocation.decisions.remember(question, allowed)
         if not allowed:
             raise AuthError

@@ -30,13 +30,15 @@ class LoginRequest:
 Question: TypeAlias = AccessRequest | LoginRequest
 
 
-def decide(question: Question, authorize: Authorize, log: FilteringBoundLogger) -> bool:
+def decide(
+    question: Question, authorize: Authorize, log: Callable[[], FilteringBoundLogger]
+) -> bool:
     """Answer a question now.
 
     Args:
         question: What is asked.
         authorize: Who decides; what it raises is logged and counts as a denial.
-        log: Where that is logged.
+        log: Returns where that is logged.
     """
     if isinstance(question, LoginRequest):
         return question.user_id is not None
@@ -44,7 +46,7 @@ def decide(question: Question, authorize: Authorize, log: FilteringBoundLogger) 
         # Only True itself allows: a coroutine that somebody forgot to await is true as well.
         return authorize(question) is True
     except Exception as error:
-        log_failure(log, error, failed_in="app.authorize")
+        log_failure(log(), error, failed_in="app.authorize")
         return False
 
 

@@ -270,7 +270,7 @@ class SessionDriver:
 
     def _difference(self, run: SubscriptionRun) -> Difference:
         def answer(question: Question) -> bool:
-            return decide(question, self.services.app.authorize, self.log)
+            return decide(question, self.services.app.authorize, lambda: self.log)
 
         return run.decisions.difference(answer)
 

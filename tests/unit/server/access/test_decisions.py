@@ -66,8 +66,8 @@ def test_each_question_is_asked_once() -> None:
 
 
 def test_a_login_is_not_a_matter_of_permissions() -> None:
-    assert decide(LoginRequest("ann"), no, LOG)
-    assert not decide(LoginRequest(None), yes, LOG)
+    assert decide(LoginRequest("ann"), no, lambda: LOG)
+    assert not decide(LoginRequest(None), yes, lambda: LOG)
 
 
 def test_what_authorize_raises_is_a_denial_and_logged_without_its_text() -> None:
@@ -75,7 +75,7 @@ def test_what_authorize_raises_is_a_denial_and_logged_without_its_text() -> None
         raise KeyError("Ada Lovelace")
 
     with structlog.testing.capture_logs() as records:
-        assert not decide(READ, fail, LOG)
+        assert not decide(READ, fail, lambda: LOG)
     [record] = records
     assert record["log_level"] == "error"
     assert record["failed_in"] == "app.authorize"
