@@ -225,6 +225,12 @@ class SessionDriver:
                 self._run_anew(new, run.publication)
                 self.pump()
 
+    async def published(self) -> None:
+        """Wait until every publication has given its first documents, or come to its end."""
+        # The end of one may let the next one begin.
+        while under_way := [run for run in self._runs.values() if not run.first_done.is_set()]:
+            await asyncio.gather(*(run.first_done.wait() for run in under_way))
+
     # Inside
 
     def _difference(self, run: SubscriptionRun) -> Difference:

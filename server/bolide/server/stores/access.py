@@ -5,7 +5,7 @@ a string: a document whose field holds anything else, an array of scopes include
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import Any, ClassVar, Final, cast
 
 from pymongo.errors import OperationFailure
 
@@ -99,10 +99,15 @@ def _may_leave(modifier: Mapping[str, Any], access: AccessFilter) -> bool:
     return any(
         not (name in _SETTERS and path == access.field and access.admits({path: value}))
         for name, operand in modifier.items()
-        if isinstance(operand, Mapping)
-        for path, value in operand.items()
+        for path, value in _entries(operand).items()
         if access.field in (_top(path), _top(value) if name == "$rename" else None)
     )
+
+
+# What stands in a modifier has no static type.
+def _entries(operand: object) -> Mapping[Any, Any]:
+    """Return the paths of an operator; an operand that has none does not compile anyway."""
+    return cast("Mapping[Any, Any]", operand) if isinstance(operand, Mapping) else {}
 
 
 def _top(path: object) -> str | None:
