@@ -8,6 +8,7 @@ from bolide.core.values import Document
 from bolide.server.stores.base import (
     FeedListener,
     IndexSpec,
+    Insert,
     Position,
     Query,
     Receipt,
@@ -79,7 +80,9 @@ class ScriptedStore:
         self.asked.append(("distinct", (collection, path, selector)))
         return self.values
 
-    async def write(self, operation: WriteOperation) -> Receipt:
+    async def write(self, operation: WriteOperation, *, first: Insert | None = None) -> Receipt:
+        if first is not None:
+            self.asked.append(("first", first))
         self.asked.append(("write", operation))
         if self.write_error is not None:
             raise self.write_error

@@ -11,6 +11,7 @@ from bolide.core.values import Document
 from bolide.server.clock import Clock, SystemClock
 from bolide.server.stores._database import Database
 from bolide.server.stores._feed import Feed
+from bolide.server.stores._first_insert import compile_first
 from bolide.server.stores._operations import compile_operation
 from bolide.server.stores._queries import compile_count, compile_distinct, compile_query
 from bolide.server.stores._unique import index_name
@@ -18,6 +19,7 @@ from bolide.server.stores._workspace import Workspace
 from bolide.server.stores.base import (
     FeedListener,
     IndexSpec,
+    Insert,
     Position,
     Query,
     Receipt,
@@ -101,9 +103,13 @@ class EmbeddedStore(ABC):
         """Return the different values at ``path``, array elements one by one."""
         return await self._reading(compile_distinct(collection, path, selector))
 
-    async def write(self, operation: WriteOperation) -> Receipt:
+    async def write(self, operation: WriteOperation, *, first: Insert | None = None) -> Receipt:
         """Apply one operation, atomically for each document as MongoDB does."""
-        return await self._writing(compile_operation(operation, self._clock.wall_ms()))
+        now_ms = self._clock.wall_ms()
+        work = compile_operation(operation, now_ms)
+        if first is not None:
+            work = compile_first(first, work, now_ms)
+        return await self._writing(work)
 
     async def create_index(self, collection: str, index: IndexSpec) -> str:
         """Make sure an index exists; returns its name.

@@ -158,6 +158,12 @@ class Workspace:
         self._view(collection).put(collection, None, document)
         self.entries.append(Entry(collection, ChangeKind.INSERT, document["_id"], document, body))
 
+    def take_back_insert(self) -> None:
+        """Undo the last entry, which is an insert: as if it had never been."""
+        entry = self.entries.pop()
+        assert entry.after is not None
+        self._view(entry.collection).delete(entry.after)
+
     def change(
         self, collection: str, before: Document, after: Document, body: bytes, kind: ChangeKind
     ) -> None:

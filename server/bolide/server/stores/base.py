@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Protocol, TypeAlias
 
+from pymongo.errors import DuplicateKeyError
+
 from bolide.core.values import Document
 
 __all__ = [
@@ -24,6 +26,7 @@ __all__ = [
     "Delete",
     "FeedListener",
     "FindAndModify",
+    "FirstInsertFailed",
     "IndexSpec",
     "Insert",
     "Position",
@@ -267,6 +270,17 @@ class IndexSpec:
     sparse: bool = False
 
 
+class FirstInsertFailed(DuplicateKeyError):
+    """The insert before a write was refused, because a unique key is taken; nothing was written."""
+
+    def __init__(self, cause: DuplicateKeyError) -> None:
+        """Take over what the refusal says."""
+        text = str(cause)
+        super().__init__(text, cause.code, cause.details)
+        # PyMongo would add the details, which hold the key.
+        self.args = (text,)
+
+
 class Store(Protocol):
     """A database of collections.
 
@@ -294,8 +308,19 @@ class Store(Protocol):
         """Return the different values at ``path``, array elements one by one."""
         ...
 
-    async def write(self, operation: WriteOperation) -> Receipt:
-        """Apply one operation, atomically for each document as MongoDB does."""
+    async def write(self, operation: WriteOperation, *, first: Insert | None = None) -> Receipt:
+        """Apply one operation, atomically for each document as MongoDB does.
+
+        Args:
+            operation: The operation; the receipt is of it alone.
+            first: Inserts one document before it; both become durable and visible in one
+                commit. If the operation fails, this insert stays exactly when the operation
+                left something too (an update of many documents that failed halfway).
+
+        Raises:
+            FirstInsertFailed: If ``first`` meets a key that is taken; nothing was written.
+            ValueError: If ``first`` inserts none or several documents.
+        """
         ...
 
     def transaction(self) -> AbstractAsyncContextManager[Transaction]:

@@ -69,6 +69,20 @@ def test_an_inserted_document_can_be_deleted_again() -> None:
     assert ids(workspace) == ids(commit(database, workspace)) == [1]
 
 
+def test_an_insert_taken_back_leaves_no_trace() -> None:
+    database = database_of({"_id": 1, "code": "a"}, {"_id": 2, "code": "b"}, index=BY_CODE)
+    workspace = Workspace(database)
+    workspace.delete("beds", {"_id": 1, "code": "a"})
+    before = list(workspace.entries)
+    for id in (1, 3):
+        workspace.insert("beds", {"_id": id, "code": "a"}, b"")
+        workspace.take_back_insert()
+        assert workspace.entries == before
+        assert ids(workspace) == [2]
+    workspace.insert("beds", {"_id": 4, "code": "a"}, b"")
+    assert ids(workspace) == ids(commit(database, workspace)) == [2, 4]
+
+
 def test_a_refused_document_leaves_no_trace() -> None:
     database = database_of({"_id": 1, "code": "a"}, index=BY_CODE)
     workspace = Workspace(database)
