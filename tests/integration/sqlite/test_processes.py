@@ -6,9 +6,17 @@ from typing import Any
 import pytest
 from pymongo.errors import DuplicateKeyError, OperationFailure
 from tests.integration.sqlite.conftest import OpenFile, StartWorker
-from tests.integration.stores.support import Follower, contents, insert, replay, write_at_random
+from tests.integration.stores.support import (
+    Follower,
+    contents,
+    insert,
+    replay,
+    update,
+    write_at_random,
+)
 
 from bolide.core.keys import key_of
+from bolide.core.values import Document
 from bolide.server.stores.base import IndexSpec, Insert, Query
 from bolide.server.stores.sqlite import SQLiteStore
 
@@ -129,6 +137,48 @@ async def test_indexes_and_dropped_collections_reach_other_processes(open_file: 
     await store.drop_collection("beds")
     assert await contents(other) == []
     await insert(other, {"_id": 2, "code": "a"}, {"_id": 3, "code": "a"})
+
+
+async def test_an_index_of_one_process_serves_the_queries_of_another(
+    open_file: OpenFile, path: Path
+) -> None:
+    store, other = await open_file(), await open_file()
+    await store.create_index("beds", IndexSpec(keys=(("ward", 1),)))
+    await insert(other, *({"_id": id, "ward": id % 50} for id in range(200)))
+    query = Query(collection="beds", selector={"ward": 7})
+    for one in (store, other, await open_file()):
+        explained = await one.explain(query)
+        assert (explained.index, explained.candidates, explained.found) == ("ward_1", 4, 4)
+    await update(other, {"ward": 7}, {"$set": {"ward": 8}})
+    assert (await store.explain(query)).candidates == 3
+    assert (await other.explain(query)).candidates == 3
+    await store.drop_collection("beds")
+    assert (await other.explain(query)).index is None
+
+
+@pytest.mark.parametrize("seed", range(2))
+async def test_with_and_without_indexes_all_processes_find_the_same(
+    open_file: OpenFile, seed: int
+) -> None:
+    source = random.Random(seed)
+    stores = [await open_file(), await open_file()]
+    for path in ("n", "m"):
+        await stores[0].create_index("beds", IndexSpec(keys=((path, 1),)))
+
+    async def compare(store: SQLiteStore) -> int:
+        everything: Document = {"n": source.choice([{"$gte": 1}, 1, None, {"$in": [0, 2]}])}
+        used = await store.explain(Query(collection="beds", selector=everything))
+        found = await contents(store, selector=everything, sort=())
+        # $or is not answered by an index.
+        plain = await contents(store, selector={"$or": [everything]}, sort=())
+        assert found == plain
+        return used.index is not None
+
+    for _ in range(15):
+        await asyncio.gather(
+            *(write_at_random(store, random.Random(source.random()), 4) for store in stores * 2)
+        )
+        assert await asyncio.gather(*map(compare, stores)) == [True, True]
 
 
 async def test_who_waits_for_another_process_still_reads(

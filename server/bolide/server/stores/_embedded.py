@@ -13,7 +13,13 @@ from bolide.server.stores._database import Database
 from bolide.server.stores._feed import Feed
 from bolide.server.stores._first_insert import compile_first
 from bolide.server.stores._operations import compile_operation
-from bolide.server.stores._queries import compile_count, compile_distinct, compile_query
+from bolide.server.stores._queries import (
+    Explanation,
+    compile_count,
+    compile_distinct,
+    compile_explain,
+    compile_query,
+)
 from bolide.server.stores._unique import index_name
 from bolide.server.stores._workspace import Workspace
 from bolide.server.stores.base import (
@@ -103,6 +109,10 @@ class EmbeddedStore(ABC):
         """Return the different values at ``path``, array elements one by one."""
         return await self._reading(compile_distinct(collection, path, selector))
 
+    async def explain(self, query: Query) -> Explanation:
+        """Tell how a query finds its documents, and at how many it has to look."""
+        return await self._reading(compile_explain(query))
+
     async def write(self, operation: WriteOperation, *, first: Insert | None = None) -> Receipt:
         """Apply one operation, atomically for each document as MongoDB does."""
         now_ms = self._clock.wall_ms()
@@ -112,10 +122,7 @@ class EmbeddedStore(ABC):
         return await self._writing(work)
 
     async def create_index(self, collection: str, index: IndexSpec) -> str:
-        """Make sure an index exists; returns its name.
-
-        An index that is not unique is only remembered: queries go through all documents.
-        """
+        """Make sure an index exists; returns its name."""
         name = index.name or index_name(index.keys)
         if index.keys == (("_id", 1),):
             return "_id_"

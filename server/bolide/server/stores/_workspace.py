@@ -4,34 +4,47 @@ They become visible, all at once, when its entries are given to :meth:`Database.
 """
 
 from collections.abc import Iterable, Iterator
+from itertools import count
+from typing import Final
 
 from pymongo.errors import OperationFailure
 
 from bolide.core.keys import Key, key_of
 from bolide.core.values import Document
-from bolide.server.stores._database import Collection, Database, Entry
+from bolide.server.stores._bounds import Bounds
+from bolide.server.stores._database import Candidates, Collection, Database, Entry
 from bolide.server.stores._errors import (
     INDEX_NOT_FOUND,
     INDEX_OPTIONS_CONFLICT,
     duplicate_key_error,
 )
+from bolide.server.stores._lookup_index import LookupIndex, can_answer, choose
 from bolide.server.stores._unique import UniqueIndex
 from bolide.server.stores.base import ChangeKind, IndexSpec
 
 __all__ = ["Workspace"]
 
+_PLACES: Final = count()
+
 
 class _View:
     """One collection in a workspace."""
 
-    __slots__ = ("_base", "_changed", "_gone", "_unique", "indexes")
+    __slots__ = (
+        "_base", "_changed", "_compound", "_gone", "_lookups", "_new", "_unique", "indexes",
+    )  # fmt: skip
 
     def __init__(self, base: Collection) -> None:
         self._base = base
         self._changed: dict[Key, Document] = {}
         self._gone: set[Key] = set()
+        # Where new documents stand among each other: all come after the committed ones.
+        self._new: dict[Key, int] = {}
+        # What queries need to know of ``_changed``, made when one needs it first.
+        self._lookups: dict[IndexSpec, LookupIndex] = {}
         self.indexes = base.indexes
         self._unique = {name: _UniqueView(index) for name, index in base.unique.items()}
+        self._compound = dict(base.compound)
 
     def get(self, key: Key) -> Document | None:
         found = self._changed.get(key)
@@ -59,17 +72,59 @@ class _View:
         moves = [
             (index, *index.difference(name, key, before, after)) for index in self._unique.values()
         ]
+        for shape in self._compound.values():
+            shape.keys(after)
         for index, old, new in moves:
             index.move(key, old, new)
+        for lookup in self._lookups.values():
+            lookup.move(key, self._changed.get(key), after)
+        if before is None:
+            self._new[key] = next(_PLACES)
         self._changed[key] = after
 
     def delete(self, document: Document) -> None:
         key = key_of(document["_id"])
         for index in self._unique.values():
             index.move(key, index.index.keys(document), ())
-        self._changed.pop(key, None)
+        changed = self._changed.pop(key, None)
+        for lookup in self._lookups.values():
+            lookup.move(key, changed, None)
+        self._new.pop(key, None)
         if key in self._base.documents:
             self._gone.add(key)
+
+    def candidates(self, bounds: Bounds) -> Candidates:
+        if not self._changed and not self._gone:
+            return self._base.candidates(bounds)
+        # An index that was made in the workspace is for those who come after its commit.
+        usable = [
+            (self._base.lookup(spec), self._lookup(spec))
+            for spec in self.indexes
+            if spec in self._base.indexes and can_answer(spec, bounds)
+        ]
+        chosen = choose(usable, bounds, len(self._base.documents) + len(self._changed))
+        if chosen is None:
+            return Candidates(None, self)
+        committed, changed = chosen
+        keys = [
+            key
+            for key in committed.find(bounds)
+            if key not in self._changed and key not in self._gone
+        ]
+        keys.extend(changed.find(bounds))
+        keys.sort(key=self._place)
+        documents = (self._changed.get(key) or self._base.documents[key] for key in keys)
+        return Candidates(committed.spec.name, documents)
+
+    def _lookup(self, spec: IndexSpec) -> LookupIndex:
+        found = self._lookups.get(spec)
+        if found is None:
+            found = self._lookups[spec] = LookupIndex(spec, self._changed.items())
+        return found
+
+    def _place(self, key: Key) -> tuple[bool, int]:
+        new = self._new.get(key)
+        return (False, self._base.place(key)) if new is None else (True, new)
 
     def add_index(self, name: str, spec: IndexSpec) -> None:
         if spec.unique:
@@ -78,11 +133,17 @@ class _View:
                 key = key_of(document["_id"])
                 view.move(key, *view.difference(name, key, None, document))
             self._unique[spec.name] = view
+        elif len(spec.keys) > 1:
+            shape = UniqueIndex(spec)
+            for document in self:
+                shape.keys(document)
+            self._compound[spec.name] = shape
         self.indexes = (*self.indexes, spec)
 
     def drop_index(self, dropped: str) -> None:
         self.indexes = tuple(spec for spec in self.indexes if spec.name != dropped)
         self._unique.pop(dropped, None)
+        self._compound.pop(dropped, None)
 
 
 class _UniqueView:
@@ -143,6 +204,14 @@ class Workspace:
         """Return the document whose ``_id`` has this key."""
         return self._view(collection).get(key)
 
+    def candidates(self, collection: str, bounds: Bounds) -> Candidates:
+        """Return at least all documents that fit some bounds, as they are now.
+
+        They may be changed while one goes through them only if an index found them.
+        """
+        view = self._view(collection)
+        return view.candidates(bounds) if bounds else Candidates(None, view)
+
     def insert(self, collection: str, document: Document, body: bytes) -> None:
         """Add a document.
 
@@ -153,7 +222,7 @@ class Workspace:
 
         Raises:
             DuplicateKeyError: If its ``_id`` or a unique index's key is taken.
-            WriteError: If a unique index cannot hold it.
+            WriteError: If an index cannot hold it, because two of its paths are arrays.
         """
         self._view(collection).put(collection, None, document)
         self.entries.append(Entry(collection, ChangeKind.INSERT, document["_id"], document, body))
@@ -171,7 +240,7 @@ class Workspace:
 
         Raises:
             DuplicateKeyError: If a unique index's key is taken.
-            WriteError: If a unique index cannot hold it.
+            WriteError: If an index cannot hold it, because two of its paths are arrays.
         """
         self._view(collection).put(collection, before, after)
         self.entries.append(Entry(collection, kind, after["_id"], after, body))
@@ -190,7 +259,7 @@ class Workspace:
 
         Raises:
             DuplicateKeyError: If documents share a key of a unique index.
-            WriteError: If a unique index cannot hold a document.
+            WriteError: If it cannot hold a document, because two of its paths are arrays.
             OperationFailure: If there is another index of this name or with these keys.
         """
         view = self._view(collection)
