@@ -16,7 +16,7 @@ from bolide.server.sessions.driver import SessionDriver, Transport
 from bolide.server.sessions.ratelimit import RateLimiter
 from bolide.server.sessions.services import Services
 from bolide.server.settings import Settings
-from bolide.server.stores.base import Query, Store
+from bolide.server.stores.base import HeldInMemory, Query, Store
 
 __all__ = ["VISIBLE_HEADERS", "Node"]
 
@@ -97,6 +97,9 @@ class Node:
         try:
             live_queries = LiveQueries(self.store)
             self.metrics.live_queries.set_function(lambda: len(live_queries))
+            store = self.store
+            if isinstance(store, HeldInMemory):
+                self.metrics.store_bytes.set_function(lambda: store.document_bytes)
             self._services = Services(
                 app=self.app,
                 live_queries=live_queries,

@@ -10,6 +10,7 @@ from typing import Any, Protocol
 
 from bolide.core.keys import Key, key_of
 from bolide.core.values import Document
+from bolide.server.limits import STORE_MAX_BYTES
 from bolide.server.stores._bounds import Bounds
 from bolide.server.stores._lookup_index import LookupIndex, can_answer, choose
 from bolide.server.stores._unique import UniqueIndex
@@ -74,17 +75,19 @@ class Collection:
     Attributes:
         documents: Key of the ``_id`` -> document, oldest first.
         indexes: All indexes.
+        sizes: Key of the ``_id`` -> size of the document, bytes of BSON.
         unique: Name -> index, of those that are unique.
         compound: Name -> what tells whether a document fits, of the other ones with several paths.
     """
 
     __slots__ = (
-        "_last_place", "_lookups", "_places", "compound", "documents", "indexes", "unique",
+        "_last_place", "_lookups", "_places", "compound", "documents", "indexes", "sizes", "unique",
     )  # fmt: skip
 
     def __init__(self) -> None:
         """Begin without documents."""
         self.documents: dict[Key, Document] = {}
+        self.sizes: dict[Key, int] = {}
         self.indexes: tuple[IndexSpec, ...] = ()
         self.unique: dict[str, UniqueIndex] = {}
         self.compound: dict[str, UniqueIndex] = {}
@@ -114,13 +117,15 @@ class Collection:
                     index.entries |= dict.fromkeys(index.keys(document), key)
             self.unique[spec.name] = index
 
-    def put(self, key: Key, after: Document | None) -> Document | None:
-        """Set a document, or remove it; returns what was there before."""
+    def put(self, key: Key, after: Document | None, size: int) -> Document | None:
+        """Set a document of some size, or remove it; returns what was there before."""
         before = self.documents.get(key)
         if after is None:
             self.documents.pop(key, None)
+            self.sizes.pop(key, None)
         else:
             self.documents[key] = after
+            self.sizes[key] = size
         for index in self.unique.values():
             if before is not None:
                 for old in index.keys(before):
@@ -167,17 +172,22 @@ class Database:
 
     Attributes:
         position: Number of the last change that is applied.
+        size: Bytes of BSON of all documents together.
+        max_size: Most bytes that a write may make of these.
     """
 
-    __slots__ = ("_collections", "position")
+    __slots__ = ("_collections", "max_size", "position", "size")
 
-    def __init__(self, position: int = 0) -> None:
+    def __init__(self, position: int = 0, *, max_size: int = STORE_MAX_BYTES) -> None:
         """Begin without documents.
 
         Args:
             position: Number of the last change before the documents that will be loaded.
+            max_size: Most bytes that a write may make of all documents.
         """
         self.position = position
+        self.size = 0
+        self.max_size = max_size
         self._collections: dict[str, Collection] = {}
 
     def documents(self, collection: str) -> Iterator[Document]:
@@ -197,10 +207,13 @@ class Database:
             return Candidates(None, self.documents(collection))
         return found.candidates(bounds)
 
-    def load(self, collection: str, document: Document) -> None:
-        """Add a document that was committed before :attr:`position`."""
+    def load(self, collection: str, document: Document, size: int = 0) -> None:
+        """Add a document of some size that was committed before :attr:`position`."""
         found = self._collections.setdefault(collection, Collection())
-        found.documents[key_of(document["_id"])] = document
+        key = key_of(document["_id"])
+        found.documents[key] = document
+        found.sizes[key] = size
+        self.size += size
 
     def load_indexes(self, collection: str, indexes: tuple[IndexSpec, ...]) -> None:
         """Set the indexes of a collection, after all its documents are loaded."""
@@ -218,11 +231,14 @@ class Database:
         """Apply the next change; returns what the feed tells of it."""
         self.position += 1
         if entry.kind is ChangeKind.COLLECTION_LOST:
-            self._collections.pop(entry.collection, None)
+            lost = self._collections.pop(entry.collection, None)
+            self.size -= sum(lost.sizes.values()) if lost else 0
             return Change(self.position, entry.collection, None, entry.kind, None, None)
         collection = self._collections.setdefault(entry.collection, Collection())
         if entry.kind is None:
             collection.set_indexes(entry.indexes)
             return None
-        before = collection.put(key_of(entry.id), entry.after)
+        key, size = key_of(entry.id), len(entry.body or b"")
+        self.size += size - collection.sizes.get(key, 0)
+        before = collection.put(key, entry.after, size)
         return Change(self.position, entry.collection, entry.id, entry.kind, before, entry.after)

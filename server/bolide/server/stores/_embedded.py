@@ -4,7 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+
+import structlog
 
 from bolide.core.errors import StateError
 from bolide.core.values import Document
@@ -34,7 +36,12 @@ from bolide.server.stores.base import (
     WriteOperation,
 )
 
-__all__ = ["EmbeddedStore", "EmbeddedTransaction"]
+__all__ = ["WARN_AGAIN_BELOW", "WARN_AT", "EmbeddedStore", "EmbeddedTransaction"]
+
+WARN_AT: Final = 0.8
+"""Share of ``store_max_bytes`` at which the log warns."""
+WARN_AGAIN_BELOW: Final = 0.75
+"""Share below which the warning is given again the next time."""
 
 _Result = TypeVar("_Result")
 
@@ -78,10 +85,18 @@ class EmbeddedTransaction:
 class EmbeddedStore(ABC):
     """A store whose documents are in this process; see :class:`Store` for the methods."""
 
-    def __init__(self, clock: Clock | None) -> None:
-        """Take the clock; None is the system's."""
+    def __init__(self, clock: Clock | None, store_max_bytes: int) -> None:
+        """Take the clock and the limit; None is the system's clock."""
         self._clock = clock or SystemClock()
+        self._store_max_bytes = store_max_bytes
         self._feed: Feed | None = None
+        self._is_warned = False
+        self._log = structlog.get_logger("bolide.store")
+
+    @property
+    @abstractmethod
+    def document_bytes(self) -> int:
+        """Bytes of BSON of all documents, as far as this process knows them."""
 
     @abstractmethod
     async def _reading(self, work: Callable[[Database], _Result]) -> _Result:
@@ -159,6 +174,19 @@ class EmbeddedStore(ABC):
     async def feed_reached(self, position: Position) -> None:
         """Wait until the feed has delivered everything up to ``position``."""
         await self._open_feed().reached(position)
+
+    def _watch_size(self) -> None:
+        """Warn once when the documents take more than :data:`WARN_AT` of what they may."""
+        share = self.document_bytes / self._store_max_bytes
+        if share >= WARN_AT and not self._is_warned:
+            self._is_warned = True
+            self._log.warning(
+                "store nearly full: delete documents, raise store_max_bytes or use MongoDB",
+                document_bytes=self.document_bytes,
+                store_max_bytes=self._store_max_bytes,
+            )
+        elif share < WARN_AGAIN_BELOW:
+            self._is_warned = False
 
     def _open_feed(self) -> Feed:
         """Return the feed.

@@ -162,6 +162,7 @@ class SQLiteWriter:
         *,
         max_bytes: int | None,
         history: int,
+        store_max_bytes: int,
     ) -> None:
         """Make a writer; :meth:`start` comes next.
 
@@ -170,11 +171,13 @@ class SQLiteWriter:
             deliver: Called on the event loop with outcomes, in order.
             max_bytes: Largest size of the file, bytes; None is what the disk holds.
             history: Changes that stay in the file.
+            store_max_bytes: Most bytes of BSON of all documents together.
         """
         self._path = path
         self._deliver = deliver
         self._max_bytes = max_bytes
         self._history = history
+        self._store_max_bytes = store_max_bytes
         self.wake_up: WakeUp | None = None
         self._loop = asyncio.get_running_loop()
         self._queue = SimpleQueue[Request]()
@@ -199,6 +202,11 @@ class SQLiteWriter:
     def submit(self, request: Request) -> None:
         """Hand over a request; its answer is set on the event loop."""
         self._queue.put(request)
+
+    @property
+    def document_bytes(self) -> int:
+        """Bytes of BSON of all documents; may be asked in any thread once it is open."""
+        return self._database.size
 
     def join(self) -> None:
         """Wait for the thread; it was told to close and has answered."""
@@ -237,7 +245,10 @@ class SQLiteWriter:
                 undo.callback(self._lock.close)
                 self._lock.acquire()
                 self._file = SQLiteFile(
-                    self._path, max_bytes=self._max_bytes, history=self._history
+                    self._path,
+                    max_bytes=self._max_bytes,
+                    history=self._history,
+                    store_max_bytes=self._store_max_bytes,
                 )
                 undo.callback(self._file.close)
                 # Others may write while this process reads what is there.

@@ -17,6 +17,7 @@ from bolide.server.stores._errors import (
     INDEX_NOT_FOUND,
     INDEX_OPTIONS_CONFLICT,
     duplicate_key_error,
+    too_much_data_error,
 )
 from bolide.server.stores._lookup_index import LookupIndex, can_answer, choose
 from bolide.server.stores._unique import UniqueIndex
@@ -31,13 +32,15 @@ class _View:
     """One collection in a workspace."""
 
     __slots__ = (
-        "_base", "_changed", "_compound", "_gone", "_lookups", "_new", "_unique", "indexes",
+        "_base", "_changed", "_compound", "_gone", "_lookups", "_new", "_sizes", "_unique",
+        "indexes",
     )  # fmt: skip
 
     def __init__(self, base: Collection) -> None:
         self._base = base
         self._changed: dict[Key, Document] = {}
         self._gone: set[Key] = set()
+        self._sizes: dict[Key, int] = {}
         # Where new documents stand among each other: all come after the committed ones.
         self._new: dict[Key, int] = {}
         # What queries need to know of ``_changed``, made when one needs it first.
@@ -65,7 +68,21 @@ class _View:
             if key not in older or key in gone:
                 yield document
 
-    def put(self, name: str, before: Document | None, after: Document) -> None:
+    def size(self, key: Key) -> int:
+        if key in self._gone and key not in self._changed:
+            return 0
+        size = self._sizes.get(key)
+        return self._base.sizes.get(key, 0) if size is None else size
+
+    def total(self) -> int:
+        committed = sum(size for key, size in self._base.sizes.items() if key not in self._gone)
+        # What was changed counts as it is now.
+        return committed + sum(
+            size - (0 if key in self._gone else self._base.sizes.get(key, 0))
+            for key, size in self._sizes.items()
+        )
+
+    def put(self, name: str, before: Document | None, after: Document, size: int) -> None:
         key = key_of(after["_id"])
         if before is None and (other := self.get(key)) is not None:
             raise duplicate_key_error(name, "_id_", {"_id": 1}, {"_id": other["_id"]})
@@ -81,12 +98,14 @@ class _View:
         if before is None:
             self._new[key] = next(_PLACES)
         self._changed[key] = after
+        self._sizes[key] = size
 
     def delete(self, document: Document) -> None:
         key = key_of(document["_id"])
         for index in self._unique.values():
             index.move(key, index.index.keys(document), ())
         changed = self._changed.pop(key, None)
+        self._sizes.pop(key, None)
         for lookup in self._lookups.values():
             lookup.move(key, changed, None)
         self._new.pop(key, None)
@@ -183,18 +202,24 @@ class Workspace:
         entries: What was changed, in order.
     """
 
-    __slots__ = ("_database", "_views", "entries")
+    __slots__ = ("_database", "_growth", "_views", "entries")
 
     def __init__(self, database: Database) -> None:
         """Begin without changes; the database must not change as long as this is used."""
         self._database = database
         self._views: dict[str, _View] = {}
+        self._growth = 0
         self.entries: list[Entry] = []
 
     @property
     def position(self) -> int:
         """Position that the last entry will have once it is committed."""
         return self._database.position + len(self.entries)
+
+    @property
+    def size(self) -> int:
+        """Bytes of BSON of all documents, as they are here."""
+        return self._database.size + self._growth
 
     def documents(self, collection: str) -> Iterator[Document]:
         """Go through all documents, oldest first."""
@@ -222,16 +247,17 @@ class Workspace:
 
         Raises:
             DuplicateKeyError: If its ``_id`` or a unique index's key is taken.
-            WriteError: If an index cannot hold it, because two of its paths are arrays.
+            WriteError: If an index cannot hold it, because two of its paths are arrays; or if
+                there is too much data.
         """
-        self._view(collection).put(collection, None, document)
+        self._put(self._view(collection), collection, None, document, len(body))
         self.entries.append(Entry(collection, ChangeKind.INSERT, document["_id"], document, body))
 
     def take_back_insert(self) -> None:
         """Undo the last entry, which is an insert: as if it had never been."""
         entry = self.entries.pop()
         assert entry.after is not None
-        self._view(entry.collection).delete(entry.after)
+        self._delete(entry.collection, entry.after)
 
     def change(
         self, collection: str, before: Document, after: Document, body: bytes, kind: ChangeKind
@@ -240,14 +266,15 @@ class Workspace:
 
         Raises:
             DuplicateKeyError: If a unique index's key is taken.
-            WriteError: If an index cannot hold it, because two of its paths are arrays.
+            WriteError: If an index cannot hold it, because two of its paths are arrays; or if
+                there is too much data.
         """
-        self._view(collection).put(collection, before, after)
+        self._put(self._view(collection), collection, before, after, len(body))
         self.entries.append(Entry(collection, kind, after["_id"], after, body))
 
     def delete(self, collection: str, document: Document) -> None:
         """Remove a document."""
-        self._view(collection).delete(document)
+        self._delete(collection, document)
         self.entries.append(Entry(collection, ChangeKind.DELETE, document["_id"]))
 
     def create_index(self, collection: str, spec: IndexSpec) -> None:
@@ -290,8 +317,24 @@ class Workspace:
         """Remove all documents and indexes; does nothing if there are none."""
         view = self._view(collection)
         if view.indexes or next(iter(view), None) is not None:
+            self._growth -= view.total()
             self._views[collection] = _View(Collection())
             self.entries.append(Entry(collection, ChangeKind.COLLECTION_LOST))
+
+    def _put(
+        self, view: _View, name: str, before: Document | None, after: Document, size: int
+    ) -> None:
+        growth = size - (0 if before is None else view.size(key_of(after["_id"])))
+        # Who holds too much already may still write what is smaller than before.
+        if growth > 0 and self.size + growth > self._database.max_size:
+            raise too_much_data_error(self.size, self._database.max_size)
+        view.put(name, before, after, size)
+        self._growth += growth
+
+    def _delete(self, collection: str, document: Document) -> None:
+        view = self._view(collection)
+        self._growth -= view.size(key_of(document["_id"]))
+        view.delete(document)
 
     def _view(self, collection: str) -> _View:
         view = self._views.get(collection)

@@ -16,6 +16,7 @@ from pymongo.errors import OperationFailure
 from bolide.core.bson_codec import from_bson, to_bson
 from bolide.core.errors import ConfigurationError
 from bolide.core.values import Document
+from bolide.server.limits import STORE_MAX_BYTES
 from bolide.server.stores._database import Database, Entry
 from bolide.server.stores._errors import OUT_OF_DISK_SPACE, UNKNOWN_ERROR
 from bolide.server.stores._filesystem import NETWORK_FILE_SYSTEMS, file_system_of, read_mounts
@@ -146,21 +147,31 @@ def storage_failure(path: Path, error: sqlite3.Error) -> OperationFailure:
 class SQLiteFile:
     """An open database file; used in one thread only."""
 
-    def __init__(self, path: Path, *, max_bytes: int | None, history: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_bytes: int | None,
+        history: int,
+        store_max_bytes: int = STORE_MAX_BYTES,
+    ) -> None:
         """Open a file that :func:`check_place` accepted; the caller holds the file lock.
 
         Args:
             path: Absolute path of the file; created for this user only if it does not exist.
             max_bytes: Largest size of the file, bytes; None is what the disk holds.
             history: Changes that stay in the file.
+            store_max_bytes: Most bytes of BSON of all documents together.
 
         Raises:
-            ConfigurationError: If it is not a sound store of this version or an older one.
+            ConfigurationError: If it is not a sound store of this version or an older one, or
+                holds more than ``store_max_bytes``.
             OSError: If the file cannot be opened.
             sqlite3.Error: If SQLite cannot use it.
         """
         self._path = path
         self._history = history
+        self._store_max_bytes = store_max_bytes
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
@@ -191,6 +202,21 @@ class SQLiteFile:
             self._connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
         elif (problem := self._pragma("quick_check(1)")) != "ok":
             raise _damaged(self._path, problem)
+        else:
+            self._check_size()
+
+    def _check_size(self) -> None:
+        # Of a length alone SQLite reads no more than the head of a row.
+        [size] = self._connection.execute(
+            "SELECT coalesce(sum(length(body)), 0) FROM documents"
+        ).fetchone()
+        if size > self._store_max_bytes:
+            raise ConfigurationError(
+                "store_max_bytes",
+                self._store_max_bytes,
+                f"at least {size}, the size of the documents in {self._path}, on machines with five"
+                " times as much memory for each node; or move to MongoDB",
+            )
 
     def load(self) -> Database:
         """Read everything that is committed.
@@ -211,9 +237,9 @@ class SQLiteFile:
     def _load(self) -> Database:
         execute = self._connection.execute
         counted = execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
-        database = Database(counted[0] if counted else 0)
+        database = Database(counted[0] if counted else 0, max_size=self._store_max_bytes)
         for collection, body in execute("SELECT collection, body FROM documents ORDER BY ord"):
-            database.load(collection, from_bson(body))
+            database.load(collection, from_bson(body), len(body))
         for collection, body in execute("SELECT collection, body FROM indexes"):
             database.load_indexes(collection, _indexes_of(body))
         return database

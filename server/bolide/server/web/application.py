@@ -89,7 +89,8 @@ class NodeApplication:
         policy = OriginPolicy.from_settings(settings.public_url, settings.allowed_origins)
 
         def make_node() -> Node:
-            return Node(app, open_store(settings.store), settings=settings)
+            store = open_store(settings.store, store_max_bytes=settings.limits.store_max_bytes)
+            return Node(app, store, settings=settings)
 
         return cls(make_node, policy, app.pages)
 
