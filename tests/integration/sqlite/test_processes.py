@@ -1,5 +1,7 @@
 import asyncio
+import os
 import random
+import signal
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from tests.integration.stores.support import (
 
 from bolide.core.keys import key_of
 from bolide.core.values import Document
-from bolide.server.stores.base import IndexSpec, Insert, Query
+from bolide.server.stores.base import Delete, IndexSpec, Insert, Query, Update
 from bolide.server.stores.sqlite import SQLiteStore
 
 
@@ -63,14 +65,57 @@ async def test_processes_wake_each_other(open_file: OpenFile, start_worker: Star
     await heard.wait()
 
 
-async def test_no_update_is_lost_between_processes(
+async def test_no_update_is_lost_between_four_processes_with_four_writers_each(
     open_file: OpenFile, start_worker: StartWorker
 ) -> None:
-    workers = await asyncio.gather(*(start_worker("count", "50") for _ in range(4)))
+    updates = int(os.environ.get("BOLIDE_TESTS_COUNTER_UPDATES", "8000")) // 16 * 16
+    workers = await asyncio.gather(
+        *(start_worker("count", str(updates // 4), "4") for _ in range(4))
+    )
     done = await asyncio.gather(*(worker.rest("done") for worker in workers))
-    assert [len(steps) for steps in done] == [50, 50, 50, 50]
+    assert [len(steps) for steps in done] == [updates // 4] * 4
     store = await open_file()
-    assert await contents(store, "counters") == [{"_id": "shared", "n": 200}]
+    assert await contents(store, "counters") == [{"_id": "shared", "n": updates}]
+
+
+async def test_a_client_that_changes_process_reads_its_own_writes_under_load(
+    open_file: OpenFile, start_worker: StartWorker
+) -> None:
+    # No looks of its own, and wake-ups that come too late to be the reason.
+    stores = [await open_file(look_every_s=3600) for _ in range(2)]
+    await insert(stores[0], {"_id": "mine", "n": 0})
+    await asyncio.gather(*(start_worker("crowd") for _ in range(2)))
+    for step in range(1, 101):
+        await update(stores[step % 2], {"_id": "mine"}, {"$set": {"n": step}})
+        for store in reversed(stores):
+            assert await contents(store, selector={"_id": "mine"}) == [{"_id": "mine", "n": step}]
+
+
+async def test_a_process_that_was_stopped_while_history_was_lost_shows_the_truth_again(
+    open_file: OpenFile, start_worker: StartWorker
+) -> None:
+    history = 100
+    store = await open_file(history=history)
+    await insert(store, *({"_id": id, "n": id % 7} for id in range(100)), collection="records")
+    board = await start_worker("board", str(history))
+    assert await board.ask("view") == "20 0"
+    await insert(store, {"_id": "new", "n": 50}, collection="records")
+    assert await board.ask("view") == "20 0"
+    board.process.send_signal(signal.SIGSTOP)
+    source = random.Random(1)
+    for _ in range(3 * history):
+        await store.write(
+            Update(
+                collection="records",
+                selector={"_id": source.randrange(1, 100)},
+                modifier={"$set": {"n": source.randrange(1000)}},
+            )
+        )
+    await store.write(Delete(collection="records", selector={"_id": "new"}))
+    board.process.send_signal(signal.SIGCONT)
+    assert await board.ask("view") == "20 1"
+    await insert(store, {"_id": "newer", "n": 2000}, collection="records")
+    assert await board.ask("view") == "20 1"
 
 
 @pytest.mark.parametrize("after", [1, 7, 40])

@@ -30,6 +30,7 @@ from typing import Any, Final, TypeAlias, assert_never
 from bolide.core.errors import StateError
 from bolide.server.stores._database import Database, Entry
 from bolide.server.stores._file_lock import FileLock
+from bolide.server.stores._sqlite_schema import DamagedRow
 from bolide.server.stores._transaction import OpenTransaction
 from bolide.server.stores._wakeup import WakeUp
 from bolide.server.stores._workspace import Workspace
@@ -366,7 +367,7 @@ class SQLiteWriter:
     def _begin_again(self) -> Exception | None:
         try:
             self._file.begin()
-        except sqlite3.Error as error:
+        except Exception as error:
             return self._explained(error)
         return None
 
@@ -451,7 +452,7 @@ class SQLiteWriter:
 
     def _explained(self, error: Exception) -> Exception:
         """Return what the caller is told instead of an error of SQLite."""
-        if not isinstance(error, sqlite3.Error):
+        if not isinstance(error, sqlite3.Error | DamagedRow):
             return error
         failure = storage_failure(self._path, error)
         failure.__cause__ = error
