@@ -38,54 +38,68 @@ ASKED: Final = st.one_of(
     st.fixed_dictionaries({"$and": st.lists(BOUNDED, min_size=1, max_size=2)}),
     SELECTORS,
 )
-SPECS: Final = st.builds(
-    lambda paths, sparse: IndexSpec(
-        keys=tuple((path, 1) for path in paths), name="_".join(paths), sparse=sparse
-    ),
-    st.lists(PATHS, min_size=1, max_size=3, unique=True),
-    st.booleans(),
-)
-
 Step: TypeAlias = WriteOperation | IndexSpec | str | Query
+
+
+def spec_of(paths: list[str], sparse: bool) -> IndexSpec:
+    keys = tuple((path, 1) for path in paths)
+    return IndexSpec(keys=keys, name="_".join(paths), sparse=sparse)
+
+
+def set_path(path: str, value: Any) -> Document:
+    return {"$set": {path: value}}
+
+
+def unset_path(path: str) -> Document:
+    return {"$unset": {path: 1}}
+
+
+def push_to_path(path: str, value: Any) -> Document:
+    return {"$push": {path: value}}
+
+
+def by_id(id: int) -> Document:
+    return {"_id": id}
+
+
+def insert_of(id: int, document: Document) -> Insert:
+    return Insert(collection="c", documents=[{"_id": id, **document}])
+
+
+def update_of(selector: Document, modifier: Document, many: bool) -> Update:
+    # Only a modifier can change many.
+    many = many and any(name.startswith("$") for name in modifier)
+    return Update(collection="c", selector=selector, modifier=modifier, many=many)
+
+
+def delete_of(selector: Document, many: bool) -> Delete:
+    return Delete(collection="c", selector=selector, many=many)
+
+
+def query_of(selector: Document, sort: dict[str, int], skip: int, limit: int) -> Query:
+    return Query(
+        collection="c", selector=selector, sort=tuple(sort.items()), skip=skip, limit=limit
+    )
+
+
+SPECS: Final = st.builds(
+    spec_of, st.lists(PATHS, min_size=1, max_size=3, unique=True), st.booleans()
+)
+NO_SORT: Final[dict[str, int]] = {}
+CHOSEN: Final = st.builds(by_id, IDS) | BOUNDED
 MODIFIERS: Final = st.one_of(
-    st.builds(lambda path, value: {"$set": {path: value}}, PATHS, SCALARS),
-    st.builds(lambda path: {"$unset": {path: 1}}, PATHS),
-    st.builds(lambda path, value: {"$push": {path: value}}, PATHS, SCALARS),
+    st.builds(set_path, PATHS, SCALARS),
+    st.builds(unset_path, PATHS),
+    st.builds(push_to_path, PATHS, SCALARS),
     DOCUMENTS,
 )
 STEPS: Final[st.SearchStrategy[Step]] = st.one_of(
-    st.builds(
-        lambda id, document: Insert(collection="c", documents=[{"_id": id, **document}]),
-        IDS,
-        DOCUMENTS,
-    ),
-    st.builds(
-        lambda selector, modifier, many: Update(
-            collection="c",
-            selector=selector,
-            modifier=modifier,
-            many=many and any(name.startswith("$") for name in modifier),
-        ),
-        st.builds(lambda id: {"_id": id}, IDS) | BOUNDED,
-        MODIFIERS,
-        st.booleans(),
-    ),
-    st.builds(
-        lambda selector, many: Delete(collection="c", selector=selector, many=many),
-        st.builds(lambda id: {"_id": id}, IDS) | BOUNDED,
-        st.booleans(),
-    ),
+    st.builds(insert_of, IDS, DOCUMENTS),
+    st.builds(update_of, CHOSEN, MODIFIERS, st.booleans()),
+    st.builds(delete_of, CHOSEN, st.booleans()),
     SPECS,
     st.sampled_from(["commit", "commit", "abort", "drop"]),
-    st.builds(
-        lambda selector, sort, skip, limit: Query(
-            collection="c", selector=selector, sort=tuple(sort.items()), skip=skip, limit=limit
-        ),
-        ASKED,
-        SORTS | st.just({}),
-        st.integers(0, 2),
-        st.integers(0, 3),
-    ),
+    st.builds(query_of, ASKED, SORTS | st.just(NO_SORT), st.integers(0, 2), st.integers(0, 3)),
 )
 
 

@@ -10,7 +10,7 @@ from datetime import datetime
 from operator import itemgetter
 
 # Selectors and documents hold values of any kind.
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, TypeAlias, cast
 
 from bson import Decimal128, ObjectId
 from bson.datetime_ms import DatetimeMS
@@ -51,9 +51,10 @@ def place_of(key: Key) -> Place | None:
     """Return where a key stands; None if values of its type are not kept in order, and for NaN."""
     if isinstance(key, str):
         return ("string", key)
-    if isinstance(key, tuple) and key[0] in _RANGED and key[1] != "nan":
-        return (key[0], key[1])
-    return None
+    if not isinstance(key, tuple):
+        return None
+    kind, place, *_ = cast("tuple[Any, ...]", key)
+    return (kind, place) if kind in _RANGED and place != "nan" else None
 
 
 @dataclass(slots=True)
