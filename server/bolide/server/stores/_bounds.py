@@ -10,7 +10,7 @@ from datetime import datetime
 from operator import itemgetter
 
 # Selectors and documents hold values of any kind.
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias, TypeGuard
 
 from bson import Decimal128, ObjectId
 from bson.datetime_ms import DatetimeMS
@@ -51,10 +51,14 @@ def place_of(key: Key) -> Place | None:
     """Return where a key stands; None if values of its type are not kept in order, and for NaN."""
     if isinstance(key, str):
         return ("string", key)
-    if not isinstance(key, tuple):
-        return None
-    kind, place, *_ = cast("tuple[Any, ...]", key)
-    return (kind, place) if kind in _RANGED and place != "nan" else None
+    if _is_tagged(key) and key[0] in _RANGED and key[1] != "nan":
+        return (key[0], key[1])
+    return None
+
+
+def _is_tagged(key: Key) -> TypeGuard[tuple[Any, ...]]:
+    """Tell whether a key begins with the name of its type."""
+    return isinstance(key, tuple)
 
 
 @dataclass(slots=True)
