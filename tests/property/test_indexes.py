@@ -5,7 +5,9 @@ from typing import Any, Final, TypeAlias
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pymongo.errors import OperationFailure
-from tests.property.test_selectors import DOCUMENTS, PATHS, SCALARS, SELECTORS, SORTS
+from tests.property.test_selectors import DOCUMENTS as ANY_DOCUMENTS
+from tests.property.test_selectors import SCALARS as ANY_SCALARS
+from tests.property.test_selectors import SELECTORS, SORTS
 
 from bolide.core.keys import key_of
 from bolide.core.minimongo.matcher import Matcher
@@ -23,7 +25,15 @@ from bolide.server.stores._workspace import Workspace
 from bolide.server.stores.base import Delete, IndexSpec, Insert, Query, Update, WriteOperation
 
 IDS: Final = st.integers(0, 5)
-# Mostly values that meet those of the documents.
+# Few paths and values, so that selectors, documents and indexes meet.
+PATHS: Final = st.sampled_from(["a", "b", "a.b", "a.0"])
+FEW: Final[st.SearchStrategy[Any]] = st.sampled_from([0, 1, 1.0, 2, "x", None])
+SCALARS: Final = FEW | FEW | ANY_SCALARS
+FIELDS: Final[st.SearchStrategy[Any]] = st.one_of(
+    FEW, FEW, st.lists(FEW, max_size=2), st.dictionaries(st.just("b"), FEW),
+    st.lists(st.dictionaries(st.just("b"), FEW), max_size=2),
+)  # fmt: skip
+DOCUMENTS: Final = st.dictionaries(st.sampled_from("ab"), FIELDS, max_size=2) | ANY_DOCUMENTS
 BOUNDS: Final = st.one_of(
     SCALARS,
     st.fixed_dictionaries({"$eq": SCALARS}),
