@@ -26,6 +26,11 @@ class Metrics:
         self.live_queries = Gauge(
             "bolide_live_queries", "Different queries being followed.", registry=self.registry
         )
+        self.store_bytes = Gauge(
+            "bolide_store_bytes",
+            "Documents that an embedded store holds in memory, bytes of BSON.",
+            registry=self.registry,
+        )
         self.messages_received = Counter(
             "bolide_messages_received", "DDP messages received.", registry=self.registry
         )

@@ -5,7 +5,7 @@ a string: a document whose field holds anything else, an array of scopes include
 """
 
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final, cast
+from typing import Any, ClassVar, Final
 
 from pymongo.errors import OperationFailure
 
@@ -107,7 +107,10 @@ def _may_leave(modifier: Mapping[str, Any], access: AccessFilter) -> bool:
 # What stands in a modifier has no static type.
 def _entries(operand: object) -> Mapping[Any, Any]:
     """Return the paths of an operator; an operand that has none does not compile anyway."""
-    return cast("Mapping[Any, Any]", operand) if isinstance(operand, Mapping) else {}
+    if not isinstance(operand, Mapping):
+        return {}
+    entries: Mapping[Any, Any] = operand  # pyright: ignore[reportUnknownVariableType]
+    return entries
 
 
 def _top(path: object) -> str | None:

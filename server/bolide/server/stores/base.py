@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from pymongo.errors import DuplicateKeyError
 
@@ -28,6 +28,7 @@ __all__ = [
     "FeedListener",
     "FindAndModify",
     "FirstInsertFailed",
+    "HeldInMemory",
     "IndexSpec",
     "Insert",
     "Position",
@@ -313,6 +314,16 @@ class IndexSpec:
     name: str = ""
     unique: bool = False
     sparse: bool = False
+
+
+@runtime_checkable
+class HeldInMemory(Protocol):
+    """A store that holds all documents in this process."""
+
+    @property
+    def document_bytes(self) -> int:
+        """Bytes of BSON of all documents."""
+        ...
 
 
 class FirstInsertFailed(DuplicateKeyError):
