@@ -95,7 +95,9 @@ class Node:
             await self.store.close()
             raise
         try:
-            live_queries = LiveQueries(self.store)
+            live_queries = LiveQueries(
+                self.store, limits=self.limits, clock=self.clock, metrics=self.metrics
+            )
             self.metrics.live_queries.set_function(lambda: len(live_queries))
             self._services = Services(
                 app=self.app,

@@ -1,12 +1,22 @@
 """All live queries of a node: equal ones are shared, and the feed reaches each once."""
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from time import perf_counter
 from typing import Any
 
+import structlog
+
 from bolide.core.keys import Key, key_of
-from bolide.server.livequery.multiplexer import Follower, Multiplexer
-from bolide.server.stores.base import Change, ChangeBatch, Position, Query, Store
+from bolide.server.clock import Clock
+from bolide.server.limits import Limits
+from bolide.server.livequery.multiplexer import Follower, Multiplexer, Surroundings
+from bolide.server.livequery.readings import Readings
+from bolide.server.livequery.router import Router
+from bolide.server.livequery.statistics import LiveQueryStatistics
+from bolide.server.livequery.turns import Turns
+from bolide.server.metrics import Metrics
+from bolide.server.stores.base import ChangeBatch, Position, Query, Store
 
 __all__ = ["Following", "LiveQueries"]
 
@@ -34,12 +44,33 @@ class LiveQueries:
     """The live queries of one node, fed by its store.
 
     Args:
-        store: Open; it is listened to while there is a live query.
+        store: Open; it is listened to until :meth:`close`.
+        limits: What they may use; None is the default.
+        clock: Measures the pauses between readings that fail; None is the system's.
+        metrics: Where readings are counted; None counts for itself.
+        stopwatch: Measures the time spent on changes, seconds.
     """
 
-    def __init__(self, store: Store) -> None:
+    def __init__(
+        self,
+        store: Store,
+        *,
+        limits: Limits | None = None,
+        clock: Clock | None = None,
+        metrics: Metrics | None = None,
+        stopwatch: Callable[[], float] = perf_counter,
+    ) -> None:
         """Begin without a query."""
         self._store = store
+        self._router: Router[Multiplexer] = Router()
+        self._surroundings = Surroundings(
+            store=store,
+            readings=Readings(store, limits, clock),
+            router=self._router,
+            turns=Turns(limits, stopwatch),
+            metrics=metrics or Metrics(),
+        )
+        self._log = structlog.get_logger("bolide.livequery")
         self._by_key: dict[Key, Multiplexer] = {}
         self._joining: dict[Multiplexer, int] = {}
         store.listen(self)
@@ -49,6 +80,10 @@ class LiveQueries:
 
     def __iter__(self) -> Iterator[Multiplexer]:
         return iter(self._by_key.values())
+
+    def statistics(self) -> list[LiveQueryStatistics]:
+        """Return what each live query costs."""
+        return [multiplexer.statistics for multiplexer in self]
 
     async def follow(self, query: Query, follower: Follower) -> Following:
         """Follow a query; its documents were given to the follower when this returns.
@@ -108,17 +143,15 @@ class LiveQueries:
     # The store's side
 
     def changes_received(self, batch: ChangeBatch) -> None:
-        """Give each live query the changes of its collection."""
-        by_collection: dict[str, list[Change]] = {}
-        for change in batch.changes:
-            by_collection.setdefault(change.collection, []).append(change)
-        for multiplexer in tuple(self._by_key.values()):
-            changes = by_collection.get(multiplexer.query.collection)
-            if changes is not None:
-                multiplexer.changes_received(changes)
+        """Give each live query the changes that may affect it."""
+        self._surroundings.turns.begin()
+        for multiplexer, changes, last in tuple(self._router.route(batch.changes)):
+            multiplexer.changes_received(changes, last.position)
 
     def history_lost(self, position: Position) -> None:
         """Let each live query read again."""
+        self._surroundings.metrics.history_losses.inc()
+        self._log.warning("history lost", live_queries=len(self._by_key))
         for multiplexer in tuple(self._by_key.values()):
             multiplexer.history_lost(position)
 
@@ -128,10 +161,12 @@ class LiveQueries:
         key = _key(query)
         multiplexer = self._by_key.get(key)
         if multiplexer is None or multiplexer.is_closed:
-            multiplexer = self._by_key[key] = Multiplexer(query, self._store)
+            multiplexer = Multiplexer(query, self._store, self._surroundings)
+            self._by_key[key] = multiplexer
         return multiplexer
 
     def _forget(self, multiplexer: Multiplexer) -> None:
+        self._router.remove(multiplexer)
         key = _key(multiplexer.query)
         if self._by_key.get(key) is multiplexer:
             del self._by_key[key]
