@@ -238,6 +238,9 @@ class PredicateIndex(Generic[_Item]):
     def __iter__(self) -> Iterator[_Item]:
         return iter(self._conjuncts)
 
+    def __contains__(self, item: object) -> bool:
+        return item in self._conjuncts
+
     def add(self, item: _Item, selector: Mapping[str, Any]) -> Conjunct | None:
         """Add an item.
 
