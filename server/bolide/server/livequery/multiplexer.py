@@ -9,7 +9,7 @@ import asyncio
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol
 
 from bolide.core.errors import StateError
 from bolide.core.keys import Key
@@ -27,7 +27,10 @@ from bolide.server.metrics import Metrics
 from bolide.server.sessions.view_change import ViewChange
 from bolide.server.stores.base import Change, ChangeKind, Position, Query, Snapshot, Store
 
-__all__ = ["Follower", "Multiplexer", "Surroundings"]
+__all__ = ["MAX_KEPT_CHANGES", "Follower", "Multiplexer", "Surroundings"]
+
+MAX_KEPT_CHANGES: Final = 10_000
+"""Most changes kept for one live query until they can be taken; beyond, it is read again."""
 
 
 class Follower(Protocol):
@@ -111,6 +114,7 @@ class Multiplexer:
         self._read_at: Position | None = None
         # Changes of one batch each, with the position of the last in the batch.
         self._early: deque[tuple[Sequence[Change], Position]] = deque()
+        self._kept = 0
         self._followers: list[Follower] = []
         self._starting: asyncio.Task[None] | None = None
         self._stale_since: Position | None = None
@@ -196,17 +200,21 @@ class Multiplexer:
             changes: In order; every change of the collection while it takes all.
             position: Of the last change of its collection in the batch; None: the last given.
         """
-        batch = (changes, changes[-1].position if position is None else position)
-        if self._must_wait:
-            self._early.append(batch)
-        else:
-            self._take(*batch)
+        if position is None:
+            position = changes[-1].position
+        if not self._must_wait:
+            self._take(changes, position)
+            return
+        self._early.append((changes, position))
+        self._kept += len(changes)
+        if self._kept > MAX_KEPT_CHANGES:
+            self._let_go(position)
 
     def history_lost(self, position: Position) -> None:
         """Read again, because changes before ``position`` were missed."""
         if self._position is None:
             # The first reading may lie before the gap.
-            self._stale_since = position
+            self._stale_since, self._stale_because = position, "history lost"
         elif not self._is_closed:
             self._reread(position, "history lost")
 
@@ -252,13 +260,15 @@ class Multiplexer:
         self._position = snapshot.position
         lost, self._stale_since = self._stale_since, None
         if lost is not None and not lost <= snapshot.position:
-            self._reread(lost, "history lost")
+            self._reread(lost, self._stale_because)
         self._catch_up()
 
     def _catch_up(self) -> None:
         """Take the changes that were kept, as far as they can be taken now."""
         while self._early and not self._must_wait:
-            self._take(*self._early.popleft())
+            changes, position = self._early.popleft()
+            self._kept -= len(changes)
+            self._take(changes, position)
         if not self._must_wait:
             self._surroundings.router.take_some(self)
 
@@ -309,9 +319,19 @@ class Multiplexer:
             self.changes_told += len(told)
             self._tell(told)
 
+    def _let_go(self, position: Position) -> None:
+        """Keep no changes up to a position, because they are too many; read them instead."""
+        self._early.clear()
+        self._kept = 0
+        if self._position is None:
+            self._stale_since, self._stale_because = position, "too many changes"
+        else:
+            self._reread(position, "too many changes")
+
     def _be_late(self, changes: Sequence[Change], position: Position) -> None:
         """Go on with these changes in a later turn."""
         self._early.appendleft((changes, position))
+        self._kept += len(changes)
         self._surroundings.router.take_all(self)
         if self._late is None:
             self._late = asyncio.Event()

@@ -14,7 +14,7 @@ from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.values import Regex
 from bolide.server.limits import Limits
 from bolide.server.livequery.live_queries import LiveQueries
-from bolide.server.livequery.multiplexer import Multiplexer
+from bolide.server.livequery.multiplexer import MAX_KEPT_CHANGES, Multiplexer
 from bolide.server.livequery.turns import QueryTooExpensive
 from bolide.server.metrics import Metrics
 from bolide.server.sessions.view_change import ViewChange
@@ -100,6 +100,10 @@ class World:
 
     async def delete(self, id: str) -> None:
         await self.store.write(Delete(collection="c", selector={"_id": id}))
+
+    async def deliver(self) -> None:
+        """Wait until the feed has delivered what was written."""
+        await self.store.feed_reached((await MemoryStore.read(self.store, ALL)).position)
 
     async def settle(self) -> None:
         """Wait until all that was written was told."""
@@ -421,7 +425,7 @@ async def test_changes_during_a_reading_are_told_after_it(world: World) -> None:
     world.live.history_lost(world.store.feed_position)
     await world.store.is_reading.wait()
     await world.insert({"_id": "b"})
-    await world.store.feed_reached((await MemoryStore.read(world.store, ALL)).position)
+    await world.deliver()
     assert set(replica.documents) == {"a"}
     world.store.gate.set()
     await world.settle()
@@ -527,11 +531,31 @@ async def test_a_window_that_changes_while_it_is_read_follows(world: World) -> N
     told = len(replica.turns)
     await world.insert({"_id": "first", "n": -1})
     await world.update("19", {"$set": {"n": 11.5}})
-    await world.store.feed_reached((await MemoryStore.read(world.store, ALL)).position)
+    await world.deliver()
     assert len(replica.turns) == told
     world.store.gate.set()
     await world.settle()
     assert set(replica.documents) == {"first", "11"}
+
+
+async def test_what_leaves_while_a_window_is_read_does_not_stay_in_its_buffer(
+    world: World,
+) -> None:
+    await world.insert(*({"_id": str(n), "n": n, "w": 1} for n in range(30)))
+    replica = Replica()
+    query = Query(collection="c", selector={"w": 1}, sort=(("n", 1),), limit=2)
+    await world.live.follow(query, replica)
+    world.store.hold()
+    for n in range(11):
+        await world.delete(str(n))
+    await world.store.is_reading.wait()
+    await world.update("15", {"$set": {"w": 2}})
+    await world.deliver()
+    world.store.gate.set()
+    for n in range(11, 15):
+        await world.delete(str(n))
+    await world.settle()
+    assert set(replica.documents) == {"16", "17"}
 
 
 async def test_a_far_page_is_read_again(world: World) -> None:
@@ -614,8 +638,12 @@ async def test_changes_that_come_while_a_query_is_late_are_not_lost(world: World
     await slow.live.follow(Query(collection="c", selector={"w": 1}), replica)
     stopwatch.step = 0.06
     await slow.insert(*({"_id": str(n), "w": 1, "n": n} for n in range(4)))
+    await slow.deliver()
     await slow.update("0", {"$set": {"w": 2}})
+    await slow.deliver()
     await slow.delete("1")
+    await slow.deliver()
+    assert replica.documents == {}
     await slow.settle()
     assert set(replica.documents) == {"2", "3"}
     assert set(first.documents) == {"0", "2", "3"}
@@ -658,7 +686,7 @@ async def test_a_query_that_costs_too_much_is_ended_and_others_go_on(world: Worl
     stopwatch.step = 0.0
     assert isinstance(replica.error, QueryTooExpensive)
     await slow.store.write(Insert(collection="d", documents=[{"_id": "a"}]))
-    await slow.store.feed_reached((await slow.store.read(ALL)).position)
+    await slow.deliver()
     assert set(other.documents) == {"a"}
     await end(slow)
 
@@ -753,3 +781,30 @@ async def test_statistics_show_no_value(world: World) -> None:
     assert (window.changes_seen, window.changes_told, window.rereads) == (5, 2, 0)
     assert window.matching_s > 0
     assert "index eq ward" in window.reason
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["first reading", "later reading"])
+async def test_too_many_changes_during_a_reading_are_read_instead(
+    world: World, is_first: bool
+) -> None:
+    replica = Replica()
+    if is_first:
+        world.store.hold()
+    following = asyncio.create_task(world.live.follow(ALL, replica))
+    if not is_first:
+        await following
+        world.store.hold()
+        world.live.history_lost(world.store.feed_position)
+    await world.store.is_reading.wait()
+    (multiplexer,) = world.live
+    documents = [{"_id": str(n)} for n in range(MAX_KEPT_CHANGES // 2 + 1)]
+    for _ in range(2):
+        await world.insert(*documents)
+        await world.store.write(Delete(collection="c", selector={}, many=True))
+        await world.deliver()
+    await world.insert({"_id": "last"})
+    world.store.gate.set()
+    await following
+    await world.settle()
+    assert set(replica.documents) == {"last"}
+    assert multiplexer.reread_count == (1 if is_first else 2)
