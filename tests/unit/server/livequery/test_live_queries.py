@@ -183,6 +183,21 @@ async def test_a_change_while_the_first_result_is_read_is_not_lost(world: World)
     assert replica.documents == {"b": {"n": 2}}
 
 
+async def test_what_leaves_while_the_first_result_is_read_is_not_kept(world: World) -> None:
+    await world.insert({"_id": "a", "w": 1}, {"_id": "b", "w": 1})
+    world.store.hold()
+    replica = Replica()
+    query = Query(collection="c", selector={"w": 1})
+    following = asyncio.create_task(world.live.follow(query, replica))
+    await world.store.is_reading.wait()
+    await world.update("a", {"$set": {"w": 2}})
+    await world.deliver()
+    world.store.gate.set()
+    await following
+    await world.settle()
+    assert set(replica.documents) == {"b"}
+
+
 async def test_a_change_that_the_snapshot_has_is_not_told_twice(world: World) -> None:
     replica = Replica()
     following = asyncio.create_task(world.live.follow(ALL, replica))
