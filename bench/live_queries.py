@@ -140,9 +140,10 @@ def found(count: int) -> Callable[[], float]:
     def measure() -> float:
         started = perf_counter()
         for _ in range(CHANGES):
-            routed = list(router.route(batch))
+            for _ in router.route(batch):
+                pass
         took = perf_counter() - started
-        assert len(routed) == MATCHING
+        assert len(list(router.route(batch))) == MATCHING
         return took / CHANGES
 
     return measure

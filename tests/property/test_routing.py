@@ -151,13 +151,13 @@ def test_intervals_are_those_of_a_list(steps: list[tuple[str, int, int]]) -> Non
 
 
 IDS: Final = st.sampled_from(["p", "q", "r", "s", "t", "u", "v"])
-KEYS: Final = st.one_of(
+KEYS: Final[st.SearchStrategy[Any]] = st.one_of(
     st.integers(0, 3),
     st.none(),
     st.sampled_from(["x", "y"]),
     st.lists(st.integers(0, 3), max_size=2),
 )
-ROWS: Final = st.fixed_dictionaries(
+ROWS: Final[st.SearchStrategy[dict[str, Any]]] = st.fixed_dictionaries(
     {}, optional={"n": KEYS, "m": st.fixed_dictionaries({"k": KEYS}), "w": st.booleans()}
 )
 SORTS: Final = st.sampled_from(

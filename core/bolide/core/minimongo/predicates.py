@@ -141,7 +141,7 @@ def match_key(value: Any) -> Key:
         return ("date", date_to_millis(value))
     if isinstance(value, CustomValue):
         return ("custom", value.type_name())
-    return ("other", value) if isinstance(value, Regex) else ("other", type(value))
+    return ("other", value if isinstance(value, Regex) else None)
 
 
 def order_key(value: Any) -> tuple[str, Any] | None:

@@ -131,7 +131,8 @@ class _Collection(Generic[_Item]):
         self._followed: PredicateIndex[_Item] = PredicateIndex()
         self._watched: PredicateIndex[_Item] = PredicateIndex()
         # One holder stands alone, several in a set: most documents are in one result.
-        self._holders: dict[Key, _Item | _Found[_Item]] = {}
+        self._holder: dict[Key, _Item] = {}
+        self._holders: dict[Key, _Found[_Item]] = {}
         self._held: dict[_Item, dict[Key, None]] = {}
 
     def add(
@@ -155,13 +156,12 @@ class _Collection(Generic[_Item]):
         if held is None or id in held:
             return
         held[id] = None
-        known = self._holders.get(id)
-        if known is None:
-            self._holders[id] = item
-        elif type(known) is dict:
-            known[item] = None
+        if id in self._holders:
+            self._holders[id][item] = None
+        elif id in self._holder:
+            self._holders[id] = {self._holder.pop(id): None, item: None}
         else:
-            self._holders[id] = {known: None, item: None}  # type: ignore[dict-item]
+            self._holder[id] = item
 
     def drop(self, item: _Item, id: Key) -> None:
         held = self._held.get(item)
@@ -170,10 +170,13 @@ class _Collection(Generic[_Item]):
             self._let_go(item, id)
 
     def _let_go(self, item: _Item, id: Key) -> None:
-        known = self._holders[id]
-        if type(known) is dict and len(known) > 1:
-            del known[item]
-        else:
+        several = self._holders.get(id)
+        if several is None:
+            del self._holder[id]
+            return
+        del several[item]
+        if len(several) == 1:
+            (self._holder[id],) = several
             del self._holders[id]
 
     def route(self, changes: Sequence[Change]) -> dict[_Item, Sequence[Change]]:
@@ -198,12 +201,11 @@ class _Collection(Generic[_Item]):
             found.update(dict.fromkeys(self._followed))
             found.update(dict.fromkeys(self._watched))
             return found
-        holders = self._holders.get(key_of(change.id))
-        if holders is not None:
-            if type(holders) is dict:
-                found.update(holders)
-            else:
-                found[holders] = None  # type: ignore[index]
+        key = key_of(change.id)
+        if key in self._holder:
+            found[self._holder[key]] = None
+        elif key in self._holders:
+            found.update(self._holders[key])
         self._followed.find(change.after, found)
         if self._watched:
             self._add_watching(change, found)
