@@ -31,6 +31,17 @@ class Metrics:
             "Documents that an embedded store holds in memory, bytes of BSON.",
             registry=self.registry,
         )
+        self.live_query_rereads = Counter(
+            "bolide_live_query_rereads",
+            "Live queries that were read again.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.history_losses = Counter(
+            "bolide_history_losses",
+            "Times that changes were missed and every live query was read again.",
+            registry=self.registry,
+        )
         self.messages_received = Counter(
             "bolide_messages_received", "DDP messages received.", registry=self.registry
         )

@@ -108,7 +108,9 @@ class Node:
             raise
         try:
             turn = Turn()
-            live_queries = LiveQueries(self.store, turn, self.metrics.messages_sent.inc)
+            live_queries = LiveQueries(
+                self.store, turn, limits=self.limits, clock=self.clock, metrics=self.metrics
+            )
             self.metrics.live_queries.set_function(lambda: len(live_queries))
             store = self.store
             if isinstance(store, HeldInMemory):

@@ -17,7 +17,7 @@ from bolide.core.minimongo.matcher import Matcher
 from bolide.core.minimongo.paths import Parts, is_array, is_array_index, is_document, split
 from bolide.core.minimongo.projection import Projection
 from bolide.core.minimongo.query import run_query
-from bolide.core.minimongo.sorter import Sorter
+from bolide.core.minimongo.sorter import Sorter, with_id
 from bolide.core.values import Document
 from bolide.server.stores._bounds import bounds_of
 from bolide.server.stores._database import Candidates, Readable
@@ -91,7 +91,7 @@ class Selection:
         """
         with query_errors():
             self.matcher = Matcher(selector)
-            self._sorter = Sorter(_with_id(sort)) if sort else None
+            self._sorter = Sorter(with_id(sort)) if sort else None
         self.candidates: _Candidates = _candidates(collection, selector)
 
     def run(
@@ -205,11 +205,6 @@ def compile_distinct(
         return list(found.values())
 
     return distinct
-
-
-def _with_id(sort: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Let ``_id`` decide between equal documents, so that a window has one answer only."""
-    return [*sort] if any(path == "_id" for path, _ in sort) else [*sort, ("_id", 1)]
 
 
 def _candidates(collection: str, selector: Mapping[str, Any]) -> _Candidates:
