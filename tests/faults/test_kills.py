@@ -80,7 +80,7 @@ class Scene:
                 assert not task.done(), f"a writer ended: {task}"
             await pausing
             stored = await self._documents("runs")
-            self._check_runs({document["_id"]: document["runs"] for document in stored})
+            self._check_runs({document["_id"]: document for document in stored})
             [total] = await self._documents("totals")
             assert total["runs"] == sum(document["runs"] for document in stored)
             for reader in self.readers:
@@ -94,12 +94,15 @@ class Scene:
         async with asyncio.timeout(TIMEOUT_S):
             await self.progress.reached(self.progress.acknowledged + number)
 
-    def _check_runs(self, runs: dict[str, int]) -> None:
+    def _check_runs(self, runs: dict[str, Document]) -> None:
         for writer in self.writers:
             for number in writer.acknowledged:
-                assert runs.get(f"{writer.name}-{number}") == 1, "an acknowledged call ran not once"
+                run = runs.get(f"{writer.name}-{number}", {"runs": 0})
+                assert run["runs"] == 1, f"an acknowledged call ran {run['runs']} times"
+                assert "done" in run, "a write of an acknowledged call is lost"
             for number in writer.unknown:
-                assert runs.get(f"{writer.name}-{number}", 0) <= 1, "a call ran twice"
+                run = runs.get(f"{writer.name}-{number}", {"runs": 0})
+                assert run["runs"] <= 1, "a call ran twice"
         known = sum(len(writer.acknowledged) + len(writer.unknown) for writer in self.writers)
         assert len(runs) <= known, "a call ran that nobody made"
 

@@ -27,6 +27,8 @@ __all__ = ["FaultyStore", "written"]
 written: ContextVar[dict[str, int] | None] = ContextVar("written", default=None)
 """Where the position of a method's last write to each collection goes."""
 
+_ANSWER_TURNS = 3  # an answer is on its way while other things happen
+
 
 class FaultyStore:
     """A store between a node and the real one.
@@ -113,6 +115,8 @@ class FaultyStore:
             held = asyncio.get_running_loop().create_future()
             self._held_reads.append(held)
             await held
+        for _ in range(_ANSWER_TURNS):
+            await asyncio.sleep(0)
         return snapshot
 
     async def write(self, operation: WriteOperation) -> Receipt:
