@@ -159,8 +159,12 @@ class Multiplexer:
 
     def _take_early(self) -> None:
         early, self._early = self._early, []
-        for changes in early:
+        for number, changes in enumerate(early, 1):
             self._take(changes)
+            if self._stale_since is not None and not self._is_window:
+                # Beside documents that may be gone, later ones would make a state that never was.
+                self._early = early[number:]
+                return
 
     def _take(self, changes: Sequence[Change]) -> None:
         position = self._position
