@@ -119,8 +119,9 @@ MUTATIONS = (
         "transaction in pieces",
         _SQLITE,
         "                    self._open_feed().deliver(outcome)",
-        "                    for change in outcome.changes:\n"
-        "                        asyncio.get_running_loop().call_soon(\n"
+        "                    for number, change in enumerate(outcome.changes):\n"
+        "                        asyncio.get_running_loop().call_later(\n"
+        "                            number * 1e-6,\n"
         "                            self._open_feed().deliver,\n"
         "                            ChangeBatch(change.position, (change,)),\n"
         "                        )",
@@ -149,7 +150,7 @@ MUTATIONS = (
         "            invocation.wrote(transaction.receipt)",
         "            pass",
         "updated implies the data of a transaction",
-        _ON_SQLITE,
+        _ON_MEMORY,
     ),
     Mutation(
         "a window misses what enters it",

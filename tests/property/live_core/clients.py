@@ -199,10 +199,6 @@ class Reader:
             )
             self._last[subscription] = position
 
-    def forget_positions(self) -> None:
-        """Begin anew, because the positions do."""
-        self._last.clear()
-
     # Inside
 
     def _queries(self, subscription: Subscribed) -> list[Query]:

@@ -33,7 +33,8 @@ __all__ = ["READERS", "Step", "run_schedule"]
 
 Step: TypeAlias = tuple[Any, ...]
 
-READERS = 4
+READERS = 5
+_SINGLE = 3
 HISTORY = 4
 """Changes that stay in the file: a transaction of five makes all other processes lose history."""
 
@@ -157,8 +158,12 @@ class World:
                 self._store(node).lose_next()
             case ("release", int(node)):
                 self._store(node).release()
-            case ("round trip", int(node)):
-                await self._store(node).store.read(Query(collection=THINGS))
+            case ("hold both", int(node)):
+                self._store(node).hold_feed()
+                self._store(node).hold_reads()
+            case ("round trip", int(node), int(times)):
+                for _ in range(times):
+                    await self._store(node).store.read(Query(collection=THINGS))
             case ("turn", int(turns)):
                 for _ in range(turns):
                     await asyncio.sleep(0)
@@ -249,8 +254,8 @@ class World:
 
     def _subscribe(self, number: int, name: str) -> None:
         reader = self._reader(number)
-        # Every other client follows one query at a time, so that its view can be dated.
-        if number % 2 == 0:
+        # Most clients follow one query at a time, so that their views can be dated.
+        if number % READERS < _SINGLE:
             reader.stop_others_on_things()
         # Without merging a document may be held by one subscription only.
         held = [one.name for one in reader.subscriptions.values() if not one.is_stopping]
