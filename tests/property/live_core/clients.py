@@ -72,12 +72,16 @@ class Moment:
     call: int | None = None
 
 
+_NEW_NODE = Moment("a new node", None, None)
+
+
 class Reader:
     """A client of one node at a time.
 
     Args:
         name: For messages.
         new_number: Gives a number to each call.
+        keeps_own_writes: Its writes through one node are to be seen at once through the next.
 
     Attributes:
         node: Index of the node it is or was connected to.
@@ -87,7 +91,9 @@ class Reader:
         faults: Which laws were broken.
     """
 
-    def __init__(self, name: str, new_number: Callable[[], int]) -> None:
+    def __init__(
+        self, name: str, new_number: Callable[[], int], *, keeps_own_writes: bool = False
+    ) -> None:
         self.name = name
         self.node = 0
         self.subscriptions: dict[str, Subscribed] = {}
@@ -95,6 +101,7 @@ class Reader:
         self.moments: list[Moment] = []
         self.faults: list[str] = []
         self._new_number = new_number
+        self._keeps_own_writes = keeps_own_writes
         self._views: dict[str, View] = {}
         self._calls: dict[int, set[str]] = {}
         self._is_connected = False
@@ -111,6 +118,8 @@ class Reader:
         if self._socket is not None:
             self._socket.on_frames = lambda frames: None
             self._socket.disconnect()
+        if index != self.node and not self._keeps_own_writes:
+            self.moments.append(_NEW_NODE)
         self.node, self._socket = index, node.open_socket()
         self._socket.on_frames = self._take
         self._is_connected = self._is_stalled = False
@@ -185,6 +194,8 @@ class Reader:
         """Find for every moment a position of the history, none before the one before it."""
         moments, self.moments = self.moments, []
         for moment in moments:
+            if moment is _NEW_NODE:
+                self._floor = 0
             if moment.call is not None:
                 self._floor = max(self._floor, effects[moment.call])
             subscription, view = moment.subscription, moment.view

@@ -43,11 +43,11 @@ _PLACE = "/dev/shm" if os.path.isdir("/dev/shm") else None
 _TIMEOUT_S = 60 * float(os.environ.get("BOLIDE_TESTS_TIMEOUT_FACTOR", "1"))
 
 
-async def run_schedule(kind: str, steps: Sequence[Step]) -> None:
+async def run_schedule(kind: str, steps: Sequence[Step], *, keeps_own_writes: bool = False) -> None:
     """Run the steps and a last settling; raises with the steps as a note."""
     done = 0
     try:
-        async with asyncio.timeout(_TIMEOUT_S), _world(kind) as world:
+        async with asyncio.timeout(_TIMEOUT_S), _world(kind, keeps_own_writes) as world:
             for done, step in enumerate(steps):  # noqa: B007
                 await world.do(step)
             done = len(steps)
@@ -66,7 +66,7 @@ def _as_text(kind: str, steps: Sequence[Step], done: int) -> str:
 
 
 @asynccontextmanager
-async def _world(kind: str) -> AsyncGenerator["World"]:
+async def _world(kind: str, keeps_own_writes: bool) -> AsyncGenerator["World"]:
     async with AsyncExitStack() as stack:
         history, clock = History(), FakeClock()
         stores: list[FaultyStore] = []
@@ -83,7 +83,7 @@ async def _world(kind: str) -> AsyncGenerator["World"]:
         else:
             outside = FaultyStore(MemoryStore(clock=clock), history)
             stores.append(outside)
-        world = World(history, outside)
+        world = World(history, outside, keeps_own_writes=keeps_own_writes)
         asyncio.get_running_loop().set_exception_handler(world.reported)
         stack.callback(asyncio.get_running_loop().set_exception_handler, None)
         for store_of_node in stores[:2]:
@@ -98,14 +98,17 @@ async def _world(kind: str) -> AsyncGenerator["World"]:
 class World:
     """Nodes, clients, a writer that is no node, and the truth."""
 
-    def __init__(self, history: History, outside: FaultyStore) -> None:
+    def __init__(self, history: History, outside: FaultyStore, *, keeps_own_writes: bool) -> None:
         self.history = history
         self._outside = outside
         self._nodes: list[TestNode] = []
         self._apps: list[LiveApp] = []
         self._stores: list[FaultyStore] = []
         numbers = itertools.count(1)
-        self._readers = [Reader(f"client {i}", lambda: next(numbers)) for i in range(READERS)]
+        self._readers = [
+            Reader(f"client {i}", lambda: next(numbers), keeps_own_writes=keeps_own_writes)
+            for i in range(READERS)
+        ]
         self._writes: list[asyncio.Task[None]] = []
         self._reports: list[str] = []
 
