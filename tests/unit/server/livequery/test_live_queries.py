@@ -293,6 +293,24 @@ async def test_a_collection_that_is_dropped_is_read_again(world: World) -> None:
     assert replica.documents == {}
 
 
+async def test_what_follows_a_drop_is_not_shown_beside_what_was_dropped(world: World) -> None:
+    await world.insert({"_id": "a"})
+    world.store.hold()
+    replica = Replica()
+    following = asyncio.create_task(world.live.follow(ALL, replica))
+    await world.store.is_reading.wait()
+    await world.store.drop_collection("c")
+    await asyncio.sleep(0)
+    await world.insert({"_id": "b"})
+    world.store.gate.set()  # for the first reading only
+    world.store.hold()
+    await following
+    assert replica.documents == {"a": {}}
+    world.store.gate.set()
+    await world.settle()
+    assert replica.documents == {"b": {}}
+
+
 async def test_lost_history_is_read_again(world: World) -> None:
     await world.insert({"_id": "a", "n": 1})
     replica = Replica()

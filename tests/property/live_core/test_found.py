@@ -1,0 +1,45 @@
+"""Schedules that once went wrong, as short as they could be made."""
+
+import pytest
+from tests.property.live_core.machine import Step, run_schedule
+
+_PROGRESS: list[Step] = [
+    step for _ in range(5) for node in (0, 1) for step in (("round trip", node, 4), ("turn", 9))
+]
+
+
+async def test_what_follows_a_drop_is_not_shown_beside_what_was_dropped() -> None:
+    await run_schedule(
+        "memory",
+        [
+            ("direct", "put", "a", 1),
+            ("turn", 5),
+            ("hold reads", 0),
+            ("subscribe", 0, "all"),
+            ("turn", 5),
+            ("direct", "drop"),
+            ("turn", 5),
+            ("direct", "put", "b", 1),
+            ("turn", 5),
+            ("answer", 0, 0),
+            ("turn", 12),
+        ],
+    )
+
+
+@pytest.mark.xfail(reason="a query that is live on the next node is not caught up", strict=True)
+async def test_who_changes_the_node_sees_his_own_writes() -> None:
+    await run_schedule(
+        "sqlite",
+        [
+            ("subscribe", 1, "all"),
+            ("settle",),
+            ("hold feed", 1),
+            ("subscribe", 0, "all"),
+            ("call", 0, "put", "a", 2),
+            *_PROGRESS,
+            ("reconnect", 0, 1),
+            *_PROGRESS,
+        ],
+        keeps_own_writes=True,
+    )
