@@ -33,7 +33,7 @@ def doctor_lines(settings: Settings) -> Iterator[str]:
     yield "Settings"
     yield from _rows(values, settings)
     yield ""
-    yield "Limits, per session"
+    yield "Limits"
     yield from _rows(limits, settings)
     yield ""
     yield "Versions"
