@@ -39,7 +39,7 @@ class Authority:
 
     def client_context(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
-        self._ca.configure_trust(context)
+        self._ca.configure_trust(context)  # pyright: ignore[reportUnknownMemberType]
         return context
 
     def file(self) -> Path:

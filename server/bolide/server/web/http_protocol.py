@@ -5,9 +5,9 @@ uvicorn itself waits for ever for a request head, of any size, on any number of 
 
 import asyncio
 from asyncio.transports import Transport
-from typing import ClassVar, Self
+from typing import ClassVar, cast
 
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bolide.server.limits import Limits
 from bolide.server.web.handshake import refusing
@@ -31,7 +31,7 @@ class BolideHTTP(HttpToolsProtocol):
     _head_bytes = 0
 
     @classmethod
-    def limited(cls, limits: Limits) -> type[Self]:
+    def limited(cls, limits: Limits) -> type["BolideHTTP"]:
         """Return the class with the limits of a node."""
         return type(
             cls.__name__,
@@ -54,7 +54,9 @@ class BolideHTTP(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         """Take a part of a request."""
-        if self._head_timer is None and (self.cycle is None or self.cycle.response_complete):
+        # uvicorn's types do not say that there is no cycle before the first request.
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if self._head_timer is None and (cycle is None or cycle.response_complete):
             self._await_head()
         super().data_received(data)
         if self._head_timer is not None:  # the head is not complete yet
