@@ -41,7 +41,7 @@ class NodeNotStarted(BolideError):
 
 
 def check_exposure(settings: Settings) -> None:
-    """Refuse to carry patient data over a network in plain text.
+    """Refuse to carry patient data over a network in plain text, or under any name.
 
     Args:
         settings: Of the node that is about to listen.
@@ -56,6 +56,13 @@ def check_exposure(settings: Settings) -> None:
             "127.0.0.1 or ::1 without TLS, because patient data must not cross a network in plain"
             " text: set tls_cert and tls_key, or let a TLS proxy on this machine connect to it;"
             " and set public_url",
+        )
+    if not (settings.public_url or settings.allowed_origins or is_loopback(settings.host)):
+        raise ConfigurationError(
+            "public_url",
+            None,
+            f"what people type into their browsers: host is {settings.host}, and a node that"
+            " others reach answers to no other name",
         )
     if settings.management_port is not None and not is_loopback(settings.management_host):
         raise ConfigurationError(

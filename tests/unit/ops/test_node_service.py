@@ -81,8 +81,11 @@ def test_listener_open_to_others_in_plain_text_is_refused(
         check_exposure(Settings(**changes))
 
 
-def test_with_tls_a_node_may_listen_everywhere() -> None:
-    check_exposure(Settings(host="0.0.0.0", tls_cert="c.pem", tls_key="k.pem"))
+def test_with_tls_a_node_may_listen_everywhere_under_its_name() -> None:
+    files: dict[str, Any] = {"tls_cert": "c.pem", "tls_key": "k.pem"}
+    check_exposure(Settings(host="0.0.0.0", public_url="https://ward.example.org", **files))
+    with pytest.raises(ConfigurationError, match=r"^public_url is None, but must be what people"):
+        check_exposure(Settings(host="0.0.0.0", **files))
 
 
 async def test_node_with_tls_speaks_nothing_else(app: App, tmp_path: Path) -> None:
