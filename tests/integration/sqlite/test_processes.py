@@ -332,3 +332,16 @@ async def test_snapshots_and_changes_agree_on_both_sides_of_a_file(
     assert len(joined) > 5
     for follower, snapshot in joined:
         assert replay(snapshot.documents, follower.changes, snapshot.position, "beds") == expected
+
+
+async def test_the_latest_position_knows_what_other_processes_wrote(
+    open_file: OpenFile, start_worker: StartWorker
+) -> None:
+    store = await open_file(look_every_s=3600)
+    before = await store.latest_position()
+    recorder = await start_worker("record", "3")
+    for _ in range(3):
+        await recorder.hear("done")
+        latest = await store.latest_position()
+        assert before < latest
+        before = latest

@@ -1,6 +1,5 @@
 """Schedules that once went wrong, as short as they could be made."""
 
-import pytest
 from tests.property.live_core.machine import Step, run_schedule
 
 _PROGRESS: list[Step] = [
@@ -27,7 +26,6 @@ async def test_what_follows_a_drop_is_not_shown_beside_what_was_dropped() -> Non
     )
 
 
-@pytest.mark.xfail(reason="a query that is live on the next node is not caught up", strict=True)
 async def test_who_changes_the_node_sees_his_own_writes() -> None:
     await run_schedule(
         "sqlite",

@@ -83,6 +83,7 @@ class LiveQueries:
         self._log = structlog.get_logger("bolide.livequery")
         self._by_key: dict[Key, Multiplexer] = {}
         self._joining: dict[Multiplexer, int] = {}
+        self._looking: asyncio.Task[Position] | None = None
         store.listen(self)
 
     def __len__(self) -> int:
@@ -105,11 +106,15 @@ class LiveQueries:
         Raises:
             MinimongoError: If the query does not compile.
         """
+        known = len(self._by_key)
         multiplexer = self._shared(query)
+        is_new = len(self._by_key) > known
         # Nobody may close it while somebody waits for its first result.
         self._joining[multiplexer] = self._joining.get(multiplexer, 0) + 1
         try:
             await multiplexer.start()
+            if not is_new:
+                await self._be_current(multiplexer)
             multiplexer.join(follower)
         except Exception:
             self._forget(multiplexer)
@@ -179,6 +184,22 @@ class LiveQueries:
             multiplexer.history_lost(position)
 
     # Inside
+
+    async def _be_current(self, multiplexer: Multiplexer) -> None:
+        """Let a live query that runs already show all that was committed when this began.
+
+        Whoever wrote on another node and then came here is to see it.
+        """
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look())
+        position = await asyncio.shield(self._looking)
+        await self._store.feed_reached(position)
+        await multiplexer.settled(position)
+
+    async def _look(self) -> Position:
+        # It begins in a turn of its own: who came before shares it, who comes later looks again.
+        self._looking = None
+        return await self._store.latest_position()
 
     def _shared(self, query: Query) -> Multiplexer:
         key = _key(query)

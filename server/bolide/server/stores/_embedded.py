@@ -173,6 +173,10 @@ class EmbeddedStore(ABC):
         """How far the feed has been delivered to listeners."""
         return self._open_feed().position
 
+    async def latest_position(self) -> Position:
+        """Return a position that is not before any commit acknowledged until now, by anybody."""
+        return await self._reading(lambda database: database.position)
+
     def listen(self, listener: FeedListener) -> None:
         """Tell ``listener`` of every change after :attr:`feed_position`."""
         self._open_feed().listen(listener)

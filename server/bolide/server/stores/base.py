@@ -412,6 +412,10 @@ class Store(Protocol):
         """How far the feed has been delivered to listeners."""
         ...
 
+    async def latest_position(self) -> Position:
+        """Return a position that is not before any commit acknowledged until now, by anybody."""
+        ...
+
     def listen(self, listener: FeedListener) -> None:
         """Tell ``listener`` of every change after :attr:`feed_position`."""
         ...
