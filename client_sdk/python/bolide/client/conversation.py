@@ -23,10 +23,10 @@ Specified by DDP version 1; order and resending follow Meteor's client.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
+from bolide.client.catch_up import CatchUp
 from bolide.client.events import (
     CallFinished,
     Complaint,
@@ -38,6 +38,13 @@ from bolide.client.events import (
 )
 from bolide.client.limits import ClientLimits
 from bolide.client.replica import Replica
+from bolide.client.requests import (
+    Call,
+    Request,
+    RequestQueue,
+    SubscriptionRequest,
+    write_down,
+)
 from bolide.core.ddp.codec import parse_server_message, serialize
 from bolide.core.ddp.heartbeat import Heartbeat, HeartbeatState
 from bolide.core.ddp.messages import (
@@ -83,33 +90,6 @@ class _Phase(Enum):
     GIVEN_UP = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class _Frames:
-    """One message, written for servers that know our extensions and for those that do not."""
-
-    bolide: str
-    plain: str
-
-
-@dataclass(slots=True)
-class _Call:
-    frames: _Frames
-    retry: bool
-    is_sent: bool = False
-    result: Result | None = None
-    is_updated: bool = False
-
-
-@dataclass(slots=True)
-class _Subscription:
-    frames: _Frames
-    is_sent: bool = False
-    is_ready: bool = False
-
-
-_Request: TypeAlias = _Call | _Subscription
-
-
 class Conversation:
     """Everything one client and its servers say to each other."""
 
@@ -135,11 +115,10 @@ class Conversation:
         self._catch_up_timeout_s = catch_up_timeout_s
         self._phase = _Phase.OFFLINE
         self._last_id = 0
-        self._calls: dict[str, _Call] = {}
-        self._subscriptions: dict[str, _Subscription] = {}
+        self._calls: dict[str, Call] = {}
+        self._subscriptions: dict[str, SubscriptionRequest] = {}
         self._stopping: set[str] = set()
-        self._unsent: dict[str, _Request] = {}
-        self._in_flight: set[str] = set()
+        self._queue = RequestQueue(self._limits.max_in_flight)
         self._replica = Replica()
         self._had_session = False
         self._speaks_bolide = False
@@ -147,17 +126,14 @@ class Conversation:
         self._next_version = VERSIONS[0]
         self._opening_deadline: float | None = None
         self._heartbeat: Heartbeat | None = None
-        # While catching up: what is still to be answered; documents are held until the deadline.
-        self._awaited: set[str] | None = None
-        self._catch_up_deadline: float | None = None
-        self._held: list[ConversationEvent] = []
+        self._catch_up = CatchUp()
         self._events: list[ConversationEvent] = []
         self._out: list[str] = []
 
     @property
     def is_catching_up(self) -> bool:
         """Whether documents that are shown may be older than the session."""
-        return self._awaited is not None
+        return self._catch_up.is_on
 
     # The program's side.
 
@@ -181,15 +157,15 @@ class Conversation:
                 f"{self._limits.max_calls} calls are unfinished; await some of them first."
             )
         call_id = self._new_id()
-        call = _Call(_write(Method(call_id, name, params)), retry)
-        self._calls[call_id] = self._unsent[call_id] = call
+        self._calls[call_id] = call = Call(write_down(Method(call_id, name, params)), retry)
+        self._queue.add(call_id, call)
         self._send_requests()
         return call_id
 
     def forget(self, call_id: str) -> None:
         """Let a call go whose outcome nobody waits for; it is not sent if it was not yet."""
         self._calls.pop(call_id, None)
-        self._unsent.pop(call_id, None)
+        self._queue.discard(call_id)
 
     def subscribe(self, name: str, params: Sequence[Any]) -> str:
         """Subscribe; a :class:`SubscriptionReady` or :class:`SubscriptionEnded` follows.
@@ -206,8 +182,9 @@ class Conversation:
                 f"{self._limits.max_subscriptions} subscriptions are open; stop some of them first."
             )
         subscription_id = self._new_id()
-        subscription = _Subscription(_write(Sub(subscription_id, name, params)))
-        self._subscriptions[subscription_id] = self._unsent[subscription_id] = subscription
+        subscription = SubscriptionRequest(write_down(Sub(subscription_id, name, params)))
+        self._subscriptions[subscription_id] = subscription
+        self._queue.add(subscription_id, subscription)
         self._send_requests()
         return subscription_id
 
@@ -219,7 +196,7 @@ class Conversation:
         subscription = self._subscriptions.pop(subscription_id, None)
         if subscription is None:
             return
-        self._unsent.pop(subscription_id, None)
+        self._queue.discard(subscription_id)
         if self._phase is _Phase.OPEN and subscription.is_sent:
             self._stopping.add(subscription_id)
             self._send(Unsub(subscription_id))
@@ -253,13 +230,12 @@ class Conversation:
         self._phase = _Phase.OFFLINE
         self._opening_deadline = None
         self._heartbeat = None
-        self._catch_up_deadline = None
-        self._in_flight.clear()
+        self._catch_up.connection_lost()
         self._out.clear()
         for subscription_id in self._stopping:
             self._events.append(SubscriptionEnded(subscription_id))
         self._stopping.clear()
-        resent: dict[str, _Request] = {}
+        resent: dict[str, Request] = {}
         for call_id, call in list(self._calls.items()):
             if not call.is_sent:
                 continue
@@ -267,7 +243,7 @@ class Conversation:
                 # Its data come with the next session, whether or not they were on their way.
                 self._finish(call_id, call.result, hold=True)
             elif call.retry:
-                call.is_sent = call.is_updated = False
+                call.is_updated = False
                 resent[call_id] = call
             else:
                 del self._calls[call_id]
@@ -276,7 +252,7 @@ class Conversation:
             if subscription.is_sent:
                 subscription.is_ready = False
                 resent[subscription_id] = subscription
-        self._unsent = {**resent, **self._unsent}
+        self._queue.connection_lost(resent)
 
     def receive_frame(self, frame: str, now: float) -> None:
         """Take one text frame; messages of a kind that we do not know are skipped."""
@@ -314,11 +290,10 @@ class Conversation:
                 "The server did not answer in DDP in time; check the path of the address."
             )
             return
-        if self._catch_up_deadline is not None and now >= self._catch_up_deadline:
-            self._catch_up_deadline = None
+        if self._catch_up.deadline is not None and now >= self._catch_up.deadline:
             self._events.append(Complaint("Not all subscriptions came back in time; some are old."))
             self._events.extend(self._replica.show_arrived())
-            self._release_held()
+            self._events.extend(self._catch_up.let_go())
         if self._phase is _Phase.OPEN and self._heartbeat is not None:
             self._heartbeat.tick(now)
             for _ in self._heartbeat.messages_to_send():
@@ -333,10 +308,8 @@ class Conversation:
             return self._opening_deadline
         if self._phase is not _Phase.OPEN or self._heartbeat is None:
             return None
-        deadline = self._heartbeat.next_deadline()
-        if deadline is None or self._catch_up_deadline is None:
-            return self._catch_up_deadline if deadline is None else deadline
-        return min(deadline, self._catch_up_deadline)
+        deadlines = (self._heartbeat.next_deadline(), self._catch_up.deadline)
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def frames_to_send(self) -> list[str]:
         """Hand over the frames that are to be sent; each is returned once."""
@@ -365,15 +338,7 @@ class Conversation:
 
     def _send_requests(self) -> None:
         """Send what waits, as far as the server's answers allow."""
-        while (
-            self._unsent
-            and self._phase is _Phase.OPEN
-            and len(self._in_flight) < self._limits.max_in_flight
-        ):
-            request_id = next(iter(self._unsent))
-            request = self._unsent.pop(request_id)
-            request.is_sent = True
-            self._in_flight.add(request_id)
+        while self._phase is _Phase.OPEN and (request := self._queue.next()) is not None:
             frames = request.frames
             self._send_frame(frames.bolide if self._speaks_bolide else frames.plain)
 
@@ -446,39 +411,30 @@ class Conversation:
     def _begin_catch_up(self, now: float) -> None:
         self._replica.begin_catch_up()
         # Those too that were made meanwhile: they may stand in for one that was stopped.
-        self._awaited = set(self._subscriptions)
-        if not self._awaited:
+        awaited = set(self._subscriptions)
+        if not awaited:
             # Publications that need no subscription come first in the server's queue; the answer
             # to an ``unsub`` of nothing tells that they have been.
             barrier = self._new_id()
-            self._awaited = {barrier}
+            awaited = {barrier}
             self._send(Unsub(barrier))
-        self._catch_up_deadline = now + self._catch_up_timeout_s
+        self._catch_up.begin(awaited, now + self._catch_up_timeout_s)
 
-    def _no_longer_awaited(self, subscription_id: str) -> None:
-        if self._awaited is None:
-            return
-        self._awaited.discard(subscription_id)
-        if self._awaited or self._phase is not _Phase.OPEN:
-            return
-        self._awaited = None
-        self._catch_up_deadline = None
-        self._events.extend(self._replica.finish_catch_up())
-        self._release_held()
-
-    def _release_held(self) -> None:
-        self._events.extend(self._held)
-        self._held.clear()
+    def _no_longer_awaited(self, request_id: str) -> None:
+        self._catch_up.answered(request_id)
+        if self._catch_up.is_complete and self._phase is _Phase.OPEN:
+            self._events.extend(self._replica.finish_catch_up())
+            self._events.extend(self._catch_up.finish())
 
     def _tell(self, event: ConversationEvent) -> None:
         """Tell now, or after the documents that are still held."""
-        if self._catch_up_deadline is not None:
-            self._held.append(event)
+        if self._catch_up.deadline is not None:
+            self._catch_up.hold(event)
         else:
             self._events.append(event)
 
     def _answered(self, request_id: str) -> None:
-        self._in_flight.discard(request_id)
+        self._queue.answered(request_id)
         self._send_requests()
 
     def _subscription_ready(self, subscription_id: str) -> None:
@@ -493,7 +449,7 @@ class Conversation:
         self._no_longer_awaited(message.id)
         if message.id in self._subscriptions or message.id in self._stopping:
             self._subscriptions.pop(message.id, None)
-            self._unsent.pop(message.id, None)
+            self._queue.discard(message.id)
             self._stopping.discard(message.id)
             self._tell(SubscriptionEnded(message.id, message.error))
         self._answered(message.id)
@@ -518,11 +474,6 @@ class Conversation:
         value = None if result.result is UNDEFINED else result.result
         event = CallFinished(call_id, value, result.error)
         if hold:
-            self._held.append(event)
+            self._catch_up.hold(event)
         else:
             self._tell(event)
-
-
-def _write(message: Method | Sub) -> _Frames:
-    bolide, plain = serialize(message, bolide=True), serialize(message, bolide=False)
-    return _Frames(bolide, bolide if plain == bolide else plain)

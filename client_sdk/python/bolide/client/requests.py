@@ -1,0 +1,117 @@
+"""What a client asks of a server: written down, and sent a few at a time.
+
+Sans-I/O. Requests leave in the order they were made, at most so many unanswered at a time, because
+a server cuts a client that sends faster than it handles.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from bolide.core.ddp.codec import serialize
+from bolide.core.ddp.messages import Method, Result, Sub
+
+__all__ = ["Call", "Frames", "Request", "RequestQueue", "SubscriptionRequest", "write_down"]
+
+
+@dataclass(frozen=True, slots=True)
+class Frames:
+    """One message, written for servers that know our extensions and for those that do not."""
+
+    bolide: str
+    plain: str
+
+
+def write_down(message: Method | Sub) -> Frames:
+    """Write a message at once, so that its arguments may change afterwards.
+
+    Raises:
+        EJSONError: If an argument is no value.
+    """
+    bolide, plain = serialize(message, bolide=True), serialize(message, bolide=False)
+    return Frames(bolide, bolide if plain == bolide else plain)
+
+
+@dataclass(slots=True)
+class Request:
+    """A call or a subscription.
+
+    Attributes:
+        frames: The message.
+        is_sent: It was sent over the present connection.
+    """
+
+    frames: Frames
+    is_sent: bool = field(default=False, kw_only=True)
+
+
+@dataclass(slots=True)
+class Call(Request):
+    """A call without its outcome.
+
+    Attributes:
+        retry: It may be sent again if the connection is lost.
+        result: What the server answered.
+        is_updated: The data it wrote have been sent.
+    """
+
+    retry: bool
+    result: Result | None = None
+    is_updated: bool = False
+
+
+@dataclass(slots=True)
+class SubscriptionRequest(Request):
+    """A subscription.
+
+    Attributes:
+        is_ready: The present session has sent its documents.
+    """
+
+    is_ready: bool = False
+
+
+class RequestQueue:
+    """Requests that wait to be sent, and the ids of those that wait for an answer."""
+
+    __slots__ = ("_in_flight", "_limit", "_waiting")
+
+    def __init__(self, limit: int) -> None:
+        """Begin empty.
+
+        Args:
+            limit: How many may be unanswered at a time.
+        """
+        self._limit = limit
+        self._waiting: dict[str, Request] = {}
+        self._in_flight: set[str] = set()
+
+    def add(self, request_id: str, request: Request) -> None:
+        """Put a request behind all others."""
+        self._waiting[request_id] = request
+
+    def discard(self, request_id: str) -> None:
+        """Take a request out that need not be sent any more."""
+        self._waiting.pop(request_id, None)
+
+    def next(self) -> Request | None:
+        """Return the next request that may leave now, as sent; None if none may."""
+        if not self._waiting or len(self._in_flight) >= self._limit:
+            return None
+        return self._take(next(iter(self._waiting)))
+
+    def answered(self, request_id: str) -> None:
+        """Note the server's answer: a result, a ready or a nosub."""
+        self._in_flight.discard(request_id)
+
+    def connection_lost(self, resent: Mapping[str, Request]) -> None:
+        """Forget what is in flight, and put what must be sent again before everything else."""
+        self._in_flight.clear()
+        for request in resent.values():
+            request.is_sent = False
+        self._waiting = {**resent, **self._waiting}
+
+    def _take(self, request_id: str) -> Request:
+        request = self._waiting.pop(request_id)
+        request.is_sent = True
+        self._in_flight.add(request_id)
+        return request

@@ -1,0 +1,50 @@
+"""Requests: written down at once, and sent a few at a time in order."""
+
+import json
+from typing import Any
+
+from bolide.client.requests import Call, RequestQueue, SubscriptionRequest, write_down
+from bolide.core.ddp.messages import Method, Sub
+from bolide.core.values import Encrypted
+
+
+def call(name: str = "m") -> Call:
+    return Call(write_down(Method("1", name)), retry=True)
+
+
+def test_message_is_written_once_for_each_kind_of_server() -> None:
+    params: list[Any] = [Encrypted(b"\x01")]
+    frames = write_down(Sub("1", "s", params))
+    params.clear()
+    assert [next(iter(json.loads(f)["params"][0])) for f in (frames.bolide, frames.plain)] == [
+        "$type",
+        "$binary",
+    ]
+    same = write_down(Sub("1", "s", []))
+    assert same.bolide is same.plain
+
+
+def test_requests_leave_in_order_and_wait_for_answers() -> None:
+    queue = RequestQueue(limit=2)
+    requests = [call(), SubscriptionRequest(write_down(Sub("2", "s"))), call(), call()]
+    for number, request in enumerate(requests):
+        queue.add(str(number), request)
+    queue.discard("2")
+    queue.discard("9")
+    assert [queue.next(), queue.next(), queue.next()] == [requests[0], requests[1], None]
+    assert [request.is_sent for request in requests] == [True, True, False, False]
+    queue.answered("1")
+    assert [queue.next(), queue.next()] == [requests[3], None]
+
+
+def test_after_a_loss_what_was_sent_goes_first() -> None:
+    queue = RequestQueue(limit=1)
+    sent, waiting = call("a"), call("b")
+    queue.add("1", sent)
+    queue.add("2", waiting)
+    assert queue.next() is sent
+    queue.connection_lost({"1": sent})
+    assert not sent.is_sent
+    assert queue.next() is sent
+    queue.answered("1")
+    assert queue.next() is waiting
