@@ -48,3 +48,20 @@ def test_after_a_loss_what_was_sent_goes_first() -> None:
     assert queue.next() is sent
     queue.answered("1")
     assert queue.next() is waiting
+
+
+def test_before_a_resync_leaves_what_is_sent_again_and_the_subscriptions_behind_it() -> None:
+    queue = RequestQueue(limit=1)
+    sent, subscription = call("a"), SubscriptionRequest(write_down(Sub("2", "s")))
+    requests = [sent, subscription, call("never sent"), subscription]
+    for number, request in enumerate(requests):
+        queue.add(str(number), request)
+    assert queue.next() is sent
+    queue.connection_lost({"0": sent})
+    queue.connection_lost({})
+    assert [queue.next_of_resync() for _ in range(3)] == [sent, subscription, None]
+    queue.answered("0")
+    assert queue.next() is None
+    queue.answered("1")
+    assert queue.next() is requests[2]
+    assert RequestQueue(limit=1).next_of_resync() is None

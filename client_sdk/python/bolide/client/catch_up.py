@@ -36,11 +36,20 @@ class CatchUp:
         """Wait for these requests to be answered.
 
         Args:
-            awaited: At least one id.
+            awaited: Their ids.
             deadline: Monotonic time, seconds.
         """
         self._awaited = set(awaited)
         self._deadline = deadline
+
+    def is_awaiting(self, request_id: str) -> bool:
+        """Whether this one is awaited still."""
+        return self._awaited is not None and request_id in self._awaited
+
+    def awaits(self, request_id: str) -> None:
+        """Wait for one more."""
+        if self._awaited is not None:
+            self._awaited.add(request_id)
 
     def answered(self, request_id: str) -> None:
         """Wait no longer for this one."""

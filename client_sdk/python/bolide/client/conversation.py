@@ -19,13 +19,19 @@ Catching up: from the second session on, documents are kept aside until every su
 was made before it is answered (:mod:`bolide.client.replica`). Answers that arrive meanwhile are
 told after the documents they belong to.
 
-Specified by DDP version 1; order and resending follow Meteor's client.
+Resync: where documents are shown and the server can, it sends only what differs from them. All
+that is sent again leaves before the resync is asked for, since no subscription is answered before.
+A server that does not answer the resync is left, and met again without one.
+
+Specified by DDP version 1 and ``docs/reference/ddp-extensions.md``; order and resending follow
+Meteor's client.
 """
 
 from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Any, Final
 
+from bolide.client.agreement import NOTHING_AGREED, read_agreement
 from bolide.client.catch_up import CatchUp
 from bolide.client.events import (
     CallFinished,
@@ -45,6 +51,7 @@ from bolide.client.requests import (
     SubscriptionRequest,
     write_down,
 )
+from bolide.client.resync import ask_for_resync, chunks_of_digests
 from bolide.core.ddp.codec import parse_server_message, serialize
 from bolide.core.ddp.heartbeat import Heartbeat, HeartbeatState
 from bolide.core.ddp.messages import (
@@ -56,6 +63,7 @@ from bolide.core.ddp.messages import (
     Error,
     Failed,
     Method,
+    Move,
     Nosub,
     Ping,
     Pong,
@@ -66,9 +74,11 @@ from bolide.core.ddp.messages import (
     Sub,
     Unsub,
     Updated,
+    Void,
+    Want,
     WireError,
 )
-from bolide.core.errors import LocalProtocolError, RemoteProtocolError, SessionBusy
+from bolide.core.errors import Details, LocalProtocolError, RemoteProtocolError, SessionBusy
 from bolide.core.values import UNDEFINED
 
 __all__ = ["VERSIONS", "Conversation"]
@@ -76,6 +86,8 @@ __all__ = ["VERSIONS", "Conversation"]
 VERSIONS: Final = ("1", "pre2")
 """Versions of DDP this client speaks, preferred first. "pre1" has no heartbeat: a dead server
 would look like a silent one."""
+
+_RESYNC: Final = "resync"  # is awaited among ids, which are numbers
 
 _INVOCATION_FAILED: Final = WireError(
     "invocation-failed",
@@ -121,7 +133,10 @@ class Conversation:
         self._queue = RequestQueue(self._limits.max_in_flight)
         self._replica = Replica()
         self._had_session = False
-        self._speaks_bolide = False
+        self._agreement = NOTHING_AGREED
+        self._asks_for_resync = False
+        self._avoids_resync = False
+        self._is_resync = False
         self._offered: list[str] = []
         self._next_version = VERSIONS[0]
         self._opening_deadline: float | None = None
@@ -204,6 +219,10 @@ class Conversation:
             self._events.append(SubscriptionEnded(subscription_id))
             self._no_longer_awaited(subscription_id)
 
+    def drop_documents(self) -> None:
+        """Let all documents go at once: they were sent for another person than is there now."""
+        self._events.extend(self._replica.drop())
+
     # The socket's side.
 
     def connection_opened(self, now: float, *, deadline: float) -> None:
@@ -223,7 +242,9 @@ class Conversation:
         self._heartbeat = Heartbeat(self._heartbeat_interval_s, self._heartbeat_timeout_s, now)
         self._offered.append(self._next_version)
         support = (self._next_version, *(v for v in VERSIONS if v != self._next_version))
-        self._send(Connect(self._next_version, support, bolide={}))
+        self._asks_for_resync = not (self._avoids_resync or self._replica.is_empty)
+        bolide: dict[str, Details] = {"resync": True} if self._asks_for_resync else {}
+        self._send(Connect(self._next_version, support, bolide=bolide))
 
     def connection_lost(self) -> None:
         """Take back what the connection carried, ready to go on with the next one."""
@@ -291,6 +312,9 @@ class Conversation:
             )
             return
         if self._catch_up.deadline is not None and now >= self._catch_up.deadline:
+            if self._catch_up.is_awaiting(_RESYNC):
+                self._leave_resync()
+                return
             self._events.append(Complaint("Not all subscriptions came back in time; some are old."))
             self._events.extend(self._replica.show_arrived())
             self._events.extend(self._catch_up.let_go())
@@ -339,8 +363,11 @@ class Conversation:
     def _send_requests(self) -> None:
         """Send what waits, as far as the server's answers allow."""
         while self._phase is _Phase.OPEN and (request := self._queue.next()) is not None:
-            frames = request.frames
-            self._send_frame(frames.bolide if self._speaks_bolide else frames.plain)
+            self._send_request(request)
+
+    def _send_request(self, request: Request) -> None:
+        frames = request.frames
+        self._send_frame(frames.bolide if self._agreement.speaks_bolide else frames.plain)
 
     def _give_up(self, reason: str, *, is_refused: bool = False, tries_next: bool = False) -> None:
         if self._phase is _Phase.GIVEN_UP:
@@ -362,6 +389,8 @@ class Conversation:
                 self._negotiate(message)
             case Error():
                 self._events.append(Complaint("The server could not use a message that we sent."))
+                if self._catch_up.is_awaiting(_RESYNC):
+                    self._leave_resync()
             case _ if self._phase is not _Phase.OPEN:
                 self._events.append(Complaint("The server sent data before it said connected."))
             case Added() | Changed() | Removed():
@@ -376,6 +405,12 @@ class Conversation:
             case Updated():
                 for call_id in message.methods:
                     self._updated(call_id)
+            case Want():
+                self._tell_digests(message)
+            case Void():
+                self._resync_void()
+            case Move():
+                pass
 
     def _receive_document(self, message: Added | Changed | Removed) -> None:
         try:
@@ -387,8 +422,9 @@ class Conversation:
         self._phase = _Phase.OPEN
         self._opening_deadline = None
         self._offered.clear()
-        self._speaks_bolide = message.bolide is not None
-        self._events.append(SessionOpened())
+        self._agreement = read_agreement(message)
+        self._avoids_resync = False
+        self._events.append(SessionOpened(self._agreement.build))
         if self._had_session:
             self._begin_catch_up(now)
         self._had_session = True
@@ -409,20 +445,64 @@ class Conversation:
         )
 
     def _begin_catch_up(self, now: float) -> None:
-        self._replica.begin_catch_up()
+        is_resync = self._asks_for_resync and "resync" in self._agreement.extensions
+        self._is_resync = is_resync
+        self._replica.begin_catch_up(resync=is_resync)
         # Those too that were made meanwhile: they may stand in for one that was stopped.
-        awaited = set(self._subscriptions)
-        if not awaited:
-            # Publications that need no subscription come first in the server's queue; the answer
-            # to an ``unsub`` of nothing tells that they have been.
-            barrier = self._new_id()
-            awaited = {barrier}
-            self._send(Unsub(barrier))
+        awaited = [_RESYNC] if is_resync else []
+        awaited.extend(self._subscriptions)
         self._catch_up.begin(awaited, now + self._catch_up_timeout_s)
+        if is_resync:
+            self._ask_for_resync()
+        else:
+            self._await_something()
+
+    def _ask_for_resync(self) -> None:
+        while (request := self._queue.next_of_resync()) is not None:
+            self._send_request(request)
+        subs = [id for id, subscription in self._subscriptions.items() if subscription.is_sent]
+        self._send(ask_for_resync(subs, self._replica.digests()))
+
+    def _tell_digests(self, message: Want) -> None:
+        if not self._catch_up.is_awaiting(_RESYNC):
+            self._events.append(Complaint("The server asked for digests without a resync."))
+            return
+        digests = self._replica.digests()
+        limit = self._limits.max_resync_chunk_bytes
+        for chunk in chunks_of_digests(message.collections, digests, limit):
+            self._send(chunk)
+        self._resync_answered()
+
+    def _resync_void(self) -> None:
+        if self._is_resync:
+            self._is_resync = False
+            self.drop_documents()
+            self._resync_answered()
+
+    def _resync_answered(self) -> None:
+        self._catch_up.answered(_RESYNC)
+        self._await_something()
+
+    def _leave_resync(self) -> None:
+        """Meet the server again without a resync; what it sent meanwhile was no answer to it."""
+        self._avoids_resync = True
+        self._give_up("The server did not answer the resync.", tries_next=True)
+
+    def _await_something(self) -> None:
+        """Await a barrier if there is nothing else.
+
+        Publications that need no subscription come first in the server's queue; the answer to an
+        ``unsub`` of nothing tells that they have been.
+        """
+        if self._catch_up.is_complete:
+            barrier = self._new_id()
+            self._catch_up.awaits(barrier)
+            self._send(Unsub(barrier))
 
     def _no_longer_awaited(self, request_id: str) -> None:
         self._catch_up.answered(request_id)
         if self._catch_up.is_complete and self._phase is _Phase.OPEN:
+            self._is_resync = False
             self._events.extend(self._replica.finish_catch_up())
             self._events.extend(self._catch_up.finish())
 

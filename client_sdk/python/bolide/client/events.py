@@ -20,7 +20,13 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened:
-    """The server said ``connected``."""
+    """The server said ``connected``.
+
+    Attributes:
+        build: What the server serves, or None if it does not tell.
+    """
+
+    build: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

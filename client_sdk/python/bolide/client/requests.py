@@ -73,7 +73,7 @@ class SubscriptionRequest(Request):
 class RequestQueue:
     """Requests that wait to be sent, and the ids of those that wait for an answer."""
 
-    __slots__ = ("_in_flight", "_limit", "_waiting")
+    __slots__ = ("_in_flight", "_limit", "_resent", "_waiting")
 
     def __init__(self, limit: int) -> None:
         """Begin empty.
@@ -84,6 +84,7 @@ class RequestQueue:
         self._limit = limit
         self._waiting: dict[str, Request] = {}
         self._in_flight: set[str] = set()
+        self._resent: set[str] = set()
 
     def add(self, request_id: str, request: Request) -> None:
         """Put a request behind all others."""
@@ -92,12 +93,24 @@ class RequestQueue:
     def discard(self, request_id: str) -> None:
         """Take a request out that need not be sent any more."""
         self._waiting.pop(request_id, None)
+        self._resent.discard(request_id)
 
     def next(self) -> Request | None:
         """Return the next request that may leave now, as sent; None if none may."""
         if not self._waiting or len(self._in_flight) >= self._limit:
             return None
         return self._take(next(iter(self._waiting)))
+
+    def next_of_resync(self) -> Request | None:
+        """Return the next request that must leave before a resync is asked for, as sent.
+
+        These are all that are sent again, and the subscriptions that follow them, regardless of
+        the limit: no subscription is answered before the resync is.
+        """
+        request_id, request = next(iter(self._waiting.items()), ("", None))
+        if request_id in self._resent or isinstance(request, SubscriptionRequest):
+            return self._take(request_id)
+        return None
 
     def answered(self, request_id: str) -> None:
         """Note the server's answer: a result, a ready or a nosub."""
@@ -109,9 +122,12 @@ class RequestQueue:
         for request in resent.values():
             request.is_sent = False
         self._waiting = {**resent, **self._waiting}
+        # More of them than now: attempts that brought no session lose nothing.
+        self._resent.update(resent)
 
     def _take(self, request_id: str) -> Request:
         request = self._waiting.pop(request_id)
+        self._resent.discard(request_id)
         request.is_sent = True
         self._in_flight.add(request_id)
         return request
