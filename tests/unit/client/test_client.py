@@ -126,6 +126,43 @@ async def test_call_is_sent_again_after_a_reconnect(
     assert await call == 7
 
 
+async def test_call_keeps_its_identity_while_the_server_is_away(server: FakeServer) -> None:
+    secret = "s" * 20
+    extensions = {"extensions": ["call"]}
+    async with connect(server.url, wait=False, backoff=SOON, client_id=secret) as client:
+        peer = await server.accepted(bolide=extensions)
+        call = asyncio.create_task(client.call("m", call_id="order 7"))
+        other = asyncio.create_task(client.call("n"))
+        first = [await peer.receive("method") for _ in "mn"]
+        assert first[0]["bolide"] == {"client": secret, "call": "order 7"}
+        assert first[1]["bolide"]["call"] != "order 7"
+        await server.stop()
+        await state(client, ConnectionState.WAITING)
+        await server.start()
+        peer = await server.accepted(bolide=extensions)
+        await peer.receive("unsub")
+        for message in first:
+            assert await peer.answer_call(7) == message
+        await peer.send(msg="nosub", id="3")
+        assert (await call, await other) == (7, 7)
+
+
+@pytest.mark.parametrize(
+    ("wire", "reason"), [({}, "look before you call again"), ({"reason": "Look"}, "Look")]
+)
+async def test_call_whose_outcome_nobody_knows_says_what_to_do(
+    client: Client, peer: Peer, wire: Any, reason: str
+) -> None:
+    call = asyncio.create_task(client.call("m"))
+    message = await peer.receive("method")
+    await peer.send(
+        msg="result", id=message["id"], error={"error": "write-outcome-unknown", **wire}
+    )
+    await peer.send(msg="updated", methods=[message["id"]])
+    with pytest.raises(MethodError, match=rf"{reason}.* \[write-outcome-unknown\]"):
+        await call
+
+
 async def test_argument_that_is_no_value_is_refused(client: Client, peer: Peer) -> None:
     with pytest.raises(EJSONError):
         await client.call("m", object())

@@ -16,7 +16,7 @@ from bolide.client.events import (
     SubscriptionReady,
 )
 from bolide.client.limits import ClientLimits
-from bolide.core.ddp.messages import WireError
+from bolide.core.ddp.messages import CallId, WireError
 from bolide.core.errors import EJSONError, LocalProtocolError, SessionBusy
 from bolide.core.values import Encrypted
 
@@ -253,6 +253,22 @@ def test_extensions_are_used_only_if_the_server_agreed(connected: Any, tag: str)
     talk.conversation.call("m", [Encrypted(b"\x01")])
     talk.open(**connected)
     assert next(iter(talk.sent()[0]["params"][0])) == tag
+
+
+def test_call_that_is_sent_again_has_the_same_identity(talk: Talk) -> None:
+    identity = CallId("secret", "7")
+    talk.lose()
+    talk.open(bolide={"extensions": ["call"]})
+    call_id = talk.conversation.call("m", [1], identity=identity)
+    ids = {"client": "secret", "call": "7"}
+    sent = {"msg": "method", "method": "m", "params": [1], "id": call_id}
+    assert talk.sent()[-1] == {**sent, "bolide": ids}
+    talk.lose()
+    talk.open(bolide={})
+    assert talk.sent()[-1] == sent
+    talk.lose()
+    talk.open(bolide={"extensions": ["call"]})
+    assert talk.sent()[-1] == {**sent, "bolide": ids}
 
 
 def test_forgotten_call_is_not_sent_and_not_told() -> None:

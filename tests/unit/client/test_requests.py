@@ -3,8 +3,9 @@
 import json
 from typing import Any
 
+from bolide.client.agreement import NOTHING_AGREED, Agreement
 from bolide.client.requests import Call, RequestQueue, SubscriptionRequest, write_down
-from bolide.core.ddp.messages import Method, Sub
+from bolide.core.ddp.messages import CallId, Method, Sub
 from bolide.core.values import Encrypted
 
 
@@ -12,16 +13,28 @@ def call(name: str = "m") -> Call:
     return Call(write_down(Method("1", name)), retry=True)
 
 
-def test_message_is_written_once_for_each_kind_of_server() -> None:
+PLAIN, BOLIDE = NOTHING_AGREED, Agreement(speaks_bolide=True)
+CALLING = Agreement(speaks_bolide=True, extensions=frozenset({"call"}))
+
+
+def test_message_is_written_at_once_for_each_kind_of_server() -> None:
     params: list[Any] = [Encrypted(b"\x01")]
     frames = write_down(Sub("1", "s", params))
     params.clear()
-    assert [next(iter(json.loads(f)["params"][0])) for f in (frames.bolide, frames.plain)] == [
-        "$type",
-        "$binary",
+    tags = [
+        next(iter(json.loads(frames.for_server(server))["params"][0]))
+        for server in (PLAIN, BOLIDE, CALLING)
     ]
+    assert tags == ["$binary", "$type", "$type"]
     same = write_down(Sub("1", "s", []))
     assert same.bolide is same.plain
+
+
+def test_identity_of_a_call_goes_only_to_a_server_that_offers_the_extension() -> None:
+    frames = write_down(Method("1", "m", call=CallId("secret", "7")))
+    written = [json.loads(frames.for_server(server)) for server in (PLAIN, BOLIDE, CALLING)]
+    assert ["bolide" in message for message in written] == [False, False, True]
+    assert written[2]["bolide"] == {"client": "secret", "call": "7"}
 
 
 def test_requests_leave_in_order_and_wait_for_answers() -> None:

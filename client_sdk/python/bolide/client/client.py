@@ -10,6 +10,7 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any
 
+from bolide.client.call_ids import CallIds
 from bolide.client.collection import Collection
 from bolide.client.conversation import Conversation
 from bolide.client.events import (
@@ -42,12 +43,17 @@ _STOPPED = WireError(
     "subscription-stopped", "The server ended the subscription before it was ready."
 )
 
+_LOOK_FIRST = "The call wrote something, and its end is not known; look before you call again."
+
 
 class Client:
     """A connection to a server that mends itself; made by :func:`bolide.client.connect`."""
 
-    def __init__(self, conversation: Conversation, options: LinkOptions) -> None:
+    def __init__(
+        self, conversation: Conversation, options: LinkOptions, *, call_ids: CallIds | None = None
+    ) -> None:
         """Prepare a client; :meth:`open` starts it."""
+        self._call_ids = call_ids or CallIds()
         self._conversation = conversation
         self._options = options
         self._link = Link(conversation, options, pump=self._pump, show=self._show)
@@ -137,34 +143,40 @@ class Client:
     # Methods.
 
     # Arguments and results are the application's: any values.
-    async def call(self, name: str, *args: Any, retry: bool = True) -> Any:
+    async def call(
+        self, name: str, *args: Any, retry: bool = True, call_id: str | None = None
+    ) -> Any:
         """Call a method; wait until its result and the data it wrote have arrived.
 
         Args:
             name: Name of the method.
             *args: Its arguments.
-            retry: If the connection is lost before the result came, send it again, so that it may
-                run twice; False: raise ``MethodError("invocation-failed")``.
+            retry: If the connection is lost before the result came, send it again; False: raise
+                ``MethodError("invocation-failed")``.
+            call_id: With the same ``client_id``, a call of the same id runs at most once; None for
+                a new id.
 
         Returns:
             What the method returned; None for nothing.
 
         Raises:
-            MethodError: As the server sent it.
+            MethodError: As the server sent it; ``write-outcome-unknown`` if it wrote and may not
+                have come to its end.
             SessionBusy: If too many calls are unfinished.
             SessionClosed: If the client is or was closed; SessionBroken if it has failed.
             EJSONError: If an argument is no value.
         """
         self._check_open()
-        call_id = self._conversation.call(name, args, retry=retry)
+        identity = self._call_ids.identity(call_id)
+        request_id = self._conversation.call(name, args, retry=retry, identity=identity)
         future = asyncio.get_running_loop().create_future()
-        self._calls[call_id] = future
+        self._calls[request_id] = future
         self._pump()
         try:
             outcome: CallFinished = await future
         finally:
-            self._calls.pop(call_id, None)
-            self._conversation.forget(call_id)
+            self._calls.pop(request_id, None)
+            self._conversation.forget(request_id)
         if outcome.error is not None:
             raise _method_error(outcome.error)
         return outcome.result
@@ -343,4 +355,7 @@ def _method_error(error: WireError) -> MethodError:
     name = error.error
     if isinstance(name, float):
         name = int(name) if name.is_integer() else str(name)
-    return MethodError(name, error.reason, error.details)
+    reason = error.reason
+    if name == "write-outcome-unknown" and reason is None:
+        reason = _LOOK_FIRST
+    return MethodError(name, reason, error.details)

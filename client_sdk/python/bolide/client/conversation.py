@@ -56,6 +56,7 @@ from bolide.core.ddp.codec import parse_server_message, serialize
 from bolide.core.ddp.heartbeat import Heartbeat, HeartbeatState
 from bolide.core.ddp.messages import (
     Added,
+    CallId,
     Changed,
     ClientMessage,
     Connect,
@@ -152,13 +153,21 @@ class Conversation:
 
     # The program's side.
 
-    def call(self, name: str, params: Sequence[Any], *, retry: bool = True) -> str:
+    def call(
+        self,
+        name: str,
+        params: Sequence[Any],
+        *,
+        retry: bool = True,
+        identity: CallId | None = None,
+    ) -> str:
         """Call a method; its outcome is a :class:`CallFinished`.
 
         Args:
             name: Name of the method.
             params: Its arguments; they are written down at once, so they may change afterwards.
             retry: Send it again if the connection is lost before its result came.
+            identity: With it, a server that offers ``call`` runs it at most once.
 
         Returns:
             The call's id.
@@ -172,7 +181,8 @@ class Conversation:
                 f"{self._limits.max_calls} calls are unfinished; await some of them first."
             )
         call_id = self._new_id()
-        self._calls[call_id] = call = Call(write_down(Method(call_id, name, params)), retry)
+        message = Method(call_id, name, params, call=identity)
+        self._calls[call_id] = call = Call(write_down(message), retry)
         self._queue.add(call_id, call)
         self._send_requests()
         return call_id
@@ -366,8 +376,7 @@ class Conversation:
             self._send_request(request)
 
     def _send_request(self, request: Request) -> None:
-        frames = request.frames
-        self._send_frame(frames.bolide if self._agreement.speaks_bolide else frames.plain)
+        self._send_frame(request.frames.for_server(self._agreement))
 
     def _give_up(self, reason: str, *, is_refused: bool = False, tries_next: bool = False) -> None:
         if self._phase is _Phase.GIVEN_UP:

@@ -7,6 +7,9 @@ a server cuts a client that sends faster than it handles.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from msgspec.structs import replace
+
+from bolide.client.agreement import Agreement
 from bolide.core.ddp.codec import serialize
 from bolide.core.ddp.messages import Method, Result, Sub
 
@@ -15,10 +18,23 @@ __all__ = ["Call", "Frames", "Request", "RequestQueue", "SubscriptionRequest", "
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """One message, written for servers that know our extensions and for those that do not."""
+    """One message, written for every kind of server.
 
-    bolide: str
+    Attributes:
+        plain: For servers that do not know our extensions.
+        bolide: For those that know our values.
+        call: For those that run a call with an id at most once.
+    """
+
     plain: str
+    bolide: str
+    call: str
+
+    def for_server(self, agreement: Agreement) -> str:
+        """Return the one that this server understands."""
+        if not agreement.speaks_bolide:
+            return self.plain
+        return self.call if "call" in agreement.extensions else self.bolide
 
 
 def write_down(message: Method | Sub) -> Frames:
@@ -27,8 +43,13 @@ def write_down(message: Method | Sub) -> Frames:
     Raises:
         EJSONError: If an argument is no value.
     """
-    bolide, plain = serialize(message, bolide=True), serialize(message, bolide=False)
-    return Frames(bolide, bolide if plain == bolide else plain)
+    call = serialize(message, bolide=True)
+    bolide = call
+    if isinstance(message, Method) and message.call is not None:
+        message = replace(message, call=None)
+        bolide = serialize(message, bolide=True)
+    plain = serialize(message, bolide=False)
+    return Frames(bolide if plain == bolide else plain, bolide, call)
 
 
 @dataclass(slots=True)
