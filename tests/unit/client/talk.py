@@ -19,6 +19,11 @@ class Talk:
         assert [m["msg"] for m in self.sent()] == ["connect"]
         return self.receive(msg="connected", session="s", **connected)
 
+    def open_with_resync(self) -> list[ConversationEvent]:
+        self.conversation.connection_opened(self.now, deadline=self.now + 10)
+        assert self.sent()[0]["bolide"] == {"resync": True}
+        return self.receive(msg="connected", session="s", bolide={"extensions": ["resync"]})
+
     def reopen(self) -> list[ConversationEvent]:
         lost = self.lose()
         assert self.open() == [SessionOpened()]

@@ -19,8 +19,10 @@ from bolide.client import (
     ConnectionState,
     Moved,
     Removed,
+    Simulation,
     connect,
 )
+from bolide.core.ddp.random import SeededStreams
 from bolide.core.errors import EJSONError, MethodError, SessionBusy, SessionClosed
 
 T = TypeVar("T")
@@ -181,6 +183,69 @@ async def test_more_calls_than_the_limit_are_refused(server: FakeServer) -> None
         await peer.send(msg="result", id=message["id"])
         await peer.send(msg="updated", methods=[message["id"]])
         await call
+
+
+# Stubs
+
+
+async def test_stub_shows_its_effect_until_the_server_has_answered(
+    client: Client, peer: Peer
+) -> None:
+    @client.stub("move")
+    def move(sim: Simulation, document_id: str, n: int) -> None:
+        sim.collection("p").update(document_id, {"$set": {"n": n}})
+        sim.collection("p").insert({"n": n})
+
+    await peer.added("a", n=1)
+    await settle(client, peer)
+    query = client.collection("p").find(sort=[("n", 1)])
+    call = asyncio.create_task(client.call("move", "a", 2))
+    message = await peer.receive("method")
+    drawn = SeededStreams(message["randomSeed"]).stream("/collection/p").id()
+    assert query.fetch() == [{"_id": "a", "n": 2}, {"_id": drawn, "n": 2}]
+    await peer.send(msg="changed", collection="p", id="a", fields={"n": 3})
+    await peer.send(msg="result", id=message["id"])
+    await peer.send(msg="ping", id="after")
+    await peer.receive("pong")
+    assert len(query.fetch()) == 2
+    await peer.send(msg="updated", methods=[message["id"]])
+    await call
+    assert query.fetch() == [{"_id": "a", "n": 3}]
+
+
+async def test_stub_that_fails_is_logged_and_the_call_is_sent(
+    client: Client, peer: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    @client.stub("move")
+    def move(sim: Simulation, name: str) -> None:
+        raise ValueError(name)
+
+    with caplog.at_level(logging.WARNING, "bolide.client"):
+        call = asyncio.create_task(client.call("move", "Ada"))
+        await peer.answer_call(7)
+        assert await call == 7
+    (record,) = caplog.records
+    assert record.getMessage().startswith("The stub of move failed: ValueError in test_client.py")
+    assert "Ada" not in caplog.text
+
+
+async def test_call_that_is_refused_leaves_no_effect_of_its_stub(server: FakeServer) -> None:
+    limits = ClientLimits(max_calls=1)
+    async with connect(server.url, wait=False, limits=limits) as client:
+
+        @client.stub("add")
+        def add(sim: Simulation, n: object) -> None:
+            sim.collection("p").insert({"n": 1})
+
+        with pytest.raises(EJSONError):
+            await client.call("add", object())
+        call = asyncio.create_task(client.call("m"))
+        peer = await server.accepted()
+        await peer.receive("method")
+        with pytest.raises(SessionBusy):
+            await client.call("add", 1)
+        assert client.collection("p").find().count() == 0
+        call.cancel()
 
 
 # Subscriptions

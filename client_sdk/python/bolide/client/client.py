@@ -5,10 +5,12 @@ The shell of :mod:`bolide.client.conversation`; all of it runs on one event loop
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
 from bolide.client.call_ids import CallIds
 from bolide.client.collection import Collection
@@ -26,13 +28,18 @@ from bolide.client.events import (
 from bolide.client.failure import ConnectionFailed
 from bolide.client.link import Link, LinkOptions
 from bolide.client.local_collection import LocalCollection
+from bolide.client.simulation import Stub
 from bolide.client.status import ConnectionState, Status
+from bolide.client.stubs import Stubs
 from bolide.client.subscription import SharedSubscription, Subscription
 from bolide.core.ddp.messages import WireError
+from bolide.core.ddp.random import random_seed
 from bolide.core.ejson import canonical
 from bolide.core.errors import MethodError, SessionBroken, SessionClosed, StateError
 
 __all__ = ["Client"]
+
+StubT = TypeVar("StubT", bound=Stub)
 
 _logger = logging.getLogger("bolide.client")
 
@@ -54,6 +61,7 @@ class Client:
     ) -> None:
         """Prepare a client; :meth:`open` starts it."""
         self._call_ids = call_ids or CallIds()
+        self._stubs = Stubs(conversation.limits.max_stub_operations)
         self._conversation = conversation
         self._options = options
         self._link = Link(conversation, options, pump=self._pump, show=self._show)
@@ -168,7 +176,10 @@ class Client:
         """
         self._check_open()
         identity = self._call_ids.identity(call_id)
-        request_id = self._conversation.call(name, args, retry=retry, identity=identity)
+        seed, writes = self._simulate(name, args)
+        request_id = self._conversation.call(
+            name, args, retry=retry, identity=identity, random_seed=seed, writes=writes
+        )
         future = asyncio.get_running_loop().create_future()
         self._calls[request_id] = future
         self._pump()
@@ -180,6 +191,25 @@ class Client:
         if outcome.error is not None:
             raise _method_error(outcome.error)
         return outcome.result
+
+    def stub(self, name: str) -> Callable[[StubT], StubT]:
+        """Decorate the function that simulates a method, so that its effect shows at once.
+
+        It is called with a :class:`~bolide.client.simulation.Simulation` and the call's arguments,
+        before the call is sent. What it writes is shown until the data of the method have come.
+
+        Args:
+            name: Name of the method.
+
+        Raises:
+            ConfigurationError: If the method has a stub already, or the function is ``async``.
+        """
+
+        def add(stub: StubT) -> StubT:
+            self._stubs.add(name, stub)
+            return stub
+
+        return add
 
     # Subscriptions.
 
@@ -239,6 +269,19 @@ class Client:
             self._name_readers.discard(wake)
 
     # Inside.
+
+    def _simulate(
+        self, name: str, args: Sequence[Any]
+    ) -> tuple[str | None, Sequence[DocumentChange]]:
+        """Run the stub of a method, if it has one; return the seed to send, and what it wrote."""
+        if name not in self._stubs:
+            return None, ()
+        seed = random_seed(secrets.token_bytes(10))
+        now_ms = time.time_ns() // 1_000_000
+        done = self._stubs.simulate(name, args, local=self._local, seed=seed, now_ms=now_ms)
+        if done.failure is not None:
+            _logger.warning("The stub of %s failed: %s.", name, done.failure)
+        return seed, done.writes
 
     def _local(self, name: str) -> LocalCollection:
         local = self._collections.get(name)

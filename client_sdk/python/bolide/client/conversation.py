@@ -19,6 +19,10 @@ Catching up: from the second session on, documents are kept aside until every su
 was made before it is answered (:mod:`bolide.client.replica`). Answers that arrive meanwhile are
 told after the documents they belong to.
 
+Stubs: what a stub wrote is shown until the data of its method have come
+(:mod:`bolide.client.overlay`). A catching up also waits for the calls with stubs that are sent
+again, as Meteor's client does.
+
 Resync: where documents are shown and the server can, it sends only what differs from them. All
 that is sent again leaves before the resync is asked for, since no subscription is answered before.
 A server that does not answer the resync is left, and met again without one.
@@ -27,7 +31,7 @@ Specified by DDP version 1 and ``docs/reference/ddp-extensions.md``; order and r
 Meteor's client.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from enum import Enum, auto
 from typing import Any, Final
 
@@ -43,7 +47,8 @@ from bolide.client.events import (
     SubscriptionReady,
 )
 from bolide.client.limits import ClientLimits
-from bolide.client.replica import Replica
+from bolide.client.overlay import Overlay
+from bolide.client.replica import DocumentChange, Replica
 from bolide.client.requests import (
     Call,
     Request,
@@ -104,7 +109,11 @@ class _Phase(Enum):
 
 
 class Conversation:
-    """Everything one client and its servers say to each other."""
+    """Everything one client and its servers say to each other.
+
+    Attributes:
+        limits: What may be held.
+    """
 
     def __init__(
         self,
@@ -122,7 +131,7 @@ class Conversation:
             heartbeat_timeout_s: Further silence after which it is given up, seconds.
             catch_up_timeout_s: How long one subscription may hold up the others after a reconnect.
         """
-        self._limits = limits or ClientLimits()
+        self.limits = limits or ClientLimits()
         self._heartbeat_interval_s = heartbeat_interval_s
         self._heartbeat_timeout_s = heartbeat_timeout_s
         self._catch_up_timeout_s = catch_up_timeout_s
@@ -131,8 +140,9 @@ class Conversation:
         self._calls: dict[str, Call] = {}
         self._subscriptions: dict[str, SubscriptionRequest] = {}
         self._stopping: set[str] = set()
-        self._queue = RequestQueue(self._limits.max_in_flight)
+        self._queue = RequestQueue(self.limits.max_in_flight)
         self._replica = Replica()
+        self._overlay = Overlay(self._replica)
         self._had_session = False
         self._agreement = NOTHING_AGREED
         self._asks_for_resync = False
@@ -160,6 +170,8 @@ class Conversation:
         *,
         retry: bool = True,
         identity: CallId | None = None,
+        random_seed: str | None = None,
+        writes: Sequence[DocumentChange] = (),
     ) -> str:
         """Call a method; its outcome is a :class:`CallFinished`.
 
@@ -168,6 +180,9 @@ class Conversation:
             params: Its arguments; they are written down at once, so they may change afterwards.
             retry: Send it again if the connection is lost before its result came.
             identity: With it, a server that offers ``call`` runs it at most once.
+            random_seed: What a stub drew its ids from.
+            writes: What a stub made of each document that it wrote; shown until the server has
+                sent what the method wrote.
 
         Returns:
             The call's id.
@@ -176,21 +191,33 @@ class Conversation:
             SessionBusy: If ``max_calls`` calls are unfinished.
             EJSONError: If an argument is no value.
         """
-        if len(self._calls) >= self._limits.max_calls:
+        if len(self._calls) >= self.limits.max_calls:
             raise SessionBusy(
-                f"{self._limits.max_calls} calls are unfinished; await some of them first."
+                f"{self.limits.max_calls} calls are unfinished; await some of them first."
             )
         call_id = self._new_id()
-        message = Method(call_id, name, params, call=identity)
+        message = Method(call_id, name, params, random_seed, identity)
         self._calls[call_id] = call = Call(write_down(message), retry)
         self._queue.add(call_id, call)
+        self._events.extend(self._overlay.write(call_id, writes))
         self._send_requests()
         return call_id
 
     def forget(self, call_id: str) -> None:
-        """Let a call go whose outcome nobody waits for; it is not sent if it was not yet."""
-        self._calls.pop(call_id, None)
+        """Let a call go whose outcome nobody waits for; it is not sent if it was not yet.
+
+        What its stub wrote is shown until the server has answered, if it was sent.
+        """
+        call = self._calls.get(call_id)
+        if call is None:
+            return
+        if call.is_sent and self._overlay.covers(call_id):
+            call.is_forgotten = True
+            return
+        del self._calls[call_id]
         self._queue.discard(call_id)
+        self._no_longer_awaited(call_id)
+        self._events.extend(self._overlay.abandon(call_id))
 
     def subscribe(self, name: str, params: Sequence[Any]) -> str:
         """Subscribe; a :class:`SubscriptionReady` or :class:`SubscriptionEnded` follows.
@@ -202,9 +229,9 @@ class Conversation:
             SessionBusy: If there are ``max_subscriptions`` of them.
             EJSONError: If an argument is no value.
         """
-        if len(self._subscriptions) >= self._limits.max_subscriptions:
+        if len(self._subscriptions) >= self.limits.max_subscriptions:
             raise SessionBusy(
-                f"{self._limits.max_subscriptions} subscriptions are open; stop some of them first."
+                f"{self.limits.max_subscriptions} subscriptions are open; stop some of them first."
             )
         subscription_id = self._new_id()
         subscription = SubscriptionRequest(write_down(Sub(subscription_id, name, params)))
@@ -231,6 +258,7 @@ class Conversation:
 
     def drop_documents(self) -> None:
         """Let all documents go at once: they were sent for another person than is there now."""
+        self._events.extend(self._overlay.drop())
         self._events.extend(self._replica.drop())
 
     # The socket's side.
@@ -270,14 +298,15 @@ class Conversation:
         for call_id, call in list(self._calls.items()):
             if not call.is_sent:
                 continue
-            if call.result is not None:
+            if call.result is not None or call.is_forgotten:
                 # Its data come with the next session, whether or not they were on their way.
-                self._finish(call_id, call.result, hold=True)
+                self._finish(call_id, call.result or Result(call_id), hold=True)
             elif call.retry:
                 call.is_updated = False
                 resent[call_id] = call
             else:
                 del self._calls[call_id]
+                self._events.extend(self._overlay.abandon(call_id))
                 self._events.append(CallFinished(call_id, error=_INVOCATION_FAILED))
         for subscription_id, subscription in self._subscriptions.items():
             if subscription.is_sent:
@@ -326,8 +355,8 @@ class Conversation:
                 self._leave_resync()
                 return
             self._events.append(Complaint("Not all subscriptions came back in time; some are old."))
-            self._events.extend(self._replica.show_arrived())
-            self._events.extend(self._catch_up.let_go())
+            self._show(self._replica.show_arrived())
+            self._tell_now(self._catch_up.let_go())
         if self._phase is _Phase.OPEN and self._heartbeat is not None:
             self._heartbeat.tick(now)
             for _ in self._heartbeat.messages_to_send():
@@ -365,7 +394,7 @@ class Conversation:
         self._send_frame(serialize(message))
 
     def _send_frame(self, frame: str) -> None:
-        if len(self._out) >= self._limits.max_unsent_frames:
+        if len(self._out) >= self.limits.max_unsent_frames:
             self._give_up("The server does not read what is sent to it.")
         elif self._phase is not _Phase.GIVEN_UP:
             self._out.append(frame)
@@ -423,7 +452,7 @@ class Conversation:
 
     def _receive_document(self, message: Added | Changed | Removed) -> None:
         try:
-            self._events.extend(self._replica.receive(message))
+            self._show(self._replica.receive(message))
         except TypeError:
             self.break_off("The server sent a document with an id that cannot be one.")
 
@@ -460,6 +489,9 @@ class Conversation:
         # Those too that were made meanwhile: they may stand in for one that was stopped.
         awaited = [_RESYNC] if is_resync else []
         awaited.extend(self._subscriptions)
+        # What these wrote is shown, and what they really did is to come with the rest.
+        resent = self._queue.resent
+        awaited.extend(id for id in self._calls if id in resent and self._overlay.covers(id))
         self._catch_up.begin(awaited, now + self._catch_up_timeout_s)
         if is_resync:
             self._ask_for_resync()
@@ -477,7 +509,7 @@ class Conversation:
             self._events.append(Complaint("The server asked for digests without a resync."))
             return
         digests = self._replica.digests()
-        limit = self._limits.max_resync_chunk_bytes
+        limit = self.limits.max_resync_chunk_bytes
         for chunk in chunks_of_digests(message.collections, digests, limit):
             self._send(chunk)
         self._resync_answered()
@@ -512,15 +544,25 @@ class Conversation:
         self._catch_up.answered(request_id)
         if self._catch_up.is_complete and self._phase is _Phase.OPEN:
             self._is_resync = False
-            self._events.extend(self._replica.finish_catch_up())
-            self._events.extend(self._catch_up.finish())
+            self._show(self._replica.finish_catch_up())
+            self._tell_now(self._catch_up.finish())
 
     def _tell(self, event: ConversationEvent) -> None:
         """Tell now, or after the documents that are still held."""
         if self._catch_up.deadline is not None:
             self._catch_up.hold(event)
         else:
-            self._events.append(event)
+            self._tell_now([event])
+
+    def _tell_now(self, events: Iterable[ConversationEvent]) -> None:
+        for event in events:
+            if isinstance(event, CallFinished):
+                self._events.extend(self._overlay.finish(event))
+            else:
+                self._events.append(event)
+
+    def _show(self, changes: Sequence[DocumentChange]) -> None:
+        self._events.extend(self._overlay.let_through(changes))
 
     def _answered(self, request_id: str) -> None:
         self._queue.answered(request_id)
@@ -566,3 +608,4 @@ class Conversation:
             self._catch_up.hold(event)
         else:
             self._tell(event)
+            self._no_longer_awaited(call_id)

@@ -16,7 +16,7 @@ from bolide.core.ddp.messages import Added, Changed, Removed
 from bolide.core.keys import Key, key_of
 from bolide.core.values import Document, equals
 
-__all__ = ["DataMessage", "DocumentChange", "Replica"]
+__all__ = ["DataMessage", "DocumentChange", "Replica", "is_same"]
 
 DataMessage: TypeAlias = Added | Changed | Removed
 
@@ -95,7 +95,7 @@ class Replica:
             # The new session knows nothing of the fields that are shown.
             after = _applied(None, message)
         self._show(message.collection, key, after)
-        return [] if _is_same(before, after) else [_change(message, after)]
+        return [] if is_same(before, after) else [_change(message, after)]
 
     def begin_catch_up(self, *, resync: bool = False) -> None:
         """Keep aside what arrives from now on: it comes from a new session.
@@ -134,7 +134,7 @@ class Replica:
                 continue
             # Also an equal one: what is told of a document is a digest of the last that came.
             self._show(name, key, document)
-            if _is_same(before, document):
+            if is_same(before, document):
                 continue
             changes.append(DocumentChange(name, document["_id"], document))
         return changes
@@ -190,7 +190,8 @@ def _applied(before: Document | None, message: DataMessage) -> Document | None:
     return document
 
 
-def _is_same(before: Document | None, after: Document | None) -> bool:
+def is_same(before: Document | None, after: Document | None) -> bool:
+    """Tell whether two versions of a document are equal; None is one that does not exist."""
     if before is None or after is None:
         return before is after
     return equals(before, after)

@@ -73,11 +73,13 @@ class Call(Request):
         retry: It may be sent again if the connection is lost.
         result: What the server answered.
         is_updated: The data it wrote have been sent.
+        is_forgotten: Nobody waits for its outcome.
     """
 
     retry: bool
     result: Result | None = None
     is_updated: bool = False
+    is_forgotten: bool = False
 
 
 @dataclass(slots=True)
@@ -106,6 +108,11 @@ class RequestQueue:
         self._waiting: dict[str, Request] = {}
         self._in_flight: set[str] = set()
         self._resent: set[str] = set()
+
+    @property
+    def resent(self) -> frozenset[str]:
+        """Ids of the requests that were sent before and wait to be sent again."""
+        return frozenset(self._resent)
 
     def add(self, request_id: str, request: Request) -> None:
         """Put a request behind all others."""
