@@ -31,10 +31,10 @@ from bolide.client.local_collection import LocalCollection
 from bolide.client.simulation import Stub
 from bolide.client.status import ConnectionState, Status
 from bolide.client.stubs import Stubs
-from bolide.client.subscription import SharedSubscription, Subscription
+from bolide.client.subscription import Subscription
+from bolide.client.subscriptions import Subscriptions
 from bolide.core.ddp.messages import WireError
 from bolide.core.ddp.random import random_seed
-from bolide.core.ejson import canonical
 from bolide.core.errors import MethodError, SessionBroken, SessionClosed, StateError
 
 __all__ = ["Client"]
@@ -45,10 +45,6 @@ _logger = logging.getLogger("bolide.client")
 
 # While entering: an attempt that ends at the deadline may still say why.
 _GRACE_S = 0.5
-
-_STOPPED = WireError(
-    "subscription-stopped", "The server ended the subscription before it was ready."
-)
 
 _LOOK_FIRST = "The call wrote something, and its end is not known; look before you call again."
 
@@ -71,8 +67,7 @@ class Client:
         self._named: list[str] = []  # collections that the server sent, in that order
         self._name_readers: set[asyncio.Event] = set()
         self._calls: dict[str, asyncio.Future[CallFinished]] = {}
-        self._subscriptions: dict[str, SharedSubscription] = {}
-        self._subscriptions_by_key: dict[tuple[str, str], SharedSubscription] = {}
+        self._subscriptions = Subscriptions(conversation, self._pump)
         self._complaints: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._cause: Exception | None = None
@@ -229,20 +224,8 @@ class Client:
             EJSONError: If an argument is no value.
         """
         self._check_open()
-        key = (name, canonical(list(args)))
-        shared = self._subscriptions_by_key.get(key)
-        if shared is None:
-            shared = SharedSubscription(self._conversation.subscribe(name, args), key, name, args)
-            self._subscriptions[shared.id] = self._subscriptions_by_key[key] = shared
-            self._pump()
-        subscription = Subscription(shared, self._release)
-        try:
-            await shared.answered.wait()
-        except asyncio.CancelledError:
-            subscription.give_up()
-            raise
-        if not shared.was_ready:
-            raise shared.error or _method_error(_STOPPED)
+        subscription = self._subscriptions.acquire(name, args)
+        await subscription.wait_ready()
         return subscription
 
     def collection(self, name: str) -> Collection:
@@ -308,14 +291,6 @@ class Client:
             return error
         return SessionClosed("The client is closed; connect again.")
 
-    def _release(self, subscription: Subscription) -> None:
-        shared = subscription.shared
-        shared.holders.discard(subscription)
-        if not shared.holders and not shared.ended.is_set():
-            del self._subscriptions_by_key[shared.key]
-            self._conversation.unsubscribe(shared.id)
-            self._pump()
-
     async def _run(self) -> None:
         try:
             reason = await self._link.run()
@@ -332,8 +307,7 @@ class Client:
         for future in self._calls.values():
             if not future.done():
                 future.set_exception(self._ended_error())
-        for shared in list(self._subscriptions.values()):
-            self._subscription_over(shared, self._ended_error())
+        self._subscriptions.end_all(self._ended_error())
         for local in self._collections.values():
             local.close()
         for wake in self._name_readers:
@@ -367,14 +341,10 @@ class Client:
                 if future is not None and not future.done():
                     future.set_result(event)
             case SubscriptionReady():
-                shared = self._subscriptions.get(event.subscription_id)
-                if shared is not None:
-                    shared.ready()
+                self._subscriptions.ready(event.subscription_id)
             case SubscriptionEnded():
-                shared = self._subscriptions.get(event.subscription_id)
-                if shared is not None:
-                    error = None if event.error is None else _method_error(event.error)
-                    self._subscription_over(shared, error)
+                error = None if event.error is None else _method_error(event.error)
+                self._subscriptions.ended(event.subscription_id, error)
             case SessionOpened():
                 self._complaints.clear()
                 self._link.session_opened()
@@ -384,14 +354,6 @@ class Client:
                 if event.text not in self._complaints:
                     self._complaints.add(event.text)
                     _logger.warning("%s", event.text)
-
-    def _subscription_over(
-        self, shared: SharedSubscription, error: MethodError | StateError | None
-    ) -> None:
-        del self._subscriptions[shared.id]
-        if self._subscriptions_by_key.get(shared.key) is shared:
-            del self._subscriptions_by_key[shared.key]
-        shared.end(error)
 
 
 def _method_error(error: WireError) -> MethodError:
