@@ -515,3 +515,30 @@ async def test_logs_hold_no_data(
     ours = [record for record in caplog.records if record.name.startswith("bolide.client")]
     assert [record.levelname for record in ours].count("WARNING") == 1
     assert "secret" not in "".join(record.getMessage() for record in ours)
+
+
+# The server's build
+
+
+async def test_build_of_the_server_is_known_and_a_new_one_is_told(
+    server: FakeServer, client: Client
+) -> None:
+    assert client.server_build is None
+    peer = await server.accepted(bolide={"build": "b1"})
+    await state(client, ConnectionState.CONNECTED)
+    assert client.server_build == "b1"
+    assert not client.status.has_new_build
+    await peer.drop()
+    peer = await server.accepted(bolide={"build": "b2"})
+    async with asyncio.timeout(WAIT_S), aclosing(client.statuses()) as statuses:
+        async for status in statuses:
+            if status.has_new_build:
+                break
+    assert client.server_build == "b2"
+    await peer.drop()
+    await server.accepted(bolide={"build": "b1"})
+    async with asyncio.timeout(WAIT_S), aclosing(client.statuses()) as statuses:
+        async for status in statuses:
+            if not status.has_new_build:
+                break
+    assert client.server_build == "b1"

@@ -21,6 +21,7 @@ from bolide.client.events import (
     ConversationEvent,
     DocumentChange,
     GaveUp,
+    MoveAsked,
     SessionOpened,
     SubscriptionEnded,
     SubscriptionReady,
@@ -50,12 +51,18 @@ _LOOK_FIRST = "The call wrote something, and its end is not known; look before y
 
 
 class Client:
-    """A connection to a server that mends itself; made by :func:`bolide.client.connect`."""
+    """A connection to a server that mends itself; made by :func:`bolide.client.connect`.
+
+    Attributes:
+        server_build: What the server serves, as it said last; None if it does not tell.
+    """
 
     def __init__(
         self, conversation: Conversation, options: LinkOptions, *, call_ids: CallIds | None = None
     ) -> None:
         """Prepare a client; :meth:`open` starts it."""
+        self.server_build: str | None = None
+        self._first_build: str | None = None
         self._call_ids = call_ids or CallIds()
         self._stubs = Stubs(conversation.limits.max_stub_operations)
         self._conversation = conversation
@@ -314,6 +321,8 @@ class Client:
             wake.set()
 
     def _show(self, status: Status) -> None:
+        has_new_build = self.server_build not in (None, self._first_build)
+        status = replace(status, has_new_build=has_new_build)
         if status == self._status:
             return
         if status.state is not self._status.state:
@@ -347,7 +356,11 @@ class Client:
                 self._subscriptions.ended(event.subscription_id, error)
             case SessionOpened():
                 self._complaints.clear()
+                self.server_build = event.build
+                self._first_build = self._first_build or event.build
                 self._link.session_opened()
+            case MoveAsked():
+                self._link.move_asked(event.within_s)
             case GaveUp():
                 self._link.gave_up(event)
             case Complaint():

@@ -42,6 +42,7 @@ from bolide.client.events import (
     Complaint,
     ConversationEvent,
     GaveUp,
+    MoveAsked,
     SessionOpened,
     SubscriptionEnded,
     SubscriptionReady,
@@ -148,6 +149,7 @@ class Conversation:
         self._asks_for_resync = False
         self._avoids_resync = False
         self._is_resync = False
+        self._is_leaving = False
         self._offered: list[str] = []
         self._next_version = VERSIONS[0]
         self._opening_deadline: float | None = None
@@ -160,6 +162,11 @@ class Conversation:
     def is_catching_up(self) -> bool:
         """Whether documents that are shown may be older than the session."""
         return self._catch_up.is_on
+
+    @property
+    def has_calls_in_flight(self) -> bool:
+        """Whether a call was sent over this connection and is not finished."""
+        return any(call.is_sent for call in self._calls.values())
 
     # The program's side.
 
@@ -284,9 +291,14 @@ class Conversation:
         bolide: dict[str, Details] = {"resync": True} if self._asks_for_resync else {}
         self._send(Connect(self._next_version, support, bolide=bolide))
 
+    def stop_sending(self) -> None:
+        """Keep calls and subscriptions for the next connection; this one is about to be closed."""
+        self._is_leaving = True
+
     def connection_lost(self) -> None:
         """Take back what the connection carried, ready to go on with the next one."""
         self._phase = _Phase.OFFLINE
+        self._is_leaving = False
         self._opening_deadline = None
         self._heartbeat = None
         self._catch_up.connection_lost()
@@ -401,8 +413,12 @@ class Conversation:
 
     def _send_requests(self) -> None:
         """Send what waits, as far as the server's answers allow."""
-        while self._phase is _Phase.OPEN and (request := self._queue.next()) is not None:
+        while self._may_send and (request := self._queue.next()) is not None:
             self._send_request(request)
+
+    @property
+    def _may_send(self) -> bool:
+        return self._phase is _Phase.OPEN and not self._is_leaving
 
     def _send_request(self, request: Request) -> None:
         self._send_frame(request.frames.for_server(self._agreement))
@@ -448,7 +464,8 @@ class Conversation:
             case Void():
                 self._resync_void()
             case Move():
-                pass
+                if "move" in self._agreement.extensions:
+                    self._events.append(MoveAsked(message.within))
 
     def _receive_document(self, message: Added | Changed | Removed) -> None:
         try:

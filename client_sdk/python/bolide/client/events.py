@@ -12,6 +12,7 @@ __all__ = [
     "ConversationEvent",
     "DocumentChange",
     "GaveUp",
+    "MoveAsked",
     "SessionOpened",
     "SubscriptionEnded",
     "SubscriptionReady",
@@ -42,6 +43,17 @@ class GaveUp:
     reason: str
     is_refused: bool = False
     tries_next: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MoveAsked:
+    """The server will stop and asks for another connection.
+
+    Attributes:
+        within_s: Time until it closes this one, seconds; not checked.
+    """
+
+    within_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +97,7 @@ class Complaint:
 ConversationEvent: TypeAlias = (
     SessionOpened
     | GaveUp
+    | MoveAsked
     | CallFinished
     | SubscriptionReady
     | SubscriptionEnded
