@@ -270,3 +270,33 @@ def test_second_loss_in_a_resync_asks_again_with_what_is_shown(talk: Talk) -> No
         CallFinished(call_id),
         SubscriptionReady(ward),
     ]
+
+
+def test_server_that_closes_two_resyncs_is_met_again_without_one(talk: Talk) -> None:
+    ward = subscribed(talk)
+    talk.added("a", n=1)
+    come_back(talk)
+    come_back(talk)
+    talk.lose()
+    talk.open(bolide=BOLIDE)
+    talk.added("a", n=1)
+    talk.receive(msg="ready", subs=[ward])
+    come_back(talk)
+    talk.receive(msg="bolide.resync", want=[])
+    talk.receive(msg="ready", subs=[ward])
+    come_back(talk)
+    come_back(talk)
+
+
+def test_more_documents_than_a_server_lets_name_are_not_asked_for() -> None:
+    talk = Talk(limits=ClientLimits(max_resync_documents=1))
+    talk.open(bolide=BOLIDE)
+    talk.added("a")
+    come_back(talk)
+    *_, question = talk.sent()
+    assert question["msg"] == "bolide.resync"
+    talk.receive(msg="bolide.resync", want=[])
+    talk.receive(msg="nosub", id=talk.sent()[-1]["id"])
+    talk.added("b")
+    talk.lose()
+    talk.open(bolide=BOLIDE)

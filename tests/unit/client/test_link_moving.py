@@ -13,6 +13,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
 from bolide.client import Backoff, Client, ConnectionState, Status, connect
+from bolide.client.conversation import Conversation
 
 SOON = Backoff(eager_delay_s=0.0, base_s=0.0)
 NEVER = Backoff(eager_delay_s=1e6)
@@ -105,14 +106,13 @@ async def test_call_made_at_the_moment_of_the_move_is_kept_for_the_new_connectio
     server: FakeServer, client: Client, peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[asyncio.Task[Any]] = []
-    conversation: Any = client._conversation
-    stop_sending = conversation.stop_sending
+    stop_sending = Conversation.stop_sending
 
-    def stop_and_call() -> None:
-        stop_sending()
+    def stop_and_call(conversation: Conversation) -> None:
+        stop_sending(conversation)
         calls.append(asyncio.create_task(client.call("m", retry=False)))
 
-    monkeypatch.setattr(conversation, "stop_sending", stop_and_call)
+    monkeypatch.setattr(Conversation, "stop_sending", stop_and_call)
     await peer.send(msg="bolide.move", within=0)
     new = await server.accepted(bolide=BOLIDE)
     barrier = await new.receive("unsub")

@@ -106,12 +106,12 @@ def digest_of(**fields: Any) -> bytes:
 
 def test_digests_are_of_what_is_shown_and_follow_each_change() -> None:
     replica = Replica()
-    assert replica.is_empty
+    assert replica.document_count == 0
     replica.receive(added("a", bed=1))
     replica.receive(added(ObjectId("5f" * 12), bed=2))
     replica.receive(Added("q", "x", {}))
     replica.receive(Removed("q", "x"))
-    assert not replica.is_empty
+    assert replica.document_count == 2
     digests = {"p": {"a": digest_of(bed=1), "5f" * 12: digest_of(bed=2)}}
     assert replica.digests() == replica.digests() == digests
     replica.receive(Changed("p", "a", {"bed": 3}))
@@ -164,5 +164,5 @@ def test_dropping_lets_everything_go_also_what_was_kept_aside() -> None:
     replica.receive(added("b", bed=1))
     assert shown(replica.finish_catch_up()) == [("b", {"_id": "b", "bed": 1})]
     assert shown(replica.drop()) == [("b", None)]
-    assert replica.is_empty
+    assert replica.document_count == 0
     assert replica.digests() == {}

@@ -16,6 +16,9 @@ def run(stubs: Stubs, name: str, *args: Any) -> Simulated:
     return stubs.simulate(name, args, local=lambda _: local, seed="s", now_ms=0)
 
 
+def nothing(sim: Simulation) -> None: ...
+
+
 def test_stub_gets_copies_of_the_arguments() -> None:
     stubs = Stubs(10)
 
@@ -49,7 +52,7 @@ def test_stub_that_fails_leaves_nothing_and_tells_type_and_place_only() -> None:
 
 def test_stub_that_does_not_fit_the_arguments_fails() -> None:
     stubs = Stubs(10)
-    stubs.add("add", lambda _: None)
+    stubs.add("add", nothing)
     failure = run(stubs, "add", 1, 2).failure
     assert failure is not None
     assert failure.startswith("TypeError")
@@ -72,6 +75,6 @@ def test_second_stub_of_a_method_and_an_async_one_are_refused() -> None:
     stubs = Stubs(10)
     with pytest.raises(ConfigurationError, match="plain function"):
         stubs.add("m", wrong)
-    stubs.add("m", lambda _: None)
+    stubs.add("m", nothing)
     with pytest.raises(ConfigurationError, match="no stub yet"):
-        stubs.add("m", lambda _: None)
+        stubs.add("m", nothing)

@@ -25,7 +25,8 @@ again, as Meteor's client does.
 
 Resync: where documents are shown and the server can, it sends only what differs from them. All
 that is sent again leaves before the resync is asked for, since no subscription is answered before.
-A server that does not answer the resync is left, and met again without one.
+A server that does not answer the resync is left, and met again without one; so is one whose
+connections were lost in two resyncs one after the other.
 
 Specified by DDP version 1 and ``docs/reference/ddp-extensions.md``; order and resending follow
 Meteor's client.
@@ -94,6 +95,9 @@ VERSIONS: Final = ("1", "pre2")
 """Versions of DDP this client speaks, preferred first. "pre1" has no heartbeat: a dead server
 would look like a silent one."""
 
+# A server may also answer a resync by closing the connection; then it is met without one.
+_MAX_UNFINISHED_RESYNCS: Final = 2
+
 _RESYNC: Final = "resync"  # is awaited among ids, which are numbers
 
 _INVOCATION_FAILED: Final = WireError(
@@ -147,7 +151,7 @@ class Conversation:
         self._had_session = False
         self._agreement = NOTHING_AGREED
         self._asks_for_resync = False
-        self._avoids_resync = False
+        self._unfinished_resyncs = 0
         self._is_resync = False
         self._is_leaving = False
         self._offered: list[str] = []
@@ -287,7 +291,10 @@ class Conversation:
         self._heartbeat = Heartbeat(self._heartbeat_interval_s, self._heartbeat_timeout_s, now)
         self._offered.append(self._next_version)
         support = (self._next_version, *(v for v in VERSIONS if v != self._next_version))
-        self._asks_for_resync = not (self._avoids_resync or self._replica.is_empty)
+        self._asks_for_resync = (
+            self._unfinished_resyncs < _MAX_UNFINISHED_RESYNCS
+            and 0 < self._replica.document_count <= self.limits.max_resync_documents
+        )
         bolide: dict[str, Details] = {"resync": True} if self._asks_for_resync else {}
         self._send(Connect(self._next_version, support, bolide=bolide))
 
@@ -478,7 +485,6 @@ class Conversation:
         self._opening_deadline = None
         self._offered.clear()
         self._agreement = read_agreement(message)
-        self._avoids_resync = False
         self._events.append(SessionOpened(self._agreement.build))
         if self._had_session:
             self._begin_catch_up(now)
@@ -502,6 +508,7 @@ class Conversation:
     def _begin_catch_up(self, now: float) -> None:
         is_resync = self._asks_for_resync and "resync" in self._agreement.extensions
         self._is_resync = is_resync
+        self._unfinished_resyncs = self._unfinished_resyncs + 1 if is_resync else 0
         self._replica.begin_catch_up(resync=is_resync)
         # Those too that were made meanwhile: they may stand in for one that was stopped.
         awaited = [_RESYNC] if is_resync else []
@@ -543,7 +550,7 @@ class Conversation:
 
     def _leave_resync(self) -> None:
         """Meet the server again without a resync; what it sent meanwhile was no answer to it."""
-        self._avoids_resync = True
+        self._unfinished_resyncs = _MAX_UNFINISHED_RESYNCS
         self._give_up("The server did not answer the resync.", tries_next=True)
 
     def _await_something(self) -> None:
@@ -561,6 +568,7 @@ class Conversation:
         self._catch_up.answered(request_id)
         if self._catch_up.is_complete and self._phase is _Phase.OPEN:
             self._is_resync = False
+            self._unfinished_resyncs = 0
             self._show(self._replica.finish_catch_up())
             self._tell_now(self._catch_up.finish())
 

@@ -55,9 +55,9 @@ class Replica:
     _digests: dict[tuple[str, Key], bytes] = field(default_factory=dict[tuple[str, Key], bytes])
 
     @property
-    def is_empty(self) -> bool:
-        """Whether no document is shown."""
-        return not any(self._shown.values())
+    def document_count(self) -> int:
+        """How many documents are shown."""
+        return sum(map(len, self._shown.values()))
 
     def get(self, collection: str, key: Key) -> Document | None:
         """Return a document as it is shown, None if there is none."""

@@ -51,7 +51,8 @@ def chunks_of_digests(
             entry_bytes = _size(document_id) + _ENTRY_BYTES
             if count and size + entry_bytes > max_bytes:
                 yield Have(chunk, more=True)
-                chunk, size, count = {name: {}}, _MESSAGE_BYTES + name_bytes, 0
+                chunk = dict[str, dict[str, bytes]]({name: {}})
+                size, count = _MESSAGE_BYTES + name_bytes, 0
             chunk[name][document_id] = digest
             size += entry_bytes
             count += 1
