@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from http import HTTPStatus
 from typing import Any
 
@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 from tests.unit.client.conftest import WAIT_S, FakeServer, Peer
 from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 
 from bolide.client import Backoff, Client, ConnectionState, Status, connect
@@ -100,6 +101,32 @@ async def test_it_waits_for_calls_and_calls_made_meanwhile_go_over_the_present_c
     await new.send(msg="nosub", id=barrier["id"])
     await new.answer_call(3)
     assert await call == 3
+
+
+async def test_it_moves_between_the_calls_of_a_program_that_never_pauses(
+    server: FakeServer, client: Client, peer: Peer
+) -> None:
+    has_moved = asyncio.Event()
+
+    async def call_again_and_again() -> None:
+        while not has_moved.is_set():
+            await client.call("m", retry=False)
+
+    async def answer(peer: Peer) -> None:
+        with suppress(ConnectionClosed):
+            while True:
+                await peer.answer_call()
+
+    calling = asyncio.create_task(call_again_and_again())
+    answering = asyncio.create_task(answer(peer))
+    await peer.send(msg="bolide.move", within=0)
+    new = await server.accepted(bolide=BOLIDE)
+    has_moved.set()
+    barrier = await new.receive("unsub")
+    await new.send(msg="nosub", id=barrier["id"])
+    await new.answer_call()
+    await calling
+    await answering
 
 
 async def test_call_made_at_the_moment_of_the_move_is_kept_for_the_new_connection(

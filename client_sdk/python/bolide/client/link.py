@@ -107,7 +107,8 @@ class Link:
         self._moves = Moves()
         self._move: asyncio.Task[None] | None = None
         self._quiet = asyncio.Event()  # no call is unanswered
-        self._standby: _Standby | None = None
+        self._next: _Standby | None = None  # waits until no call is unanswered
+        self._standby: _Standby | None = None  # is used when this connection has ended
         self._goodbyes: set[asyncio.Task[None]] = set()
 
     async def run(self) -> str:
@@ -133,6 +134,7 @@ class Link:
             self._quiet.clear()
         else:
             self._quiet.set()
+            self._go_over()
         deadline = self._conversation.next_deadline()
         if self._timer is not None and (deadline is None or deadline < self._timer.when()):
             self._timer.cancel()
@@ -247,10 +249,7 @@ class Link:
         for rounds in itertools.count():
             await self._quiet.wait()
             standby = await self._dial_any()
-            if standby is not None and await self._is_quiet_in_time(standby.socket):
-                self._standby = standby
-                self._conversation.stop_sending()
-                self._over.set()
+            if standby is not None and await self._goes_over_in_time(standby):
                 return
             delay_s = self._options.backoff.delay_s(rounds, random.random())
             if loop.time() + delay_s >= plan.end:
@@ -267,19 +266,35 @@ class Link:
                 return _Standby(address, await self._dial(address, deadline))
         return None
 
-    async def _is_quiet_in_time(self, socket: ClientConnection) -> bool:
+    async def _goes_over_in_time(self, standby: "_Standby") -> bool:
         """Wait until no call is unanswered; close the socket if that takes too long."""
+        self._next = standby
+        if not self._conversation.has_calls_in_flight:
+            self._go_over()
         try:
             async with asyncio.timeout(_MAX_UNUSED_S):
-                while not self._quiet.is_set():
-                    await self._quiet.wait()
+                await self._over.wait()
         except TimeoutError:
-            self._say_goodbye(socket)
-            return False
+            pass
         except asyncio.CancelledError:
-            socket.transport.abort()
+            if self._next is not None:
+                standby.socket.transport.abort()
             raise
-        return True
+        finally:
+            unused, self._next = self._next, None
+        if unused is not None:
+            self._say_goodbye(unused.socket)
+        return unused is None
+
+    def _go_over(self) -> None:
+        """End this connection if the next socket is open; no call is unanswered.
+
+        Not left to a task: until it ran, a caller that was answered could have called again.
+        """
+        if self._next is not None:
+            self._standby, self._next = self._next, None
+            self._conversation.stop_sending()
+            self._over.set()
 
     def _say_goodbye(self, socket: ClientConnection) -> None:
         """Close a socket while other things go on."""
