@@ -156,7 +156,7 @@ async def test_address_that_accepts_and_says_nothing_is_passed_over(
     server: FakeServer, second_server: FakeServer
 ) -> None:
     urls = [server.url, second_server.url]
-    async with connect(urls, wait=False, backoff=NEVER, connect_timeout_s=0.05):
+    async with connect(urls, wait=False, backoff=AT_ONCE, connect_timeout_s=0.05):
         await server.peer()
         await second_server.peer()
 

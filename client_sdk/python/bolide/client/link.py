@@ -272,19 +272,19 @@ class Link:
         if not self._conversation.has_calls_in_flight:
             self._go_over()
         try:
-            async with asyncio.timeout(_MAX_UNUSED_S):
-                await self._over.wait()
-        except TimeoutError:
-            pass
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_MAX_UNUSED_S):
+                    await self._over.wait()
         except asyncio.CancelledError:
-            if self._next is not None:
+            if self._standby is not standby:
                 standby.socket.transport.abort()
             raise
         finally:
-            unused, self._next = self._next, None
-        if unused is not None:
-            self._say_goodbye(unused.socket)
-        return unused is None
+            self._next = None
+        has_gone_over = self._standby is standby
+        if not has_gone_over:
+            self._say_goodbye(standby.socket)
+        return has_gone_over
 
     def _go_over(self) -> None:
         """End this connection if the next socket is open; no call is unanswered.
