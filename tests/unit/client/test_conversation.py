@@ -5,7 +5,6 @@ from typing import Any
 import pytest
 from tests.unit.client.talk import Talk, subscribed
 
-from bolide.client.conversation import VERSIONS
 from bolide.client.events import (
     CallFinished,
     Complaint,
@@ -16,6 +15,7 @@ from bolide.client.events import (
     SubscriptionReady,
 )
 from bolide.client.limits import ClientLimits
+from bolide.client.versions import VERSIONS
 from bolide.core.ddp.messages import CallId, WireError
 from bolide.core.errors import EJSONError, LocalProtocolError, SessionBusy
 from bolide.core.values import Encrypted

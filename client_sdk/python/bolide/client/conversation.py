@@ -32,12 +32,11 @@ Specified by DDP version 1 and ``docs/reference/ddp-extensions.md``; order and r
 Meteor's client.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Any, Final
 
 from bolide.client.agreement import NOTHING_AGREED, read_agreement
-from bolide.client.catch_up import CatchUp
 from bolide.client.events import (
     CallFinished,
     Complaint,
@@ -49,8 +48,7 @@ from bolide.client.events import (
     SubscriptionReady,
 )
 from bolide.client.limits import ClientLimits
-from bolide.client.overlay import Overlay
-from bolide.client.replica import DocumentChange, Replica
+from bolide.client.replica import DocumentChange
 from bolide.client.requests import (
     Call,
     Request,
@@ -59,6 +57,8 @@ from bolide.client.requests import (
     write_down,
 )
 from bolide.client.resync import ask_for_resync, chunks_of_digests
+from bolide.client.versions import VERSIONS, VersionOffers
+from bolide.client.view import View
 from bolide.core.ddp.codec import parse_server_message, serialize
 from bolide.core.ddp.heartbeat import Heartbeat, HeartbeatState
 from bolide.core.ddp.messages import (
@@ -89,11 +89,7 @@ from bolide.core.ddp.messages import (
 from bolide.core.errors import Details, LocalProtocolError, RemoteProtocolError, SessionBusy
 from bolide.core.values import UNDEFINED
 
-__all__ = ["VERSIONS", "Conversation"]
-
-VERSIONS: Final = ("1", "pre2")
-"""Versions of DDP this client speaks, preferred first. "pre1" has no heartbeat: a dead server
-would look like a silent one."""
+__all__ = ["Conversation"]
 
 # A server may also answer a resync by closing the connection; then it is met without one.
 _MAX_UNFINISHED_RESYNCS: Final = 2
@@ -146,26 +142,23 @@ class Conversation:
         self._subscriptions: dict[str, SubscriptionRequest] = {}
         self._stopping: set[str] = set()
         self._queue = RequestQueue(self.limits.max_in_flight)
-        self._replica = Replica()
-        self._overlay = Overlay(self._replica)
+        self._view = View()
         self._had_session = False
         self._agreement = NOTHING_AGREED
         self._asks_for_resync = False
         self._unfinished_resyncs = 0
         self._is_resync = False
         self._is_leaving = False
-        self._offered: list[str] = []
-        self._next_version = VERSIONS[0]
+        self._versions = VersionOffers()
         self._opening_deadline: float | None = None
         self._heartbeat: Heartbeat | None = None
-        self._catch_up = CatchUp()
         self._events: list[ConversationEvent] = []
         self._out: list[str] = []
 
     @property
     def is_catching_up(self) -> bool:
         """Whether documents that are shown may be older than the session."""
-        return self._catch_up.is_on
+        return self._view.catch_up.is_on
 
     @property
     def has_calls_in_flight(self) -> bool:
@@ -210,7 +203,7 @@ class Conversation:
         message = Method(call_id, name, params, random_seed, identity)
         self._calls[call_id] = call = Call(write_down(message), retry)
         self._queue.add(call_id, call)
-        self._events.extend(self._overlay.write(call_id, writes))
+        self._events.extend(self._view.call_made(call_id, writes))
         self._send_requests()
         return call_id
 
@@ -222,13 +215,13 @@ class Conversation:
         call = self._calls.get(call_id)
         if call is None:
             return
-        if call.is_sent and self._overlay.covers(call_id):
+        if call.is_sent and self._view.shows_stub_of(call_id):
             call.is_forgotten = True
             return
         del self._calls[call_id]
         self._queue.discard(call_id)
         self._no_longer_awaited(call_id)
-        self._events.extend(self._overlay.abandon(call_id))
+        self._events.extend(self._view.call_abandoned(call_id))
 
     def subscribe(self, name: str, params: Sequence[Any]) -> str:
         """Subscribe; a :class:`SubscriptionReady` or :class:`SubscriptionEnded` follows.
@@ -269,8 +262,7 @@ class Conversation:
 
     def drop_documents(self) -> None:
         """Let all documents go at once: they were sent for another person than is there now."""
-        self._events.extend(self._overlay.drop())
-        self._events.extend(self._replica.drop())
+        self._events.extend(self._view.drop())
 
     # The socket's side.
 
@@ -289,14 +281,12 @@ class Conversation:
         self._phase = _Phase.NEGOTIATING
         self._opening_deadline = deadline
         self._heartbeat = Heartbeat(self._heartbeat_interval_s, self._heartbeat_timeout_s, now)
-        self._offered.append(self._next_version)
-        support = (self._next_version, *(v for v in VERSIONS if v != self._next_version))
         self._asks_for_resync = (
             self._unfinished_resyncs < _MAX_UNFINISHED_RESYNCS
-            and 0 < self._replica.document_count <= self.limits.max_resync_documents
+            and 0 < self._view.document_count <= self.limits.max_resync_documents
         )
         bolide: dict[str, Details] = {"resync": True} if self._asks_for_resync else {}
-        self._send(Connect(self._next_version, support, bolide=bolide))
+        self._send(Connect(*self._versions.offer(), bolide=bolide))
 
     def stop_sending(self) -> None:
         """Keep calls and subscriptions for the next connection; this one is about to be closed."""
@@ -308,7 +298,7 @@ class Conversation:
         self._is_leaving = False
         self._opening_deadline = None
         self._heartbeat = None
-        self._catch_up.connection_lost()
+        self._view.catch_up.connection_lost()
         self._out.clear()
         for subscription_id in self._stopping:
             self._events.append(SubscriptionEnded(subscription_id))
@@ -325,7 +315,7 @@ class Conversation:
                 resent[call_id] = call
             else:
                 del self._calls[call_id]
-                self._events.extend(self._overlay.abandon(call_id))
+                self._events.extend(self._view.call_abandoned(call_id))
                 self._events.append(CallFinished(call_id, error=_INVOCATION_FAILED))
         for subscription_id, subscription in self._subscriptions.items():
             if subscription.is_sent:
@@ -369,13 +359,12 @@ class Conversation:
                 "The server did not answer in DDP in time; check the path of the address."
             )
             return
-        if self._catch_up.deadline is not None and now >= self._catch_up.deadline:
-            if self._catch_up.is_awaiting(_RESYNC):
+        if self._view.catch_up.deadline is not None and now >= self._view.catch_up.deadline:
+            if self._view.catch_up.is_awaiting(_RESYNC):
                 self._leave_resync()
                 return
             self._events.append(Complaint("Not all subscriptions came back in time; some are old."))
-            self._show(self._replica.show_arrived())
-            self._tell_now(self._catch_up.let_go())
+            self._events.extend(self._view.show_arrived())
         if self._phase is _Phase.OPEN and self._heartbeat is not None:
             self._heartbeat.tick(now)
             for _ in self._heartbeat.messages_to_send():
@@ -390,7 +379,7 @@ class Conversation:
             return self._opening_deadline
         if self._phase is not _Phase.OPEN or self._heartbeat is None:
             return None
-        deadlines = (self._heartbeat.next_deadline(), self._catch_up.deadline)
+        deadlines = (self._heartbeat.next_deadline(), self._view.catch_up.deadline)
         return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def frames_to_send(self) -> list[str]:
@@ -450,7 +439,7 @@ class Conversation:
                 self._negotiate(message)
             case Error():
                 self._events.append(Complaint("The server could not use a message that we sent."))
-                if self._catch_up.is_awaiting(_RESYNC):
+                if self._view.catch_up.is_awaiting(_RESYNC):
                     self._leave_resync()
             case _ if self._phase is not _Phase.OPEN:
                 self._events.append(Complaint("The server sent data before it said connected."))
@@ -476,14 +465,14 @@ class Conversation:
 
     def _receive_document(self, message: Added | Changed | Removed) -> None:
         try:
-            self._show(self._replica.receive(message))
+            self._events.extend(self._view.receive(message))
         except TypeError:
             self.break_off("The server sent a document with an id that cannot be one.")
 
     def _open(self, message: Connected, now: float) -> None:
         self._phase = _Phase.OPEN
         self._opening_deadline = None
-        self._offered.clear()
+        self._versions.accepted()
         self._agreement = read_agreement(message)
         self._events.append(SessionOpened(self._agreement.build))
         if self._had_session:
@@ -494,12 +483,9 @@ class Conversation:
     def _negotiate(self, message: Failed) -> None:
         if self._phase is not _Phase.NEGOTIATING:
             return
-        if message.version in VERSIONS and message.version not in self._offered:
-            self._next_version = message.version
+        if self._versions.refused(message.version):
             self._give_up("The server speaks another version of DDP.", tries_next=True)
             return
-        self._offered.clear()
-        self._next_version = VERSIONS[0]
         self._give_up(
             f"The server speaks none of the DDP versions {', '.join(VERSIONS)}; update one side.",
             is_refused=True,
@@ -509,14 +495,14 @@ class Conversation:
         is_resync = self._asks_for_resync and "resync" in self._agreement.extensions
         self._is_resync = is_resync
         self._unfinished_resyncs = self._unfinished_resyncs + 1 if is_resync else 0
-        self._replica.begin_catch_up(resync=is_resync)
         # Those too that were made meanwhile: they may stand in for one that was stopped.
         awaited = [_RESYNC] if is_resync else []
         awaited.extend(self._subscriptions)
         # What these wrote is shown, and what they really did is to come with the rest.
         resent = self._queue.resent
-        awaited.extend(id for id in self._calls if id in resent and self._overlay.covers(id))
-        self._catch_up.begin(awaited, now + self._catch_up_timeout_s)
+        awaited.extend(id for id in self._calls if id in resent and self._view.shows_stub_of(id))
+        deadline = now + self._catch_up_timeout_s
+        self._view.begin_catch_up(awaited, deadline, resync=is_resync)
         if is_resync:
             self._ask_for_resync()
         else:
@@ -526,13 +512,13 @@ class Conversation:
         while (request := self._queue.next_of_resync()) is not None:
             self._send_request(request)
         subs = [id for id, subscription in self._subscriptions.items() if subscription.is_sent]
-        self._send(ask_for_resync(subs, self._replica.digests()))
+        self._send(ask_for_resync(subs, self._view.digests()))
 
     def _tell_digests(self, message: Want) -> None:
-        if not self._catch_up.is_awaiting(_RESYNC):
+        if not self._view.catch_up.is_awaiting(_RESYNC):
             self._events.append(Complaint("The server asked for digests without a resync."))
             return
-        digests = self._replica.digests()
+        digests = self._view.digests()
         limit = self.limits.max_resync_chunk_bytes
         for chunk in chunks_of_digests(message.collections, digests, limit):
             self._send(chunk)
@@ -545,7 +531,7 @@ class Conversation:
             self._resync_answered()
 
     def _resync_answered(self) -> None:
-        self._catch_up.answered(_RESYNC)
+        self._view.catch_up.answered(_RESYNC)
         self._await_something()
 
     def _leave_resync(self) -> None:
@@ -559,35 +545,17 @@ class Conversation:
         Publications that need no subscription come first in the server's queue; the answer to an
         ``unsub`` of nothing tells that they have been.
         """
-        if self._catch_up.is_complete:
+        if self._view.catch_up.is_complete:
             barrier = self._new_id()
-            self._catch_up.awaits(barrier)
+            self._view.catch_up.awaits(barrier)
             self._send(Unsub(barrier))
 
     def _no_longer_awaited(self, request_id: str) -> None:
-        self._catch_up.answered(request_id)
-        if self._catch_up.is_complete and self._phase is _Phase.OPEN:
+        self._view.catch_up.answered(request_id)
+        if self._view.catch_up.is_complete and self._phase is _Phase.OPEN:
             self._is_resync = False
             self._unfinished_resyncs = 0
-            self._show(self._replica.finish_catch_up())
-            self._tell_now(self._catch_up.finish())
-
-    def _tell(self, event: ConversationEvent) -> None:
-        """Tell now, or after the documents that are still held."""
-        if self._catch_up.deadline is not None:
-            self._catch_up.hold(event)
-        else:
-            self._tell_now([event])
-
-    def _tell_now(self, events: Iterable[ConversationEvent]) -> None:
-        for event in events:
-            if isinstance(event, CallFinished):
-                self._events.extend(self._overlay.finish(event))
-            else:
-                self._events.append(event)
-
-    def _show(self, changes: Sequence[DocumentChange]) -> None:
-        self._events.extend(self._overlay.let_through(changes))
+            self._events.extend(self._view.finish_catch_up())
 
     def _answered(self, request_id: str) -> None:
         self._queue.answered(request_id)
@@ -598,7 +566,7 @@ class Conversation:
         subscription = self._subscriptions.get(subscription_id)
         if subscription is not None and not subscription.is_ready:
             subscription.is_ready = True
-            self._tell(SubscriptionReady(subscription_id))
+            self._events.extend(self._view.tell(SubscriptionReady(subscription_id)))
         self._answered(subscription_id)
 
     def _subscription_ended(self, message: Nosub) -> None:
@@ -607,7 +575,8 @@ class Conversation:
             self._subscriptions.pop(message.id, None)
             self._queue.discard(message.id)
             self._stopping.discard(message.id)
-            self._tell(SubscriptionEnded(message.id, message.error))
+            ended = SubscriptionEnded(message.id, message.error)
+            self._events.extend(self._view.tell(ended))
         self._answered(message.id)
 
     def _result(self, message: Result) -> None:
@@ -630,7 +599,7 @@ class Conversation:
         value = None if result.result is UNDEFINED else result.result
         event = CallFinished(call_id, value, result.error)
         if hold:
-            self._catch_up.hold(event)
+            self._view.catch_up.hold(event)
         else:
-            self._tell(event)
+            self._events.extend(self._view.tell(event))
             self._no_longer_awaited(call_id)
