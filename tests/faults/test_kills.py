@@ -6,7 +6,7 @@
 import asyncio
 import os
 import random
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -56,14 +56,13 @@ class Scene:
             client = await self._connect(number)
             writer = Writer(f"w{number}", client, retry=retry, progress=self.progress)
             self.writers.append(writer)
-        for number, (name, args, expected) in enumerate(
-            [
-                ("runs", (), lambda documents: documents),
-                ("runs", (), lambda documents: documents),
-                ("runs.of", ("w1",), lambda documents: _of(documents, "w1")),
-                ("runs.last", (WINDOW,), _last),
-            ]
-        ):
+        views: list[tuple[str, tuple[Any, ...], Callable[[list[Document]], list[Document]]]] = [
+            ("runs", (), list),
+            ("runs", (), list),
+            ("runs.of", ("w1",), lambda documents: _of(documents, "w1")),
+            ("runs.last", (WINDOW,), _last),
+        ]
+        for number, (name, args, expected) in enumerate(views):
             reader = Reader(await self._connect(number), name, args, expected)
             await reader.subscribe()
             self.readers.append(reader)

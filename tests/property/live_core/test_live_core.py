@@ -106,7 +106,11 @@ def run(kind: str) -> Callable[[], None]:
         database=None,
         phases=[Phase.generate, *([Phase.shrink] if SHRINKS else [])],
         report_multiple_bugs=False,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[
+            HealthCheck.too_slow,
+            HealthCheck.data_too_large,
+            HealthCheck.large_base_example,
+        ],
     )
     @given(schedules)
     def check(steps: list[Step]) -> None:
