@@ -48,6 +48,7 @@ class ClientView:
         "_is_full",
         "_is_resyncing",
         "_outbox",
+        "_unmerged",
         "_urgent",
         "gate",
     )
@@ -70,6 +71,8 @@ class ClientView:
         # During a resync: the collections that will be compared, None before that is known.
         self._is_resyncing = False
         self._compared: frozenset[str] | None = None
+        # Documents of collections that are not merged: they come after what is removed of them.
+        self._unmerged: list[bytes] = []
         self._look_at_gate()
 
     @property
@@ -85,7 +88,7 @@ class ClientView:
     @property
     def message_bytes(self) -> int:
         """Size of the messages that wait, bytes."""
-        return self._outbox.message_bytes + sum(map(len, self._urgent))
+        return self._outbox.message_bytes + sum(map(len, (*self._urgent, *self._unmerged)))
 
     @property
     def waiting_documents(self) -> int:
@@ -226,6 +229,7 @@ class ClientView:
         """Publish nothing more; messages that wait are still sent, documents are not."""
         self._is_ended = True
         self._before, self._is_resyncing = None, False
+        self._unmerged.clear()
         self._outbox.forget_documents()
         self._look_at_gate()
 
@@ -238,15 +242,17 @@ class ClientView:
                 source.view.catch_up()
                 source.view.step_out(source)
         if self._is_resyncing:
-            # What the client holds was another user's: it drops everything.
+            # What the client holds was another user's: it drops everything, and was sent nothing.
             self._is_resyncing = False
             self._outbox.clear()
-            self.message(self.packet(Void()))
+            self._unmerged.clear()
+            self._box.forget_merged()
             self._before = {}
+            self.message(self.packet(Void()))
         else:
             self._before = self._box.snapshot()
-        for message in self._box.forget_merged():
-            self.message(self.packet(message))
+            for message in self._box.forget_merged():
+                self.message(self.packet(message))
         self._look_at_gate()
 
     def end_user_change(self) -> None:
@@ -298,6 +304,9 @@ class ClientView:
         compared, self._compared, self._is_resyncing = self._compared or frozenset(), None, False
         for name in sorted(compared):
             self._send_difference(name, have.get(name, {}))
+        unmerged, self._unmerged = self._unmerged, []
+        for packet in unmerged:
+            self._outbox.message(packet)
         self._look_at_gate()
 
     # Inside
@@ -323,7 +332,11 @@ class ClientView:
         collection = message.collection
         self.gate.is_open = False
         if not self._box.is_merged(collection):
-            self._outbox.message(self.packet(message))
+            packet = self.packet(message)
+            if self._is_resyncing:
+                self._unmerged.append(packet)
+            else:
+                self._outbox.message(packet)
         elif not self._is_held_back(collection):
             self._outbox.note(message, before, None if self._is_full else shared)
 
