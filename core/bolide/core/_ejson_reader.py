@@ -7,7 +7,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 # What a factory is given and makes is the application's matter.
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 from bolide.core._ejson_writer import PLAIN_TYPES, is_special
 from bolide.core._json_text import JSON
@@ -29,8 +29,10 @@ Factory: TypeAlias = Callable[[Any], CustomValue]
 """Makes a custom value from what its ``to_json_value`` returned."""
 
 _MAX_DATE_MILLIS: Final = 8_640_000_000_000_000
-_INT64: Final = range(-(2**63), 2**63)
+_LEAST: Final = -(2**63)
+_MOST: Final = 2**63 - 1
 _REGEX_FLAGS: Final = frozenset("dgimsuvylx")
+_SAME_TYPES: Final = PLAIN_TYPES | {float}
 _INTEGER: Final = re.compile(r"-?[0-9]{1,19}")
 # The date-time format of ECMAScript, whole days at least; without a zone it is UTC.
 _ISO_DATE: Final = re.compile(
@@ -43,26 +45,31 @@ class NumberTooBig(EJSONError):
     """An integer that not even a float can hold; JSON with ``1e999`` is refused before."""
 
 
-def read(json: JSON) -> EJSONValue:
+# Values of JSON are values as they are, which type checkers cannot see in containers: hence Any.
+
+
+def read(json: Any) -> EJSONValue:
     """Read a value as :func:`bolide.core.ejson.from_json` says."""
     kind = type(json)
-    if kind in PLAIN_TYPES:
-        return cast("EJSONValue", json)
+    if kind is dict:
+        return _read_object(json)
+    if kind is list:
+        return _read_array(json)
+    if kind is int and not _LEAST <= json <= _MOST:
+        return _read_big_number(json)
     if isinstance(json, dict):
         return _read_object(json)
-    if isinstance(json, list):
-        return _read_array(json)
-    if kind is int and json not in _INT64:
-        return _read_big_number(cast("int", json))
-    return json
+    return _read_array(json) if isinstance(json, list) else json
 
 
-def _read_array(json: list[JSON]) -> EJSONValue:
-    # Values of JSON are values as they are, which the type checkers cannot see in containers.
-    items = cast("list[EJSONValue]", json)
+def _read_array(json: Any) -> EJSONValue:
+    items: list[Any] = json
     copy: list[EJSONValue] | None = None
-    for index, item in enumerate(json):
-        if type(item) in PLAIN_TYPES:
+    index = -1
+    for item in items:
+        index += 1
+        kind = type(item)
+        if kind in _SAME_TYPES or (kind is int and _LEAST <= item <= _MOST):
             continue
         value = read(item)
         if value is not item:
@@ -79,22 +86,25 @@ def _read_big_number(number: int) -> float:
         raise NumberTooBig("A number is too big for 64 bits; send it as a string.") from None
 
 
-def _read_object(json: dict[str, JSON]) -> EJSONValue:
-    if len(json) <= 2 and is_special(json):
-        if len(json) == 1:
-            [(key, content)] = json.items()
-            return _SINGLE_READERS[key](content)
+def _read_object(json: dict[str, Any]) -> EJSONValue:
+    count = len(json)
+    if count == 1:
+        for key in json:
+            reader = _SINGLE_READERS.get(key)
+            if reader is not None:
+                return reader(json[key])
+    elif count == 2 and is_special(json):
         if "$regexp" in json:
             return _read_regex(json["$regexp"], json["$flags"])
         return _read_typed(json["$type"], json["$value"])
     return _read_items(json)
 
 
-def _read_items(json: dict[str, JSON]) -> EJSONValue:
-    items = cast("dict[str, EJSONValue]", json)
+def _read_items(items: dict[str, Any]) -> EJSONValue:
     copy: dict[str, EJSONValue] | None = None
-    for name, item in json.items():
-        if type(item) in PLAIN_TYPES:
+    for name, item in items.items():
+        kind = type(item)
+        if kind in _SAME_TYPES or (kind is int and _LEAST <= item <= _MOST):
             continue
         value = read(item)
         if value is not item:
@@ -164,7 +174,7 @@ def _read_typed(name: JSON, content: JSON) -> EJSONValue:
 
 
 def _make_long(value: EJSONValue) -> int:
-    if isinstance(value, str) and _INTEGER.fullmatch(value) and int(value) in _INT64:
+    if isinstance(value, str) and _INTEGER.fullmatch(value) and _LEAST <= int(value) <= _MOST:
         return int(value)
     raise EJSONError("A $type long must hold an integer of 64 bits as a string.")
 

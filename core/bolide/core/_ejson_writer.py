@@ -32,7 +32,6 @@ PLAIN_TYPES: Final = frozenset({str, bool, type(None)})
 """Types whose values are the same in JSON; ``int`` is not one, because of big integers."""
 
 _SINGLE_KEYS: Final = frozenset({"$date", "$binary", "$InfNaN", "$escape"})
-_PAIRS_OF_KEYS: Final = {frozenset({"$regexp", "$flags"}), frozenset({"$type", "$value"})}
 
 _Write: TypeAlias = Callable[[Any, bool], JSON]
 
@@ -50,7 +49,9 @@ def is_special(json: Mapping[str, object]) -> bool:
     """Tell whether a reader would take an object for a value of another type."""
     if len(json) == 1:
         return not _SINGLE_KEYS.isdisjoint(json)
-    return len(json) == 2 and frozenset(json) in _PAIRS_OF_KEYS
+    if len(json) != 2:
+        return False
+    return ("$value" in json and "$type" in json) or ("$regexp" in json and "$flags" in json)
 
 
 def _write_other(value: object, bolide: bool) -> JSON:

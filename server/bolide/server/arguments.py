@@ -138,44 +138,98 @@ def _integral(value: Any) -> Any:
 _INTEGRAL: Any = {"type": "no-info", "function": _integral}
 
 
-def _rewritten(schema: _Schema, names: set[str]) -> _Schema:
+def _rewritten(schema: _Schema, names: set[str], *, takes_floats: bool = True) -> _Schema:
     """Rewrite a schema of pydantic into one of what DDP carries.
 
     Args:
         schema: A schema, or a container of schemas.
         names: Collects the names of fields.
+        takes_floats: Whether an integer may come as a float; it is then a call of Python.
     """
     if isinstance(schema, list):
-        return [_rewritten(inner, names) for inner in schema]
+        return [_rewritten(inner, names, takes_floats=takes_floats) for inner in schema]
     if isinstance(schema, tuple):  # a choice of a union with its label
-        return tuple([_rewritten(inner, names) for inner in schema])
+        return tuple([_rewritten(inner, names, takes_floats=takes_floats) for inner in schema])
     if not isinstance(schema, dict):
         return schema
     kind = schema.get("type")
     if not isinstance(kind, str):  # fields by name
         names.update(schema)
-        return {name: _rewritten(inner, names) for name, inner in schema.items()}
+        return {
+            name: _rewritten(inner, names, takes_floats=takes_floats)
+            for name, inner in schema.items()
+        }
     if kind == "dataclass-field":
         names.add(str(schema["name"]))
     result = {
-        key: inner if key in _NO_SCHEMAS else _rewritten(inner, names)
+        key: inner if key in _NO_SCHEMAS else _rewritten(inner, names, takes_floats=takes_floats)
         for key, inner in schema.items()
     }
+    if not takes_floats:
+        result.pop("ref", None)  # a simple schema refers to none, and two may be of one class
     if kind in _ARRAYS:
         result["fail_fast"] = True
     if kind in _STRICT:
         result.setdefault("strict", True)
     elif kind in _CONVERTED:
         result["strict"] = False
-    if kind == "int":
+    if kind == "int" and takes_floats:
         return {"type": "function-before", "function": _INTEGRAL, "schema": result}
     return result
 
 
-class _Argument:
-    """The check of one argument."""
+def _is_simple(schema: _Schema) -> bool:
+    """Tell whether a schema refuses a value as soon as a part of it is refused, by itself.
 
-    __slots__ = ("_names", "_validator", "name")
+    A union would take another choice, and a function of the app could do anything.
+    """
+    if isinstance(schema, list):
+        return all(map(_is_simple, schema))
+    if not isinstance(schema, dict):
+        return not isinstance(schema, tuple)
+    kind = schema.get("type")
+    if not isinstance(kind, str):  # fields by name
+        return all(map(_is_simple, schema.values()))
+    return kind in _SIMPLE and all(
+        key in _NO_SCHEMAS or _is_simple(inner) for key, inner in schema.items()
+    )
+
+
+_SIMPLE = frozenset(
+    {"bool", "float", "int", "list", "literal", "none", "nullable", "str", "tuple", "typed-dict",
+     "typed-dict-field"}
+)  # fmt: skip
+_CLOSED_TYPES = frozenset({bool, float, int, str, type(None)})
+
+
+def _is_closed(value: Any) -> bool:
+    """Tell whether a value holds neither operators nor regular expressions."""
+    if isinstance(value, dict):
+        fields: dict[str, Any] = value
+        for name, field in fields.items():
+            if name.startswith("$") or not (type(field) in _CLOSED_TYPES or _is_closed(field)):
+                return False
+        return True
+    if isinstance(value, (list, tuple)):
+        elements: Sequence[Any] = value
+        for element in elements:
+            if type(element) in _CLOSED_TYPES:
+                continue
+            if not _is_closed(element):
+                return False
+        return True
+    return not isinstance(value, values.Regex)
+
+
+class _Argument:
+    """The check of one argument.
+
+    Attributes:
+        name: Its name.
+        schema: Of pydantic, of a tuple that holds the argument alone, before it is rewritten.
+    """
+
+    __slots__ = ("_names", "_validator", "name", "schema")
 
     def __init__(self, name: str, annotation: Any) -> None:
         self.name = name
@@ -186,9 +240,10 @@ class _Argument:
             # Of what is no type at all, pydantic would only warn that it takes anything for it.
             warnings.simplefilter("error", ArbitraryTypeWarning)
             adapter = TypeAdapter[Any](element, config=ConfigDict(arbitrary_types_allowed=True))
+        self.schema = cast("dict[str, Any]", adapter.core_schema)
         # The validators that models bring along would not know the rewritten schema.
         self._validator = SchemaValidator(
-            cast("CoreSchema", _rewritten(cast("_Schema", adapter.core_schema), self._names)),
+            cast("CoreSchema", _rewritten(self.schema, self._names)),
             _use_prebuilt=False,
         )
 
@@ -242,10 +297,11 @@ class Arguments:
         names: Names of the arguments, the variable one with its ``*`` at the end.
     """
 
-    __slots__ = ("_fixed", "_required", "_variable", "names")
+    __slots__ = ("_at_once", "_fixed", "_required", "_variable", "names")
 
     def __init__(self, fixed: Sequence[_Argument], required: int, variable: _Argument | None):
         """Take the checks; :func:`read_arguments` makes them."""
+        self._at_once = _validator_of_all(fixed)
         self._fixed = tuple(fixed)
         self._required = required
         self._variable = variable
@@ -264,6 +320,14 @@ class Arguments:
             MethodError: 400, with the name of the first argument that is missing, bad or one too
                 many, and nothing of what was sent.
         """
+        if self._at_once is not None and len(params) == len(self._fixed):
+            try:
+                every: tuple[Any, ...] = self._at_once.validate_python(params)
+            except ValidationError:
+                pass  # looked at one by one below
+            else:
+                if _is_closed(params):
+                    return list(every)
         if len(params) < self._required:
             raise MethodError(400, f'Argument "{self._fixed[len(params)].name}" is missing')
         if len(params) > len(self._fixed) and self._variable is None:
@@ -275,6 +339,19 @@ class Arguments:
         if self._variable is not None:
             bound += [self._variable.validate(value) for value in params[len(self._fixed) :]]
         return bound
+
+
+def _validator_of_all(fixed: Sequence[_Argument]) -> SchemaValidator | None:
+    """Return a check of all arguments together that is sure of what it takes; None: there is none.
+
+    It refuses more than the checks of the arguments one by one: an integer that comes as a float.
+    """
+    schemas = [argument.schema for argument in fixed]
+    if not schemas or not all(map(_is_simple, schemas)):
+        return None
+    each = [_rewritten(schema["items_schema"][0], set(), takes_floats=False) for schema in schemas]
+    together = {"type": "tuple", "items_schema": each, "fail_fast": True}
+    return SchemaValidator(cast("CoreSchema", together), _use_prebuilt=False)
 
 
 def read_arguments(handler: Handler, label: str) -> Arguments:

@@ -33,11 +33,21 @@ class Clock(Protocol):
 
 
 class SystemClock:
-    """The event loop's own clock."""
+    """The event loop's own clock, of the loop that it is first used on until that is closed."""
+
+    __slots__ = ("_loop",)
+
+    def __init__(self) -> None:
+        """Begin without a loop."""
+        # To ask for the running loop is a system call on Python 3.11: getpid().
+        self._loop: asyncio.AbstractEventLoop | None = None
 
     def now(self) -> float:
         """Return the loop's monotonic time, seconds."""
-        return asyncio.get_running_loop().time()
+        loop = self._loop
+        if loop is None or loop.is_closed():
+            loop = self._loop = asyncio.get_running_loop()
+        return loop.time()
 
     def wall_ms(self) -> int:
         """Return the time of day, UTC milliseconds since 1970."""

@@ -126,14 +126,9 @@ class ContextRandom:
 
 
 class Context:
-    """What a handler knows and may do; its first argument.
+    """What a handler knows and may do; its first argument."""
 
-    Attributes:
-        log: A structured logger, bound to the session and the handler's name. Log names and
-            counts, never documents or arguments: they are patient data.
-    """
-
-    __slots__ = ("_access_of", "_authorize", "_host", "_invocation", "log")
+    __slots__ = ("_access_of", "_authorize", "_host", "_invocation", "_log")
 
     def __init__(
         self,
@@ -154,10 +149,21 @@ class Context:
         self._host = host
         self._authorize = authorize
         self._access_of = access_of
-        session = invocation.session
-        self.log: FilteringBoundLogger = structlog.get_logger("bolide.app").bind(
-            session=None if session is None else session.id, handler=invocation.handler
-        )
+        self._log: FilteringBoundLogger | None = None
+
+    @property
+    def log(self) -> FilteringBoundLogger:
+        """A structured logger, bound to the session and the handler's name.
+
+        Log names and counts, never documents or arguments: they are patient data.
+        """
+        log = self._log
+        if log is None:
+            session = self._invocation.session
+            log = self._log = structlog.get_logger("bolide.app").bind(
+                session=None if session is None else session.id, handler=self._invocation.handler
+            )
+        return log
 
     @property
     def user_id(self) -> str | None:

@@ -4,11 +4,11 @@ Labels hold names that the application registered, outcomes and message kinds; n
 peer made up, so that neither PHI nor an attacker's inventions become a time series.
 """
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
+
+from bolide.server.series import Count, Histogram
 
 __all__ = ["Metrics"]
-
-_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0)
 
 
 class Metrics:
@@ -42,37 +42,33 @@ class Metrics:
             "Times that changes were missed and every live query was read again.",
             registry=self.registry,
         )
-        self.messages_received = Counter(
-            "bolide_messages_received", "DDP messages received.", registry=self.registry
-        )
-        self.messages_sent = Counter(
-            "bolide_messages_sent", "DDP messages handed to a socket.", registry=self.registry
-        )
+        self.messages_received = Count("bolide_messages_received", "DDP messages received.")
+        self.messages_sent = Count("bolide_messages_sent", "DDP messages handed to a socket.")
         self.method_seconds = Histogram(
             "bolide_method_seconds",
             "Time from the start of a method's handler to its end, seconds.",
-            ["method", "outcome"],
-            buckets=_SECONDS,
-            registry=self.registry,
+            ("method", "outcome"),
         )
         self.publication_seconds = Histogram(
             "bolide_publication_seconds",
             "Time from the start of a publish function to ready or nosub, seconds.",
-            ["publication", "outcome"],
-            buckets=_SECONDS,
-            registry=self.registry,
+            ("publication", "outcome"),
         )
         self.fence_seconds = Histogram(
-            "bolide_fence_seconds",
-            "Time that `updated` waited for live queries, seconds.",
-            buckets=_SECONDS,
-            registry=self.registry,
+            "bolide_fence_seconds", "Time that `updated` waited for live queries, seconds."
         )
-        self.sessions_closed = Counter(
-            "bolide_sessions_closed",
-            "Sessions that the node closed itself.",
-            registry=self.registry,
+        self.sessions_closed = Count(
+            "bolide_sessions_closed", "Sessions that the node closed itself."
         )
+        for series in (
+            self.messages_received,
+            self.messages_sent,
+            self.method_seconds,
+            self.publication_seconds,
+            self.fence_seconds,
+            self.sessions_closed,
+        ):
+            self.registry.register(series)
 
     def exposition(self) -> bytes:
         """Return all series in Prometheus' text format."""

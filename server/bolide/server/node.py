@@ -143,6 +143,8 @@ class Node:
             self._next_clean_up.cancel()
         for driver in tuple(self._drivers):
             driver.close("The server is shutting down")
+        for driver in tuple(self._drivers):
+            await driver.ended.wait()  # at the end of this turn of the loop
         if self._services is not None:
             await self._end_tasks(self._services.tasks)
             self._services.live_queries.close()
@@ -204,7 +206,7 @@ class Node:
             headers=visible,
         )
         self._drivers.add(driver)
-        self._services.spawn(self._forget(driver))
+        driver.ended.call(partial(self._drivers.discard, driver))
         return driver
 
     @property
@@ -265,10 +267,6 @@ class Node:
     def _access_changed(self, user_id: str | None) -> None:
         for driver in tuple(self._drivers):
             driver.access_changed(user_id)
-
-    async def _forget(self, driver: SessionDriver) -> None:
-        await driver.ended.wait()
-        self._drivers.discard(driver)
 
     async def _end_tasks(self, tasks: set[asyncio.Task[None]]) -> None:
         """Wait for methods to end, then cancel what is left."""

@@ -1,6 +1,7 @@
 """Reading EJSON: what is malformed, and numbers that JSON can write and we cannot hold."""
 
 import math
+from collections import OrderedDict
 from typing import Any
 
 import pytest
@@ -15,6 +16,14 @@ def test_integers_beyond_64_bits_become_floats() -> None:
     read_back: Any = read([2**63, -(2**63) - 1])
     assert read_back == [2.0**63, -(2.0**63)]
     assert [type(item) for item in read_back] == [float, float]
+
+
+def test_containers_may_be_of_subclasses() -> None:
+    class Items(list[Any]):
+        pass
+
+    read_back: Any = read(Items([OrderedDict(at=OrderedDict({"$InfNaN": 1}))]))
+    assert read_back == [{"at": math.inf}]
 
 
 def test_integer_that_no_float_holds_is_refused() -> None:

@@ -242,6 +242,50 @@ def test_a_flood_of_errors_is_not_written_out() -> None:
     assert refusal(list[int], [SECRET] * 1_001) == 'Argument "a.0" is not valid: int type'
 
 
+async def two_readings(ctx: Any, first: Readings, second: Readings, *rest: int) -> None:
+    del ctx, first, second, rest
+
+
+async def readings(ctx: Any, first: Readings, many: list[Readings], limit: int | None) -> None:
+    del ctx, first, many, limit
+
+
+@pytest.mark.parametrize(
+    ("params", "outcome"),
+    [
+        ([{"pulse": 1}, [{"pulse": 2}], None], [{"pulse": 1}, [{"pulse": 2}], None]),
+        ([{"pulse": 1.0}, [{"pulse": 2}], 3.0], [{"pulse": 1}, [{"pulse": 2}], 3]),
+        ([{"$pulse": 1}, [{"pulse": "x"}], 1], '"first.pulse" is not valid: missing'),
+        ([{"pulse": 1, "$x": 1}, [{"pulse": "x"}], 1], '"first" is not valid: keys that begin'),
+        ([{"pulse": 1, "x": {"$x": 1}}, [], 1], '"first.[*]" is not valid: keys that begin'),
+        ([{"pulse": 1, "x": [1, Regex("a")]}, [], 1], '"first.[*].1" is not valid: regular'),
+        ([{"pulse": 1}, [{"pulse": 2}, {"pulse": 1, "$x": 1}], 1], '"many.1" is not valid: keys'),
+        ([{"pulse": 1}, [{"pulse": True}], 1], '"many.0.pulse" is not valid: int type'),
+        ([{"pulse": 1}, [], "1"], '"limit" is not valid: int type'),
+        ([{"pulse": 1}, []], '"limit" is missing'),
+        ([{"pulse": 1}, [], 1, 1], "4 is one too many: 3 are taken"),
+    ],
+)
+def test_arguments_of_simple_types_are_checked_as_all_others(
+    params: list[Any], outcome: list[Any] | str
+) -> None:
+    arguments = read_arguments(readings, "method readings")
+    if isinstance(outcome, str):
+        with pytest.raises(MethodError, match=outcome):
+            arguments.bind(params)
+    else:
+        bound = arguments.bind(params)
+        assert bound == outcome
+        assert repr(bound) == repr(outcome)  # 1.0 is no 1
+
+
+def test_two_arguments_may_be_of_one_class() -> None:
+    arguments = read_arguments(two_readings, "method readings")
+    assert arguments.bind([{"pulse": 1}, {"pulse": 2}, 3.0]) == [{"pulse": 1}, {"pulse": 2}, 3]
+    with pytest.raises(MethodError, match=r"second\.pulse"):
+        arguments.bind([{"pulse": 1}, {"pulse": "2"}])
+
+
 def test_a_missing_argument_is_named() -> None:
     with pytest.raises(MethodError, match='Argument "a" is missing') as caught:
         read_arguments(every_kind, "method h").bind([])

@@ -6,7 +6,7 @@ Specified by DDP version 1; reasons of errors follow Meteor's ``ddp-server``.
 """
 
 from collections.abc import Callable
-from typing import Final, TypeAlias, TypeGuard
+from typing import Annotated, Any, Final, TypeAlias, TypeGuard
 
 import msgspec
 
@@ -42,6 +42,7 @@ _MAX_SEED_LENGTH: Final = 1000
 _CLIENT_ID_LENGTHS: Final = range(16, 65)
 _CALL_ID_LENGTHS: Final = range(1, 65)
 _MALFORMED: Final = CallId("", "")
+_USUAL_METHOD: Final = '{"msg":"method",'
 _decode: Final = msgspec.json.Decoder().decode
 _encode: Final = msgspec.json.Encoder().encode
 
@@ -65,6 +66,10 @@ def parse_client_message(frame: str, *, max_depth: int) -> ClientMessage | BadMe
         ``msg``), "Parse error" (EJSON that we cannot read), "Malformed subscription",
         "Malformed method invocation", "Malformed resync".
     """
+    if frame.startswith(_USUAL_METHOD):
+        method = _usual_method(frame, max_depth)
+        if method is not None:
+            return method
     try:
         json: JSON = _decode(frame)
     except (ValueError, RecursionError):
@@ -82,6 +87,40 @@ def parse_client_message(frame: str, *, max_depth: int) -> ClientMessage | BadMe
     kind = json.get("msg")
     parse = _CLIENT_PARSERS.get(kind) if isinstance(kind, str) else None
     return BadMessage("Bad request", json) if parse is None else parse(json, values.get("params"))
+
+
+class _UsualMethod(
+    msgspec.Struct, frozen=True, tag_field="msg", tag="method", forbid_unknown_fields=True
+):
+    """A call as clients write it, with keys that we know and nothing in them to be refused."""
+
+    id: str
+    method: str
+    # Arguments of applications: any value.
+    params: list[Any]
+    seed: Annotated[str, msgspec.Meta(max_length=_MAX_SEED_LENGTH)] | msgspec.UnsetType = (
+        msgspec.field(default=msgspec.UNSET, name="randomSeed")
+    )
+    bolide: dict[str, Any] | msgspec.UnsetType = msgspec.UNSET
+
+
+_decode_usual_method: Final = msgspec.json.Decoder(_UsualMethod).decode
+
+
+def _usual_method(frame: str, max_depth: int) -> Method | None:
+    """Read a call in one step; None: look closer, and say then what is wrong with it."""
+    if frame.count("[") + frame.count("{") > max_depth:
+        return None
+    try:
+        usual = _decode_usual_method(frame)
+        params: Any = from_json(usual.params)  # an array as well
+    except (ValueError, RecursionError, EJSONError):
+        return None
+    seed = None if usual.seed is msgspec.UNSET else usual.seed
+    if usual.bolide is msgspec.UNSET:
+        return Method(usual.id, usual.method, params, seed)
+    call = _call_id(usual.bolide)
+    return None if call is _MALFORMED else Method(usual.id, usual.method, params, seed, call)
 
 
 def parse_server_message(frame: str) -> ServerMessage | None:

@@ -8,7 +8,7 @@ The generator is Alea by Johannes Baagøe; names of streams follow Meteor's ``dd
 """
 
 import struct
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, TypeVar
 
 from bolide.core._json_text import number_text
@@ -92,11 +92,12 @@ class SeededStreams:
 
     __slots__ = ("_seed", "_streams")
 
-    def __init__(self, seed: str) -> None:
+    def __init__(self, seed: str | Callable[[], str]) -> None:
         """Make no stream yet.
 
         Args:
-            seed: The message's ``randomSeed``, or one of :func:`random_seed`.
+            seed: The message's ``randomSeed``, one of :func:`random_seed`, or a function that
+                makes one when the first stream is asked for.
         """
         self._seed = seed
         self._streams: dict[str, RandomStream] = {}
@@ -105,6 +106,8 @@ class SeededStreams:
         """Return the stream of this name; it goes on where it was left."""
         stream = self._streams.get(name)
         if stream is None:
+            if not isinstance(self._seed, str):
+                self._seed = self._seed()
             stream = self._streams[name] = RandomStream(self._seed, name)
         return stream
 

@@ -4,8 +4,7 @@ It is a context variable, so that a collection knows on whose behalf it is used.
 invocation (start-up, jobs, the command line) is trusted.
 """
 
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
@@ -243,15 +242,23 @@ def current() -> Invocation | None:
     return _current.get()
 
 
-@contextmanager
-def entered(invocation: Invocation | None) -> Generator[None]:
+class entered:
     """Run the block, and the tasks it starts, in an invocation.
 
     Args:
         invocation: None runs the block as trusted code.
     """
-    token = _current.set(invocation)
-    try:
-        yield
-    finally:
-        _current.reset(token)
+
+    __slots__ = ("_invocation", "_token")
+
+    def __init__(self, invocation: Invocation | None) -> None:
+        """Take the invocation."""
+        self._invocation = invocation
+
+    def __enter__(self) -> None:
+        """Make it the current one."""
+        self._token = _current.set(self._invocation)
+
+    def __exit__(self, *_: object) -> None:
+        """Go back to the one before."""
+        _current.reset(self._token)

@@ -27,6 +27,9 @@ from bolide.server.sessions.view_change import DataMessage, ViewChange
 
 __all__ = ["ClientView"]
 
+# Messages that need not be put in order: as many bytes together as one write may hold.
+_SHORT, _FEW = 2_048, 32
+
 
 class ClientView:
     """The view of one client.
@@ -183,7 +186,11 @@ class ClientView:
     def message(self, packet: bytes) -> None:
         """Send a message, after all documents that were published before it."""
         self.gate.is_open = False
-        self._outbox.message(packet)
+        if self._outbox or len(packet) > _SHORT or len(self._urgent) >= _FEW:
+            self._outbox.message(packet)
+        else:
+            # Nothing waits that it could overtake.
+            self._urgent.append(packet)
 
     def urgent(self, packet: bytes) -> None:
         """Send a message that has nothing to do with documents, before everything that waits."""
@@ -202,7 +209,7 @@ class ClientView:
         if self._is_full:
             return []
         packets, self._urgent = self._urgent, []
-        if not self.is_paused:
+        if self._outbox and not self.is_paused:
             packets += self._outbox.take(self._visible, self.gate.wire, max_bytes)
         self._look_at_gate()
         return packets

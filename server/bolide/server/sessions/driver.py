@@ -13,6 +13,7 @@ from bolide.server.access.decisions import Difference, Question, decide
 from bolide.server.access.invocation import SessionInfo
 from bolide.server.clock import Timer
 from bolide.server.methods.errors import log_failure
+from bolide.server.moment import Moment
 from bolide.server.publications.registry import Publication
 from bolide.server.sessions.events import (
     MethodRequested,
@@ -49,7 +50,25 @@ class SessionDriver:
         session: The state machine.
         user_id: Who is logged in.
         info: What handlers learn of the session.
+        ended: The session is over, and so is its socket.
     """
+
+    __slots__ = (
+        "_closing",
+        "_refused",
+        "_runs",
+        "_slow_timer",
+        "_timed",
+        "_timer",
+        "_timer_at",
+        "_transport",
+        "ended",
+        "info",
+        "log",
+        "services",
+        "session",
+        "user_id",
+    )
 
     def __init__(
         self,
@@ -77,12 +96,14 @@ class SessionDriver:
             framing=transport.framing,
             send=transport.send,
         )
-        self.ended = asyncio.Event()
+        self.ended = Moment()
         self._transport = transport
         self._runs: dict[Subscription, SubscriptionRun] = {}
         self._slow_timer: Timer | None = None
         # Universal publications that this person may not have: nobody else would ask again.
         self._refused: list[SubscriptionRun] = []
+        # The methods that have not taken long yet, in order of when they will have.
+        self._timed: dict[MethodRun, float] = {}
         self._timer: Timer | None = None
         self._timer_at: float | None = None
         self._closing: SessionClosed | None = None
@@ -92,8 +113,9 @@ class SessionDriver:
 
     def receive_frame(self, frame: str) -> None:
         """Take one DDP message of the peer."""
-        self.services.metrics.messages_received.inc()
-        self.session.receive_frame(frame, self.services.clock.now())
+        services = self.services
+        services.metrics.messages_received.value += 1
+        self.session.receive_frame(frame, services.clock.now())
         self.pump()
 
     def receive_bad_frame(self, reason: str = "Bad request") -> None:
@@ -140,6 +162,8 @@ class SessionDriver:
         while events := self.session.events_received():
             for event in events:
                 match event:
+                    case MethodRequested():
+                        MethodRun(self, event).start()
                     case SessionOpened():
                         self._open()
                     case SubscribeRequested(work, subscription):
@@ -149,13 +173,28 @@ class SessionDriver:
                         self._start(subscription, run)
                     case SubscriptionStopped(subscription):
                         self._stop(subscription)
-                    case MethodRequested():
-                        MethodRun(self, event).start()
                     case SessionClosed():
                         self._closing = event
                     case _:
                         assert_never(event)
         self.services.turn.flush_later(self._flush)
+
+    def method_begins(self, run: MethodRun, now: float) -> None:
+        """Watch how long a method takes.
+
+        Args:
+            run: Its run.
+            now: Monotonic time, seconds.
+        """
+        due = self._timed[run] = now + self.services.settings.method_timeout_s
+        if self._timer_at is None or due < self._timer_at:
+            self._watch_time()
+
+    def method_ends(self, run: MethodRun) -> None:
+        """Do not watch a method any more."""
+        self._timed.pop(run, None)
+        if self._closing is not None and not self._timed:
+            self._stop_timer()
 
     def check_rate(self, kind: Literal["method", "subscription"], name: str) -> None:
         """Count a request against the rate limits.
@@ -163,6 +202,8 @@ class SessionDriver:
         Raises:
             MethodError: If there were too many.
         """
+        if not self.services.rate_limiter.has_rules:
+            return
         request = Request(
             type=kind,
             name=name,
@@ -292,22 +333,31 @@ class SessionDriver:
         while session.has_packets:
             packets = session.packets_to_send()
             if packets:
-                self.services.metrics.messages_sent.inc(len(packets))
+                self.services.metrics.messages_sent.value += len(packets)
                 self._transport.send(self._transport.framing.bundle(packets))
 
     def _end(self, closing: SessionClosed) -> None:
-        for timer in (self._timer, self._slow_timer):
-            if timer is not None:
-                timer.cancel()
+        if self._slow_timer is not None:
+            self._slow_timer.cancel()
         if self.session.was_opened:
             self.services.metrics.sessions.dec()
         self.log.info("session closed", reason=closing.reason)
         self._transport.close(closing.reason, at_fault=closing.at_fault)
         self.ended.set()
+        self._stop_timer()
+        self._watch_time()
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = self._timer_at = None
 
     def _watch_time(self) -> None:
-        """Be woken at the session's next deadline; a later one is looked at when that comes."""
+        """Be woken at the next deadline; a later one is looked at when that comes."""
         deadline = self.session.next_deadline()
+        for due in self._timed.values():
+            deadline = due if deadline is None else min(deadline, due)
+            break
         if deadline is None or (self._timer_at is not None and self._timer_at <= deadline):
             return
         if self._timer is not None:
@@ -317,10 +367,13 @@ class SessionDriver:
 
     def _wake(self) -> None:
         self._timer = self._timer_at = None
-        self.session.tick(self.services.clock.now())
+        now = self.services.clock.now()
+        self.session.tick(now)
+        for run in [run for run, due in self._timed.items() if due <= now]:
+            del self._timed[run]
+            run.take_long()
         self.pump()
-        if self.session.state is not SessionState.CLOSED:
-            self._watch_time()
+        self._watch_time()
 
     def _watch_progress(self) -> None:
         """Look after a while whether the client has read, as long as its socket is full."""

@@ -4,6 +4,8 @@ from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
+import msgspec
+
 from bolide.core.ddp.messages import CallId
 
 __all__ = [
@@ -18,8 +20,7 @@ __all__ = [
 ]
 
 
-@dataclass(slots=True, eq=False)
-class Work:
+class Work(msgspec.Struct, eq=False):
     """One message whose handler runs; the next one waits until it is finished or unblocked.
 
     Attributes:
@@ -86,8 +87,7 @@ class SubscriptionStopped:
     subscription: Subscription
 
 
-@dataclass(frozen=True, slots=True)
-class MethodRequested:
+class MethodRequested(msgspec.Struct, frozen=True):
     """Call a method.
 
     Attributes:
@@ -100,7 +100,7 @@ class MethodRequested:
 
     work: Work
     name: str
-    params: Sequence[Any] = field(default=())
+    params: Sequence[Any] = ()
     random_seed: str | None = None
     call: CallId | None = None
 

@@ -1,7 +1,7 @@
 """One call of a method: the handler's task, its answer, its fence."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bolide.core.ddp.random import SeededStreams
@@ -9,7 +9,6 @@ from bolide.core.errors import LocalProtocolError, MethodError
 from bolide.core.values import UNDEFINED, normalize
 from bolide.server.access.claim import Claim
 from bolide.server.access.invocation import Invocation, current, entered
-from bolide.server.clock import Timer
 from bolide.server.context import Context
 from bolide.server.methods.calls import call_digest
 from bolide.server.methods.errors import log_failure, wire_error
@@ -34,13 +33,16 @@ class MethodRun:
         request: What the client asked for.
     """
 
+    __slots__ = ("_driver", "_fence", "_method", "_request", "_started_at", "_task", "_work")
+
+    _task: asyncio.Task[None]
+
     def __init__(self, driver: "SessionDriver", request: MethodRequested) -> None:
         """Prepare the call; :meth:`start` begins it."""
         self._driver = driver
         self._request = request
         self._work = request.work
         self._method = driver.services.app.methods.find(request.name)
-        self._timer: Timer | None = None
         self._started_at = 0.0
         self._fence: dict[str, Position] = {}
 
@@ -53,10 +55,16 @@ class MethodRun:
         """Run the method."""
         services = self._driver.services
         self._started_at = services.clock.now()
-        self._timer = services.clock.call_at(
-            self._started_at + services.settings.method_timeout_s, self._take_long
-        )
-        services.spawn(self._run())
+        self._driver.method_begins(self, self._started_at)
+        self._task = services.begin(self._run())
+
+    def take_long(self) -> None:
+        """Let the queue go on without the method; stopping it could lose half of what it does."""
+        driver = self._driver
+        limit = driver.services.settings.method_timeout_s
+        driver.log.warning("method takes long", method=self.name, limit_s=limit)
+        driver.session.finish(self._work)
+        driver.pump()
 
     # The host of the handler's context
 
@@ -100,51 +108,56 @@ class MethodRun:
     # Inside
 
     async def _run(self) -> None:
-        session = self._driver.session
+        driver, work = self._driver, self._work
+        session = driver.session
         outcome = "ok"
         try:
-            value = await self._answer()
-            session.result(self._work, value)
-        except Exception as error:
-            outcome = "error"
-            self._fail(error)
-        except asyncio.CancelledError:  # the handler cancelled itself, or the node ends
-            outcome = "cancelled"
-            self._fail(RuntimeError("the method was cancelled"))
-        self._observe(outcome)
-        if self._timer is not None:
-            self._timer.cancel()
-        session.finish(self._work)
-        self._driver.pump()
-        await self._settle()
-        session.updated(self._work)
-        self._driver.pump()
+            try:
+                value = await self._answer()
+                session.result(work, value)
+            except Exception as error:
+                outcome = "error"
+                self._fail(error)
+            except asyncio.CancelledError:  # the handler cancelled itself, or the node ends
+                outcome = "cancelled"
+                self._fail(RuntimeError("the method was cancelled"))
+            self._observe(outcome)
+            driver.method_ends(self)
+            session.finish(work)
+            if self._fence:
+                driver.pump()
+                await self._settle()
+            session.updated(work)
+            driver.pump()
+        finally:
+            driver.services.tasks.discard(self._task)
 
-    async def _answer(self) -> Any:
+    def _answer(self) -> Awaitable[Any]:
         method, request = self._method, self._request
         if method is None:
             raise MethodError(404, f"Method '{request.name}' not found")
         self._driver.check_rate("method", method.name)
         if request.call is None:
-            return await self._call(method, None)
+            return self._invoke(method, request.params, self._invocation(method, None))
         digest = call_digest(self._driver.user_id, method.name, request.params)
-        calls = self._driver.services.calls
-        return await calls.once(
-            request.call, digest, self._fence, lambda claim: self._call(method, claim)
+        return self._driver.services.calls.once(
+            request.call,
+            digest,
+            self._fence,
+            lambda claim: self._invoke(method, request.params, self._invocation(method, claim)),
         )
 
-    async def _call(self, method: Method, claim: Claim | None) -> Any:
-        invocation = Invocation(
+    def _invocation(self, method: Method, claim: Claim | None) -> Invocation:
+        return Invocation(
             "method",
             method.name,
             user_id=self._driver.user_id,
             session=self._driver.info,
             is_decided=method.is_public,
             fence=self._fence,
-            random=SeededStreams(self._request.random_seed or random_seed()),
+            random=SeededStreams(self._request.random_seed or random_seed),
             claim=claim,
         )
-        return await self._invoke(method, self._request.params, invocation)
 
     async def _invoke(self, method: Method, params: Sequence[Any], invocation: Invocation) -> Any:
         arguments = method.arguments.bind(params)
@@ -171,15 +184,7 @@ class MethodRun:
             await services.live_queries.settle(fence)
         except Exception as error:  # the store was closed while we waited
             log_failure(self._driver.log, error, method=self.name)
-        services.metrics.fence_seconds.observe(services.clock.now() - started_at)
-
-    def _take_long(self) -> None:
-        """Let the queue go on without the method; stopping it could lose half of what it does."""
-        self._timer = None
-        limit = self._driver.services.settings.method_timeout_s
-        self._driver.log.warning("method takes long", method=self.name, limit_s=limit)
-        self._driver.session.finish(self._work)
-        self._driver.pump()
+        services.metrics.fence_seconds.labels().observe(services.clock.now() - started_at)
 
     def _observe(self, outcome: str) -> None:
         services = self._driver.services

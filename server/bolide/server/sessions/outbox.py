@@ -14,7 +14,6 @@ later belong to the next generation, so a collection that changes all the time h
 A document waits in one generation only, the first.
 """
 
-from collections import deque
 from collections.abc import Callable
 from itertools import islice
 from typing import Any, TypeAlias
@@ -76,7 +75,7 @@ class Outbox:
 
     def __init__(self) -> None:
         """Begin with nothing."""
-        self._generations: deque[_Generation] = deque()
+        self._generations: list[_Generation] = []
         self._dirty: dict[_Place, _Dirty] = {}
         self.message_bytes = 0
 
@@ -142,10 +141,10 @@ class Outbox:
         """
         packets: list[bytes] = []
         size = 0
-        while self._generations:
-            generation = self._generations[0]
+        for done, generation in enumerate(self._generations):
             while generation.places:
                 if size >= max_bytes:
+                    del self._generations[:done]
                     return packets
                 place = next(iter(generation.places))
                 del generation.places[place]
@@ -163,8 +162,10 @@ class Outbox:
                 taken += 1
             if taken < len(generation.messages):
                 generation.messages = list(islice(generation.messages, taken, None))
+                del self._generations[:done]
                 return packets
-            self._generations.popleft()
+        # New ones, because an emptied dict keeps the size that it had.
+        self._generations, self._dirty = [], {}
         return packets
 
     def forget_documents(self) -> None:

@@ -74,6 +74,11 @@ class RateLimiter:
         """Begin with all counters at zero."""
         self._rules = [_Counters(rule, now) for rule in rules]
 
+    @property
+    def has_rules(self) -> bool:
+        """Whether anything is counted."""
+        return bool(self._rules)
+
     def check(self, request: Request, now: float) -> None:
         """Count a request.
 

@@ -51,12 +51,19 @@ class Services:
     build_id: str
     log: FilteringBoundLogger
     tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     # A task of its own context: started from inside a method, it must not inherit its decision.
     _context: contextvars.Context = field(default_factory=contextvars.copy_context)
 
+    def begin(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Run work as :meth:`spawn` does; at its end it takes its task out of ``tasks`` itself."""
+        # No factory of the loop: a task that began at once would end before it is known.
+        task = asyncio.Task(work, loop=self._loop, context=self._context.copy())
+        self.tasks.add(task)
+        return task
+
     def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Run work beside everything else, outside any invocation; it must not raise."""
-        task = asyncio.create_task(work, context=self._context.copy())
-        self.tasks.add(task)
+        task = self.begin(work)
         task.add_done_callback(self.tasks.discard)
         return task

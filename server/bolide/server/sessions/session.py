@@ -17,7 +17,6 @@ resync is the same, with what the client says it holds as the old view.
 Observable behaviour follows Meteor's ``livedata_server``; see ``docs/design/sessions.md``.
 """
 
-from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from enum import Enum
 from typing import Any, TypeAlias
@@ -158,7 +157,8 @@ class Session:
         self._view = ClientView(strategy_of, Wire(framing), send)
         self._subscriptions: dict[str, Subscription] = {}
         self._universal: list[Subscription] = []
-        self._queue = deque[tuple[_Queued, int]]()
+        # A list, because it is mostly empty: a deque would hold 700 bytes.
+        self._queue: list[tuple[_Queued, int]] = []
         self._queued_bytes = 0
         self._current: Work | None = None
         self._running_methods = 0
@@ -185,7 +185,7 @@ class Session:
         self.messages_received += 1
         if self._heartbeat is not None:
             self._heartbeat.message_received(now)
-        size = len(frame.encode("utf-8", "surrogatepass"))
+        size = len(frame if frame.isascii() else frame.encode("utf-8", "surrogatepass"))
         if size > self._limits.max_message_bytes:
             limit = self._limits.max_message_bytes
             self._send(Error(f"Message too large: {size} bytes, the limit is {limit}"))
@@ -193,6 +193,8 @@ class Session:
         message = parse_client_message(frame, max_depth=self._limits.max_json_depth)
         if self.state is SessionState.CONNECTING:
             self._receive_first(message, frame, now)
+        elif type(message) is Method:
+            self._enqueue(message, size)
         elif isinstance(message, Connect):
             self._send(Error("Already connected", _plain(frame)))
         elif isinstance(message, Ping | Pong) and self._version == _NO_HEARTBEAT_VERSION:
@@ -261,7 +263,9 @@ class Session:
 
     def events_received(self) -> list[Event]:
         """Hand over what is to be done, in order; each once."""
-        events, self._events = self._events, []
+        events = self._events
+        if events:
+            self._events = []
         return events
 
     def next_deadline(self) -> float | None:
@@ -562,6 +566,9 @@ class Session:
         self._events.append(SessionOpened())
 
     def _enqueue(self, message: _Queued, size: int) -> None:
+        if not self._queue and self._current is None and type(message) is Method:
+            self._call(message)
+            return
         self._queue.append((message, size))
         self._queued_bytes += size
         self._advance()
@@ -574,7 +581,7 @@ class Session:
     def _advance(self) -> None:
         """Handle messages until one of them is work for somebody else."""
         while self._queue and self._current is None and self.state is SessionState.OPEN:
-            message, size = self._queue.popleft()
+            message, size = self._queue.pop(0)
             self._queued_bytes -= size
             match message:
                 case Sub():
@@ -701,12 +708,15 @@ class Session:
     def _send(self, message: ServerMessage) -> None:
         if self.state is SessionState.CLOSED:
             return
-        packet = self._view.packet(message)
-        if not self._view.is_paused:
-            self._view.message(packet)
-        else:
+        view = self._view
+        packet = view.packet(message)
+        if view.is_paused:
             self._late.append(packet)
             self._late_size += len(packet)
+        else:
+            view.message(packet)
+            if not view.is_full:
+                return
         self._check_waiting()
 
     def _send_urgent(self, message: ServerMessage) -> None:

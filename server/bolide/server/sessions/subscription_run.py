@@ -17,6 +17,7 @@ from bolide.server.explained import Explained
 from bolide.server.livequery.followers import Follower
 from bolide.server.livequery.live_queries import Following
 from bolide.server.methods.errors import log_failure, wire_error
+from bolide.server.moment import Moment
 from bolide.server.publications.counts import CountSource, LiveCount
 from bolide.server.publications.joins.join import Join
 from bolide.server.publications.registry import Publication
@@ -62,6 +63,22 @@ class SubscriptionRun:
         publication: What to run; None if the client asked for a name that there is not.
     """
 
+    __slots__ = (
+        "_driver",
+        "_followings",
+        "_join",
+        "_on_stop",
+        "_started_at",
+        "_subscription",
+        "_task",
+        "_timer",
+        "_work",
+        "decisions",
+        "first_done",
+        "publication",
+        "was_refused",
+    )
+
     def __init__(
         self,
         driver: "SessionDriver",
@@ -84,7 +101,7 @@ class SubscriptionRun:
         """What the publish function asked and was told."""
         self.was_refused = False
         """It ended because the person may not have it."""
-        self.first_done = asyncio.Event()
+        self.first_done = Moment()
         """The first documents were published, or the handler came to its end without any."""
 
     @property
@@ -214,6 +231,7 @@ class SubscriptionRun:
         finally:
             self._stop_timer()
             self._end()
+            self._task = None
 
     def _publish_done(self) -> None:
         """Let go of what a former run published, now that this one's documents are there."""

@@ -140,8 +140,7 @@ class NodeApplication:
             transport = PushTransport(push, texts, node.clock)
             driver = node.open_session(transport, client_address=address, headers=websocket.headers)
             transport.start(driver)
-            await websocket.receive()  # the end of the connection
-            return
+            return  # the connection goes on; what served its handshake need not
         socket = SessionSocket(websocket, texts, node.clock)
         driver = node.open_session(socket, client_address=address, headers=websocket.headers)
         await socket.run(driver)

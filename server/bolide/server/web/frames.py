@@ -51,6 +51,7 @@ _CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG = 0x0, 0x1, 0x2, 0x8, 0x9, 0
 _IS_CONTROL = 0x8
 _KNOWN: Final = frozenset({_CONTINUATION, _TEXT, _BINARY, _CLOSE, _PING, _PONG})
 _WHOLE_TEXT = _FIN | _TEXT
+_SHORT_TEXTS: Final = tuple(bytes((_WHOLE_TEXT, length)) for length in range(_LENGTH_16))
 _16_BITS, _63_BITS = 1 << 16, 1 << 63
 _NEW_DECODER = codecs.getincrementaldecoder("utf-8")
 
@@ -338,7 +339,10 @@ def text_frame(payload: bytes) -> bytes:
     Args:
         payload: The text as UTF-8.
     """
-    return _header(_TEXT, len(payload)) + payload
+    length = len(payload)
+    if length < _LENGTH_16:
+        return _SHORT_TEXTS[length] + payload
+    return _header(_TEXT, length) + payload
 
 
 def binary_frame(payload: bytes) -> bytes:

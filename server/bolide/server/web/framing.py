@@ -113,7 +113,14 @@ class _Frames:
         return packets if len(packets) == 1 else (b"".join(packets),)
 
 
+class _RawFrames(_Frames):
+    """The same, where the text of a frame is the message."""
+
+    def packet(self, message: bytes) -> bytes:
+        return text_frame(message)
+
+
 TEXTS: Final[Mapping[TextFraming, Framing]] = {RAW: _Texts(RAW), SOCKJS: _Texts(SOCKJS)}
 """How sessions write on ASGI's WebSockets."""
-FRAMES: Final[Mapping[TextFraming, Framing]] = {RAW: _Frames(RAW), SOCKJS: _Frames(SOCKJS)}
+FRAMES: Final[Mapping[TextFraming, Framing]] = {RAW: _RawFrames(RAW), SOCKJS: _Frames(SOCKJS)}
 """How sessions write on sockets that take frames."""

@@ -4,8 +4,9 @@ A node fans one frame out to thousands of sockets. Through ASGI each delivery is
 each message that comes in passes a queue and a task switch. The WebSocket class of this package
 therefore offers itself under :data:`EXTENSION` in ``scope["extensions"]``: after ``accept`` an
 application takes it, calls :meth:`PushSocket.start`, and from then on both directions are plain
-calls on the event loop. The endpoint's coroutine stays alive by awaiting ``receive()``, which
-returns ``websocket.disconnect`` at the end. A server without the extension is served through ASGI.
+calls on the event loop. The endpoint may return then: the connection goes on, and its coroutines,
+its scope and its request need no memory. If it raises, the connection is closed. A server without
+the extension is served through ASGI.
 """
 
 from collections.abc import Callable

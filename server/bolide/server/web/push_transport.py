@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from bolide.server.clock import Clock, Timer
 from bolide.server.web.frames import text_frame
-from bolide.server.web.framing import FRAMES, BadFrame, TextFraming
+from bolide.server.web.framing import FRAMES, RAW, BadFrame, TextFraming
 from bolide.server.web.push import PushSocket
 from bolide.server.web.socket import HEARTBEAT_INTERVAL_S, MESSAGES_PER_TURN, FrameReceiver
 
@@ -50,7 +50,8 @@ class PushTransport:
         self._clock = clock
         self._receiver: FrameReceiver
         self._heartbeat: Timer | None = None
-        self._backlog: deque[str | None] = deque()
+        # None while it is empty, because an empty deque holds 700 bytes.
+        self._backlog: deque[str | None] | None = None
         self._is_closed = False
         self._was_busy = True
 
@@ -96,6 +97,9 @@ class PushTransport:
         """Take one text message, which may hold many of the session's."""
         if self._is_closed:
             return
+        if self._texts is RAW and self._backlog is None:
+            self._receiver.receive_frame(text)
+            return
         try:
             messages = self._texts.messages(text)
         except BadFrame:
@@ -127,24 +131,31 @@ class PushTransport:
 
     def _take(self, messages: Sequence[str | None]) -> None:
         """Handle messages after those that wait; None stands for a bad frame."""
-        if not self._backlog and len(messages) <= MESSAGES_PER_TURN:
+        backlog = self._backlog
+        if backlog is None and len(messages) <= MESSAGES_PER_TURN:
             self._handle(messages)
             return
-        was_waiting = bool(self._backlog)
-        self._backlog.extend(messages)
-        if len(self._backlog) > MAX_BACKLOG:
-            self._backlog.clear()
+        if backlog is None:
+            backlog = deque(messages)
+        else:
+            backlog.extend(messages)
+        if len(backlog) > MAX_BACKLOG:
+            self._backlog = None
             self.close("Too many messages wait to be handled", at_fault=True)
-        elif not was_waiting:
+        elif self._backlog is None:
+            self._backlog = backlog
             self._handle_some()
 
     def _handle_some(self) -> None:
         """Handle what fits into one turn of the event loop, so that others have theirs."""
-        count = min(MESSAGES_PER_TURN, len(self._backlog))
-        self._handle([self._backlog.popleft() for _ in range(count)])
-        if self._is_closed:
-            self._backlog.clear()
-        elif self._backlog:
+        backlog = self._backlog
+        if backlog is None:  # the session was closed meanwhile
+            return
+        count = min(MESSAGES_PER_TURN, len(backlog))
+        self._handle([backlog.popleft() for _ in range(count)])
+        if self._is_closed or not backlog:
+            self._backlog = None
+        else:
             asyncio.get_running_loop().call_soon(self._handle_some)
 
     def _handle(self, messages: Sequence[str | None]) -> None:

@@ -290,6 +290,8 @@ class BolideWebSocket(asyncio.Protocol):
                 _logger.error("ASGI callable returned without completing handshake.")
             elif result is not None:
                 _logger.error("ASGI callable should return None, but returned a value.")
+            elif self._receiver is not None:
+                return  # a push goes on without it
         self._leave(code)
 
     def _leave(self, code: CloseCode) -> None:

@@ -245,6 +245,40 @@ def test_method_of_another_shape_is_malformed(changed: dict[str, Any]) -> None:
     assert parse(json.dumps(method)) == BadMessage("Malformed method invocation", method)
 
 
+@pytest.mark.parametrize(
+    "rest",
+    [
+        '"method":"m","params":[1,{"n":2.5}],"id":"1"}',
+        '"id":"1","params":[{"$date":5}],"method":"m","randomSeed":"x"}',
+        '"method":"m","params":[],"id":"1","bolide":{"client":"0123456789abcdef","call":"2"}}',
+        '"method":"m","params":[],"id":"1","bolide":{"client":"short","call":"2"}}',
+        '"method":"m","params":[],"id":"1","bolide":null}',
+        '"method":"m","id":"1"}',
+        '"method":"m","params":{},"id":"1"}',
+        '"method":"m","params":[],"id":1}',
+        '"method":"m","params":[],"id":"1","randomSeed":null}',
+        '"method":"m","params":[],"id":"1","randomSeed":"' + "x" * 1001 + '"}',
+        '"method":"m","params":[{"$type":"nope","$value":1}],"id":"1"}',
+        '"method":"m","params":[],"id":"1","result":{"$type":"nope","$value":1}}',
+        '"method":"m","params":[],"id":"1","other":1}',
+        '"method":"m","params":[' + "[" * 40 + "]" * 40 + '],"id":"1"}',
+        '"method":"m","params":[' + "1" * 400 + '],"id":"1"}',
+        '"method":"m","params":[9223372036854775808],"id":"1"}',
+        '"method":"m","params":["[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[["],"id":"1"}',
+        '"method":"m","params":[1],"id":"1","params":[2]}',
+        '"method":"m","params":[],"id":"1","msg":"sub","name":"n"}',
+        '"method":"m","params":[],"id":"1"',
+        '"method":"m","params":["\\ud800"],"id":"1"}',
+    ],
+)
+def test_a_method_is_read_alike_however_its_text_begins(rest: str) -> None:
+    usual, spaced = (parse_client_message(s + rest, max_depth=32) for s in _BEGINNINGS)
+    assert repr(usual) == repr(spaced)
+
+
+_BEGINNINGS = ('{"msg":"method",', '{ "msg":"method",')
+
+
 def test_params_may_be_absent_and_ids_empty() -> None:
     assert parse('{"msg":"sub","id":"","name":"ward"}') == Sub("", "ward")
     assert parse('{"msg":"method","id":"","method":"m"}') == Method("", "m")

@@ -54,3 +54,18 @@ def test_seed_is_twenty_hex_digits_of_ten_bytes() -> None:
     assert random_seed(bytes(range(10))) == "00010203040506070809"
     with pytest.raises(ValueError, match="10 random bytes, not 3"):
         random_seed(b"abc")
+
+
+def test_a_seed_may_be_made_when_the_first_stream_is_asked_for() -> None:
+    made: list[str] = []
+
+    def make() -> str:
+        made.append("seed")
+        return "seed"
+
+    streams = SeededStreams(make)
+    assert made == []
+    ids = [streams.stream("a").id(), streams.stream("b").id()]
+    assert made == ["seed"]
+    known = SeededStreams("seed")
+    assert ids == [known.stream("a").id(), known.stream("b").id()]

@@ -351,6 +351,66 @@ async def test_a_method_that_takes_long_only_loses_its_place() -> None:
         assert await long_call == "done"
 
 
+async def test_of_each_method_that_takes_long_one_line_tells() -> None:
+    app = make_app()
+    gate = asyncio.Event()
+
+    @app.method("long", public=True)
+    async def long(ctx: Context) -> None:
+        ctx.unblock()
+        await gate.wait()
+
+    async with TestNode(app) as node:
+        client, other = await node.connect(), await node.connect()
+        with structlog.testing.capture_logs() as logs:
+
+            def told() -> int:
+                return [one["event"] for one in logs].count("method takes long")
+
+            calls = [asyncio.create_task(one.call("long")) for one in (client, other)]
+            await node.settle()
+            await node.clock.advance(30)
+            calls.append(asyncio.create_task(client.call("long")))
+            await node.settle()
+            await other.close()
+            await node.clock.advance(29)
+            assert told() == 0
+            await node.clock.advance(1)
+            assert told() == 2  # though one of the clients is gone
+            await node.clock.advance(29)
+            assert told() == 2
+            await node.clock.advance(1)
+            assert told() == 3
+            await node.clock.advance(200)
+            assert told() == 3
+        gate.set()
+        await asyncio.gather(calls[0], calls[2])
+        with pytest.raises(AssertionError, match="closed"):
+            await calls[1]
+
+
+async def test_a_method_that_ended_after_its_session_is_not_watched() -> None:
+    app = make_app()
+    gate = asyncio.Event()
+
+    @app.method("long", public=True)
+    async def long(ctx: Context) -> None:
+        await gate.wait()
+
+    async with TestNode(app) as node:
+        client = await node.connect()
+        call = asyncio.create_task(client.call("long"))
+        await node.settle()
+        await client.close()
+        gate.set()
+        await node.settle()
+        with structlog.testing.capture_logs() as logs:
+            await node.clock.advance(100)
+        assert logs == []
+        with pytest.raises(AssertionError, match="closed"):
+            await call
+
+
 async def test_a_method_outlives_its_client() -> None:
     app = make_app()
     gate, finished = asyncio.Event(), asyncio.Event()

@@ -797,6 +797,22 @@ async def test_application_that_returns_closes_with_1000(peer: Peer) -> None:
     assert peer.wire.take() == close_frame(1000)
 
 
+async def test_a_push_goes_on_when_its_application_returns(peer: Peer) -> None:
+    await peer.opens()
+    recorder = Recorder()
+    peer.push.start(recorder)
+    await peer.leaves()
+    assert peer.wire.take() == b""
+    assert not peer.state.tasks
+    peer.says(text("more"))
+    peer.push.write(text_frame(b"yes"))
+    assert peer.wire.take() == text_frame(b"yes")
+    peer.protocol.shutdown()
+    assert peer.wire.take() == close_frame(1012)
+    peer.is_lost()
+    assert recorder.events == ["more", ("lost", False)]
+
+
 async def test_application_that_returns_without_an_answer_is_a_500(
     peer: Peer, caplog: pytest.LogCaptureFixture
 ) -> None:
