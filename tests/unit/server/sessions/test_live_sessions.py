@@ -67,6 +67,14 @@ def make_app(proceed: asyncio.Event) -> tuple[App, Collection, Collection]:
     async def big(ctx: Context, least: int) -> object:
         return wards.find({"beds": {"$gte": least}})
 
+    @app.publish("wards.named", public=True)
+    async def named(ctx: Context, name: str) -> object:
+        return wards.find({"name": name})
+
+    @app.publish("wards.joined", public=True)
+    async def joined(ctx: Context, name: str) -> object:
+        return wards.find({"name": name}, children=[lambda ward: wards.find({"in": ward["_id"]})])
+
     @app.publish("wards.hung", public=True)
     async def hung(ctx: Context) -> object:
         ctx.unblock()
@@ -171,6 +179,20 @@ async def test_a_document_that_moves_between_queries_is_changed(world: World) ->
     await world.wards.update_one({"_id": "a"}, {"$set": {"beds": 2}})
     await world.settle()
     assert kinds(since(client, number)) == ["Changed", "Changed"]
+
+
+async def test_a_join_of_the_same_documents_hides_none_of_a_full_client(world: World) -> None:
+    client = await world.node.connect()
+    await client.subscribe("wards.named", "x")
+    await client.subscribe("wards.joined", "x")  # empty: it shares nothing yet
+    client.send(Sub("s", "events", (1,)))
+    client.socket.stall()
+    await world.settle()
+    await world.insert("c", name="x")
+    await world.settle()
+    client.socket.drain()
+    await world.settle()
+    assert client.document("wards", "c") == {"_id": "c", "name": "x"}
 
 
 async def test_updated_comes_after_the_data_also_in_step(world: World) -> None:
