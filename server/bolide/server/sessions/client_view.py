@@ -257,6 +257,7 @@ class ClientView:
 
     def end_user_change(self) -> None:
         """Send the difference between the former view and the present one."""
+        self._catch_up()
         before, self._before = self._before, None
         for message, seen in self._box.difference(before or {}):
             self._note(message, seen, None)
@@ -284,9 +285,7 @@ class ClientView:
         Returns:
             The collections that differ. Changes of all others wait for the end from now on.
         """
-        for source in self._box.sole_owners():
-            if isinstance(source, Source) and source.view is not None:
-                source.view.catch_up()
+        self._catch_up()
         wanted = {name for name, digest in views.items() if digest != self._box.digest(name)}
         unheld = self._box.snapshot().keys() - views.keys()
         self._compared = frozenset(wanted | unheld)
@@ -298,9 +297,7 @@ class ClientView:
         Args:
             have: Collection -> id as on the wire -> digest, of the collections that differ.
         """
-        for source in self._box.sole_owners():
-            if isinstance(source, Source) and source.view is not None:
-                source.view.catch_up()
+        self._catch_up()
         compared, self._compared, self._is_resyncing = self._compared or frozenset(), None, False
         for name in sorted(compared):
             self._send_difference(name, have.get(name, {}))
@@ -310,6 +307,12 @@ class ClientView:
         self._look_at_gate()
 
     # Inside
+
+    def _catch_up(self) -> None:
+        """Be told everything about results that are views: none must be ahead when compared."""
+        for source in self._box.sole_owners():
+            if isinstance(source, Source) and source.view is not None:
+                source.view.catch_up()
 
     def _send_difference(self, name: str, have: Mapping[str, bytes]) -> None:
         documents = {

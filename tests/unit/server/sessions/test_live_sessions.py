@@ -512,6 +512,23 @@ async def test_another_user_in_the_middle_makes_a_resync_void(world: World) -> N
     assert kinds(since(client, 0)[-1:]) == ["Error"]
 
 
+async def test_what_changes_at_the_end_of_a_user_change_is_told_once(world: World) -> None:
+    client = await world.node.connect()
+    await client.subscribe("wards")
+    client.send(Sub("h", "wards.hung"))
+    client.send(Method("m", "login", ("u",)))
+    await world.settle()
+    await world.insert("c")
+    await world.settle()
+    await world.wards.delete_one({"_id": "c"})
+    await asyncio.sleep(0)  # the live query knows, nobody was told yet
+    client.socket.driver.session.end_user_change()
+    client.socket.driver.pump()
+    await world.settle()
+    # The client itself checks that it is told nothing of what it does not hold.
+    assert [document["_id"] for document in client.documents("wards")] == ["a", "b"]
+
+
 @pytest.mark.parametrize("wants", [False, True])
 async def test_a_client_that_does_not_go_on_is_given_up(world: World, wants: bool) -> None:
     client = await come_back(world)
