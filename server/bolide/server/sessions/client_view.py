@@ -49,7 +49,9 @@ class ClientView:
         "_is_resyncing",
         "_outbox",
         "_unmerged",
+        "_unmerged_bytes",
         "_urgent",
+        "_urgent_bytes",
         "gate",
     )
 
@@ -64,6 +66,7 @@ class ClientView:
         self._box = MergeBox(strategy_of)
         self._outbox = Outbox()
         self._urgent: list[bytes] = []
+        self._urgent_bytes = 0
         self._is_full = False
         self._is_ended = False
         # During a user change: what the former user was to see.
@@ -73,6 +76,7 @@ class ClientView:
         self._compared: frozenset[str] | None = None
         # Documents of collections that are not merged: they come after what is removed of them.
         self._unmerged: list[bytes] = []
+        self._unmerged_bytes = 0
         self._look_at_gate()
 
     @property
@@ -88,7 +92,7 @@ class ClientView:
     @property
     def message_bytes(self) -> int:
         """Size of the messages that wait, bytes."""
-        return self._outbox.message_bytes + sum(map(len, (*self._urgent, *self._unmerged)))
+        return self._outbox.message_bytes + self._urgent_bytes + self._unmerged_bytes
 
     @property
     def waiting_documents(self) -> int:
@@ -189,6 +193,7 @@ class ClientView:
         """Send a message that has nothing to do with documents, before everything that waits."""
         self.gate.is_open = False
         self._urgent.append(packet)
+        self._urgent_bytes += len(packet)
 
     def packets(self, max_bytes: int) -> list[bytes]:
         """Take what is to be sent next.
@@ -202,6 +207,7 @@ class ClientView:
         if self._is_full:
             return []
         packets, self._urgent = self._urgent, []
+        self._urgent_bytes = 0
         if not self.is_paused:
             packets += self._outbox.take(self._visible, self.gate.wire, max_bytes)
         self._look_at_gate()
@@ -229,7 +235,7 @@ class ClientView:
         """Publish nothing more; messages that wait are still sent, documents are not."""
         self._is_ended = True
         self._before, self._is_resyncing = None, False
-        self._unmerged.clear()
+        self._take_unmerged()
         self._outbox.forget_documents()
         self._look_at_gate()
 
@@ -245,7 +251,7 @@ class ClientView:
             # What the client holds was another user's: it drops everything, and was sent nothing.
             self._is_resyncing = False
             self._outbox.clear()
-            self._unmerged.clear()
+            self._take_unmerged()
             self._box.forget_merged()
             self._before = {}
             self.message(self.packet(Void()))
@@ -301,8 +307,7 @@ class ClientView:
         compared, self._compared, self._is_resyncing = self._compared or frozenset(), None, False
         for name in sorted(compared):
             self._send_difference(name, have.get(name, {}))
-        unmerged, self._unmerged = self._unmerged, []
-        for packet in unmerged:
+        for packet in self._take_unmerged():
             self._outbox.message(packet)
         self._look_at_gate()
 
@@ -338,10 +343,16 @@ class ClientView:
             packet = self.packet(message)
             if self._is_resyncing:
                 self._unmerged.append(packet)
+                self._unmerged_bytes += len(packet)
             else:
                 self._outbox.message(packet)
         elif not self._is_held_back(collection):
             self._outbox.note(message, before, None if self._is_full else shared)
+
+    def _take_unmerged(self) -> list[bytes]:
+        unmerged, self._unmerged = self._unmerged, []
+        self._unmerged_bytes = 0
+        return unmerged
 
     def _is_held_back(self, collection: str) -> bool:
         """Tell whether a collection will be compared as a whole."""

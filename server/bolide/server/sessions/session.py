@@ -302,6 +302,7 @@ class Session:
         if source.subscription.is_active:
             source.subscription.sources[source] = None
             self._view.join(source)
+            self._check_waiting()
 
     def apply(self, source: Source, changes: Sequence[ViewChange]) -> None:
         """Publish changes of a live query that was joined.
@@ -311,6 +312,7 @@ class Session:
         """
         if source.subscription.is_active:
             self._view.apply(source, changes)
+            self._check_waiting()
 
     def publish(
         self, subscription: Subscription, owner: Hashable, changes: Sequence[ViewChange]
@@ -323,6 +325,7 @@ class Session:
         if subscription.is_active:
             subscription.sources[owner] = None
             self._view.apply(owner, changes)
+            self._check_waiting()
 
     def leave(self, subscription: Subscription, owner: Hashable) -> None:
         """Take back what one owner published; its subscription goes on without it."""
@@ -342,6 +345,7 @@ class Session:
         if subscription.is_active:
             whole = {name: value for name, value in _writable(fields) if value is not UNDEFINED}
             self._view.apply(subscription, [ViewChange.added(collection, id, whole)])
+            self._check_waiting()
 
     def changed(self, subscription: Subscription, collection: str, id: Any, fields: Fields) -> None:
         """Publish other values of some fields; UNDEFINED clears one.
@@ -353,6 +357,7 @@ class Session:
             changes = dict(_writable(fields))
             message = changed_message(collection, id, changes)
             self._view.changed(subscription, message, changes)
+            self._check_waiting()
 
     def removed(self, subscription: Subscription, collection: str, id: Any) -> None:
         """Take a document back.
@@ -362,6 +367,7 @@ class Session:
         """
         if subscription.is_active:
             self._view.apply(subscription, [ViewChange.removed(collection, id, {})])
+            self._check_waiting()
 
     def ready(self, subscription: Subscription) -> None:
         """Tell that the initial data were published; a second time does nothing."""
@@ -725,10 +731,10 @@ class Session:
 
     def _check_waiting(self) -> None:
         """Give up a client for which too much waits that cannot be merged."""
-        limit = self._limits.max_outbound_bytes
-        if self._late_size > limit:
+        limit, view = self._limits.max_outbound_bytes, self._view
+        if view.is_paused and self._late_size + view.message_bytes > limit:
             self.close("Too much waits for the end of a comparison of views", at_fault=True)
-        elif self._view.is_full and self._view.message_bytes > limit:
+        elif view.is_full and view.message_bytes > limit:
             self.close("More waits for you than a session may hold", at_fault=True)
 
 

@@ -50,6 +50,10 @@ class World:
     async def insert(self, *ids: str, **fields: Any) -> None:
         await self.wards.insert_many([{"_id": id, **fields} for id in ids])
 
+    async def insert_events(self, count: int) -> None:
+        await self.events.insert_many([{"text": "x" * 100} for _ in range(count)])
+        await self.settle()
+
     async def settle(self) -> None:
         await self.node.settle()
 
@@ -86,6 +90,10 @@ def make_app(proceed: asyncio.Event) -> tuple[App, Collection, Collection]:
         for number in range(count):
             ctx.added("events", str(number), {"text": "x" * 100})
         ctx.ready()
+
+    @app.publish("events.stored", public=True)
+    async def stored(ctx: Context) -> object:
+        return events.find()
 
     @app.method("set", public=True)
     async def set_beds(ctx: Context, id: str, beds: int) -> None:
@@ -312,6 +320,27 @@ async def test_strategies_without_views_are_limited(world: World) -> None:
     client.send(Sub("t", "events", (60,)))
     await world.settle()
     assert client.close_reason == "More waits for you than a session may hold"
+
+
+async def test_changes_of_live_queries_without_views_are_limited(world: World) -> None:
+    client = await world.node.connect()
+    await client.subscribe("events.stored")
+    client.socket.stall()
+    await world.insert_events(90)  # the socket takes it before it is full
+    await world.insert_events(30)
+    assert client.close_reason is None
+    await world.insert_events(60)
+    assert client.close_reason == "More waits for you than a session may hold"
+
+
+async def test_documents_without_views_are_limited_during_a_resync(world: World) -> None:
+    client = await come_back(world)
+    client.send(Sub("e", "events.stored"))
+    await world.settle()
+    await world.insert_events(30)
+    assert client.close_reason is None
+    await world.insert_events(60)
+    assert client.close_reason == "Too much waits for the end of a comparison of views"
 
 
 async def test_pings_that_are_not_read_are_limited(world: World) -> None:
