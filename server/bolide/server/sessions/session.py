@@ -664,7 +664,12 @@ class Session:
             resync.begin(message, self._now + self._limits.resync_timeout_s)
             self._look_at_resync()
         elif resync is not None and isinstance(message, Have) and phase is ResyncPhase.WANTED:
-            if resync.receive_have(message) > self._limits.max_resync_ids:
+            resync.receive_have(message, size)
+            limits = self._limits
+            if (
+                resync.id_count > limits.max_resync_ids
+                or resync.received_bytes > limits.max_resync_bytes
+            ):
                 self.close("You hold more documents than a resync may name", at_fault=True)
             elif not message.more:
                 self._end_resync(resync)
@@ -677,11 +682,13 @@ class Session:
         if resync is None or resync.phase is not ResyncPhase.RUNNING:
             return
         queued = {message.id for message, _ in self._queue if isinstance(message, Sub)}
-        for id in resync.subs:
+
+        def is_awaited(id: str) -> bool:
             subscription = self._subscriptions.get(id)
-            if id in queued or (subscription is not None and not subscription.is_ready):
-                return
-        self._compare(resync)
+            return id in queued or (subscription is not None and not subscription.is_ready)
+
+        if resync.is_settled(is_awaited):
+            self._compare(resync)
 
     def _compare(self, resync: ResyncRun) -> None:
         wanted = self._view.compare(resync.views)

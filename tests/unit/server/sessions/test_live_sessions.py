@@ -114,7 +114,7 @@ def make_app(proceed: asyncio.Event) -> tuple[App, Collection, Collection]:
 async def world() -> AsyncGenerator[World]:
     proceed = asyncio.Event()
     app, wards, events = make_app(proceed)
-    limits = Limits(max_outbound_bytes=10_000, max_resync_ids=5)
+    limits = Limits(max_outbound_bytes=10_000, max_resync_ids=5, max_resync_bytes=5_000)
     async with TestNode(app, limits=limits) as node:
         world = World(node, wards, events, proceed)
         await world.insert("a", "b", beds=1)
@@ -573,6 +573,19 @@ async def test_the_documents_of_a_resync_are_limited(world: World) -> None:
     client.send(Resync((), {"wards": bytes(16)}))
     await world.settle()
     client.send(Have({"wards": {str(number): bytes(16) for number in range(6)}}))
+    await world.settle()
+    assert client.close_reason == "You hold more documents than a resync may name"
+
+
+async def test_the_bytes_of_a_resync_are_limited(world: World) -> None:
+    client = await come_back(world)
+    client.send(Resync((), {"wards": bytes(16)}))
+    await world.settle()
+    for number in range(2):
+        client.send(Have({"wards": {f"{number}{'x' * 2_000}": bytes(16)}}, more=True))
+        await world.settle()
+        assert client.close_reason is None
+    client.send(Have({"wards": {"y" * 2_000: bytes(16)}}, more=True))
     await world.settle()
     assert client.close_reason == "You hold more documents than a resync may name"
 
