@@ -10,10 +10,12 @@ from bolide.server.web.framing import FRAMES, BadFrame, TextFraming
 from bolide.server.web.push import PushSocket
 from bolide.server.web.socket import HEARTBEAT_INTERVAL_S, MESSAGES_PER_TURN, FrameReceiver
 
-__all__ = ["MAX_BACKLOG", "MESSAGES_PER_TURN", "PushTransport"]
+__all__ = ["MAX_BACKLOG", "MAX_BACKLOG_CHARACTERS", "MESSAGES_PER_TURN", "PushTransport"]
 
 MAX_BACKLOG = 20_000
 """Most messages of one peer that may wait for their turn."""
+MAX_BACKLOG_CHARACTERS = 8_388_608
+"""Size of these messages together, at most."""
 _NORMAL, _POLICY = 1000, 1008
 _BAD = (None,)
 
@@ -32,6 +34,7 @@ class PushTransport:
 
     __slots__ = (
         "_backlog",
+        "_backlog_size",
         "_clock",
         "_heartbeat",
         "_is_closed",
@@ -51,6 +54,7 @@ class PushTransport:
         self._receiver: FrameReceiver
         self._heartbeat: Timer | None = None
         self._backlog: deque[str | None] = deque()
+        self._backlog_size = 0
         self._is_closed = False
         self._was_busy = True
 
@@ -132,7 +136,8 @@ class PushTransport:
             return
         was_waiting = bool(self._backlog)
         self._backlog.extend(messages)
-        if len(self._backlog) > MAX_BACKLOG:
+        self._backlog_size += _size(messages)
+        if len(self._backlog) > MAX_BACKLOG or self._backlog_size > MAX_BACKLOG_CHARACTERS:
             self._backlog.clear()
             self.close("Too many messages wait to be handled", at_fault=True)
         elif not was_waiting:
@@ -141,7 +146,9 @@ class PushTransport:
     def _handle_some(self) -> None:
         """Handle what fits into one turn of the event loop, so that others have theirs."""
         count = min(MESSAGES_PER_TURN, len(self._backlog))
-        self._handle([self._backlog.popleft() for _ in range(count)])
+        messages = [self._backlog.popleft() for _ in range(count)]
+        self._backlog_size -= _size(messages)
+        self._handle(messages)
         if self._is_closed:
             self._backlog.clear()
         elif self._backlog:
@@ -174,3 +181,8 @@ class PushTransport:
         if self._heartbeat is not None:
             self._heartbeat.cancel()
             self._heartbeat = None
+
+
+def _size(messages: Sequence[str | None]) -> int:
+    """Count the characters of messages."""
+    return sum(len(message) for message in messages if message is not None)
