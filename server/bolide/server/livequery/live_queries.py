@@ -112,13 +112,15 @@ class LiveQueries:
         # Nobody may close it while somebody waits for its first result.
         self._joining[multiplexer] = self._joining.get(multiplexer, 0) + 1
         try:
-            await multiplexer.start()
+            try:
+                await multiplexer.start()
+            except Exception:
+                # Nobody follows it yet, and nobody shall wait for what failed.
+                self._forget(multiplexer)
+                raise
             if not is_new:
                 await self._be_current(multiplexer)
             multiplexer.join(follower)
-        except Exception:
-            self._forget(multiplexer)
-            raise
         finally:
             self._joining[multiplexer] -= 1
             if not self._joining[multiplexer]:

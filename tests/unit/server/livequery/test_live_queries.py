@@ -47,7 +47,13 @@ class GatedStore(MemoryStore):
         self.gate.set()
         self.is_reading = asyncio.Event()
         self.error: Exception | None = None
+        self.position_error: Exception | None = None
         self.reads = 0
+
+    async def latest_position(self) -> Position:
+        if self.position_error is not None:
+            raise self.position_error
+        return await super().latest_position()
 
     async def read(self, query: Query, *, after: Position | None = None) -> Snapshot:
         snapshot = await super().read(query, after=after)
@@ -423,6 +429,19 @@ async def test_a_query_nobody_waits_for_any_more_is_given_up(world: World) -> No
     await asyncio.gather(impatient, return_exceptions=True)
     assert len(world.live) == 0
     world.store.gate.set()
+
+
+async def test_who_cannot_join_leaves_the_query_to_the_others(world: World) -> None:
+    replica = Replica()
+    await world.live.follow(ALL, replica)
+    world.store.position_error = StateError("no")
+    with pytest.raises(StateError, match="no"):
+        await world.live.follow(ALL, Replica())
+    world.store.position_error = None
+    await world.insert({"_id": "a"})
+    await world.settle()
+    assert replica.documents == {"a": {}}
+    assert len(world.live) == 1
 
 
 async def test_nobody_joins_a_query_that_ended(world: World) -> None:
