@@ -15,7 +15,7 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from tests.property.live_core.machine import READERS, Step, run_schedule
-from tests.property.live_core.model import IDS, PUBLICATIONS, USERS
+from tests.property.live_core.model import IDS, NAMES, USERS, WARDS
 
 SCHEDULES = int(os.environ.get("BOLIDE_TESTS_SCHEDULES", "150"))
 SEED = os.environ.get("BOLIDE_TESTS_SEED")
@@ -57,10 +57,15 @@ work = st.one_of(
     step("abort", ids),
     step("side", ids, numbers),
     step("unside", ids),
+    step("note", ids, ids),
+    step("unnote", ids),
 )
 calls = st.tuples(st.just("call"), readers, work).map(lambda s: (s[0], s[1], *s[2]))
-direct = one_of((25, work), (1, step("drop"))).map(lambda w: ("direct", *w))
-names = st.sampled_from(list(PUBLICATIONS))
+beds = step("bed", ids, st.sampled_from(WARDS))
+direct = one_of((25, work), (3, beds), (1, step("drop"))).map(lambda w: ("direct", *w))
+names = st.sampled_from(NAMES)
+users = st.sampled_from([*USERS, None])
+sizes = st.sampled_from([0, 1, 40, 200, 1000])
 steps = one_of(
     (16, calls),
     (10, direct),
@@ -68,7 +73,7 @@ steps = one_of(
     (3, step("stop", readers, numbers)),
     (18, step("turn", st.integers(1, 12))),
     (6, step("round trip", nodes, st.integers(1, 4))),
-    (2, step("login", readers, st.sampled_from([*USERS, None]))),
+    (2, step("login", readers, users)),
     (2, step("reconnect", readers, nodes)),
     (2, step("lay", nodes, ids, numbers)),
     (1, step("take", nodes, ids)),
@@ -79,8 +84,13 @@ steps = one_of(
     (3, step("hold both", nodes)),
     (2, step("release", nodes)),
     (4, step("lose", nodes)),
-    (2, step("stall", readers)),
+    (3, step("stall", readers, sizes)),
+    (3, step("read", readers, sizes)),
     (2, step("drain", readers)),
+    (6, step("come back", readers, nodes, st.integers(0, 7), st.integers(1, 3), st.booleans())),
+    (3, step("ask", readers)),
+    (3, step("repeat", readers, numbers)),
+    (2, step("grant", users, st.sampled_from(WARDS))),
     (1, step("settle")),
 )
 

@@ -11,7 +11,7 @@ While none of them holds, the *gate* is open, and a live query that is the only 
 collection writes its shared packets straight to the socket.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from bolide.core.ddp.ids import id_parse, id_stringify
 from bolide.core.ddp.messages import Added, Changed, Removed, ServerMessage, Void
@@ -48,6 +48,7 @@ class ClientView:
         "_is_full",
         "_is_resyncing",
         "_outbox",
+        "_unmerged",
         "_urgent",
         "gate",
     )
@@ -70,6 +71,8 @@ class ClientView:
         # During a resync: the collections that will be compared, None before that is known.
         self._is_resyncing = False
         self._compared: frozenset[str] | None = None
+        # During a resync: documents of which no view is kept, so that nothing can be compared.
+        self._unmerged: list[bytes] = []
         self._look_at_gate()
 
     @property
@@ -85,7 +88,7 @@ class ClientView:
     @property
     def message_bytes(self) -> int:
         """Size of the messages that wait, bytes."""
-        return self._outbox.message_bytes + sum(map(len, self._urgent))
+        return self._outbox.message_bytes + sum(map(len, (*self._urgent, *self._unmerged)))
 
     @property
     def waiting_documents(self) -> int:
@@ -226,6 +229,7 @@ class ClientView:
         """Publish nothing more; messages that wait are still sent, documents are not."""
         self._is_ended = True
         self._before, self._is_resyncing = None, False
+        self._unmerged.clear()
         self._outbox.forget_documents()
         self._look_at_gate()
 
@@ -238,15 +242,17 @@ class ClientView:
                 source.view.catch_up()
                 source.view.step_out(source)
         if self._is_resyncing:
-            # What the client holds was another user's: it drops everything.
+            # What the client holds was another user's: it drops everything, and was sent nothing.
             self._is_resyncing = False
+            self._unmerged.clear()
             self._outbox.clear()
             self.message(self.packet(Void()))
             self._before = {}
+            self._box.forget_merged()
         else:
             self._before = self._box.snapshot()
-        for message in self._box.forget_merged():
-            self.message(self.packet(message))
+            for message in self._box.forget_merged():
+                self.message(self.packet(message))
         self._look_at_gate()
 
     def end_user_change(self) -> None:
@@ -297,7 +303,13 @@ class ClientView:
                 source.view.catch_up()
         compared, self._compared, self._is_resyncing = self._compared or frozenset(), None, False
         for name in sorted(compared):
-            self._send_difference(name, have.get(name, {}))
+            if self._box.is_merged(name):
+                self._send_difference(name, have.get(name, {}))
+            else:
+                self._take_back(name, have.get(name, {}))
+        unmerged, self._unmerged = self._unmerged, []
+        for packet in unmerged:
+            self._outbox.message(packet)
         self._look_at_gate()
 
     # Inside
@@ -307,11 +319,8 @@ class ClientView:
             id_stringify(id): (key, id, fields)
             for key, (id, fields) in self._box.documents(name).items()
         }
-        for wire_id in have.keys() - documents.keys():
-            try:
-                self._outbox.note(Removed(name, id_parse(wire_id)), {}, None)
-            except (EJSONError, TypeError):
-                continue  # it was never one of ours
+        for message in _removed(name, have.keys() - documents.keys()):
+            self._outbox.note(message, {}, None)
         for wire_id, (key, id, fields) in documents.items():
             digest = have.get(wire_id)
             if digest is None:
@@ -319,11 +328,17 @@ class ClientView:
             elif digest != self._box.document_digest(name, key):
                 self._outbox.replace(name, id)
 
+    def _take_back(self, name: str, have: Iterable[str]) -> None:
+        """Let the client begin anew with a collection of which no view is kept."""
+        for message in _removed(name, have):
+            self._outbox.message(self.packet(message))
+
     def _note(self, message: DataMessage, before: Fields, shared: ViewChange | None) -> None:
         collection = message.collection
         self.gate.is_open = False
         if not self._box.is_merged(collection):
-            self._outbox.message(self.packet(message))
+            waiting = self._unmerged.append if self._is_resyncing else self._outbox.message
+            waiting(self.packet(message))
         elif not self._is_held_back(collection):
             self._outbox.note(message, before, None if self._is_full else shared)
 
@@ -368,3 +383,12 @@ class ClientView:
         self.gate.is_open = not (
             self._is_ended or self._is_full or self.is_paused or self._urgent or self._outbox
         )
+
+
+def _removed(name: str, wire_ids: Iterable[str]) -> Iterator[Removed]:
+    """Return what takes documents away that a client says it holds, by their ids on the wire."""
+    for wire_id in sorted(wire_ids):
+        try:
+            yield Removed(name, id_parse(wire_id))
+        except (EJSONError, TypeError):
+            continue  # it was never one of ours
