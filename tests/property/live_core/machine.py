@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, cast
+from unittest.mock import patch
 
 from tests.property.live_core.app import Grants, LiveApp, Run, write_directly
 from tests.property.live_core.clients import Reader
@@ -28,6 +29,7 @@ from tests.property.live_core.model import (
 )
 
 from bolide.core.keys import key_of
+from bolide.server.livequery import multiplexer, result
 from bolide.server.publications.counts import COUNTS
 from bolide.server.stores.base import Query, Store
 from bolide.server.stores.memory import MemoryStore
@@ -45,6 +47,9 @@ _PLAIN_DDP = (1,)
 _SINGLE = 3
 HISTORY = 4
 """Changes that stay in the file: a transaction of five makes all other processes lose history."""
+
+_SMALLER = ((result, "MIN_BUFFER", 1), (multiplexer, "MAX_KEPT_CHANGES", 6))
+"""Sizes that five documents exceed: windows run dry, and too many changes wait for a reading."""
 
 # In memory where there is such a place: what is tested is the order of things.
 _PLACE = "/dev/shm" if os.path.isdir("/dev/shm") else None
@@ -76,6 +81,8 @@ def _as_text(kind: str, steps: Sequence[Step], done: int) -> str:
 @asynccontextmanager
 async def _world(kind: str, keeps_own_writes: bool) -> AsyncGenerator["World"]:
     async with AsyncExitStack() as stack:
+        for module, name, value in _SMALLER:
+            stack.enter_context(patch.object(module, name, value))
         history, clock = History(), FakeClock()
         stores: list[FaultyStore] = []
         if kind == "sqlite":
