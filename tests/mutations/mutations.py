@@ -16,7 +16,6 @@ _VIEW_CHANGE = "server/bolide/server/sessions/view_change.py"
 _SUBSCRIPTION = "server/bolide/server/sessions/subscription_run.py"
 _GATEWAY = "server/bolide/server/access/gateway.py"
 _MEMORY = "server/bolide/server/stores/memory.py"
-_SQLITE = "server/bolide/server/stores/sqlite.py"
 _SQLITE_FILE = "server/bolide/server/stores/sqlite_file.py"
 _SQLITE_WRITER = "server/bolide/server/stores/_sqlite_writer.py"
 _WAKE_UP = "server/bolide/server/stores/_wakeup.py"
@@ -117,16 +116,15 @@ MUTATIONS = (
     ),
     Mutation(
         "transaction in pieces",
-        _SQLITE,
-        "                    self._open_feed().deliver(outcome)",
-        "                    for number, change in enumerate(outcome.changes):\n"
-        "                        asyncio.get_running_loop().call_later(\n"
-        "                            number * 1e-6,\n"
-        "                            self._open_feed().deliver,\n"
-        "                            ChangeBatch(change.position, (change,)),\n"
-        "                        )",
+        _LIVE_QUERIES,
+        "                multiplexer.changes_received(changes)",
+        "                multiplexer.changes_received(changes[:1])\n"
+        "                loop = asyncio.get_running_loop()\n"
+        "                if changes[1:]:\n"
+        "                    loop.call_soon(\n"
+        "                        loop.call_soon, multiplexer.changes_received, changes[1:]\n"
+        "                    )",
         "a transaction is seen whole or not at all",
-        _ON_SQLITE,
     ),
     Mutation(
         "the fence does not wait for the feed",

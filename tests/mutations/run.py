@@ -22,8 +22,8 @@ from tests.mutations.mutations import MUTATIONS, Mutation  # noqa: E402
 
 __all__ = ["Verdict", "apply", "main"]
 
-TIMEOUT_S = 600 * float(os.environ.get("BOLIDE_TESTS_TIMEOUT_FACTOR", "1"))
-SCHEDULES = "200"
+TIMEOUT_S = 300 * float(os.environ.get("BOLIDE_TESTS_TIMEOUT_FACTOR", "1"))
+SCHEDULES = "300"
 _TESTS_FAILED = 1  # pytest's exit status; others are errors of its own
 
 

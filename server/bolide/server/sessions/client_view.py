@@ -11,7 +11,7 @@ While none of them holds, the *gate* is open, and a live query that is the only 
 collection writes its shared packets straight to the socket.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from bolide.core.ddp.ids import id_parse, id_stringify
 from bolide.core.ddp.messages import Added, Changed, Removed, ServerMessage, Void
@@ -71,7 +71,7 @@ class ClientView:
         # During a resync: the collections that will be compared, None before that is known.
         self._is_resyncing = False
         self._compared: frozenset[str] | None = None
-        # During a resync: documents of which no view is kept, so that nothing can be compared.
+        # Documents of collections that are not merged: they come after what is removed of them.
         self._unmerged: list[bytes] = []
         self._look_at_gate()
 
@@ -244,11 +244,11 @@ class ClientView:
         if self._is_resyncing:
             # What the client holds was another user's: it drops everything, and was sent nothing.
             self._is_resyncing = False
-            self._unmerged.clear()
             self._outbox.clear()
-            self.message(self.packet(Void()))
-            self._before = {}
+            self._unmerged.clear()
             self._box.forget_merged()
+            self._before = {}
+            self.message(self.packet(Void()))
         else:
             self._before = self._box.snapshot()
             for message in self._box.forget_merged():
@@ -303,10 +303,7 @@ class ClientView:
                 source.view.catch_up()
         compared, self._compared, self._is_resyncing = self._compared or frozenset(), None, False
         for name in sorted(compared):
-            if self._box.is_merged(name):
-                self._send_difference(name, have.get(name, {}))
-            else:
-                self._take_back(name, have.get(name, {}))
+            self._send_difference(name, have.get(name, {}))
         unmerged, self._unmerged = self._unmerged, []
         for packet in unmerged:
             self._outbox.message(packet)
@@ -319,8 +316,11 @@ class ClientView:
             id_stringify(id): (key, id, fields)
             for key, (id, fields) in self._box.documents(name).items()
         }
-        for message in _removed(name, have.keys() - documents.keys()):
-            self._outbox.note(message, {}, None)
+        for wire_id in have.keys() - documents.keys():
+            try:
+                self._outbox.note(Removed(name, id_parse(wire_id)), {}, None)
+            except (EJSONError, TypeError):
+                continue  # it was never one of ours
         for wire_id, (key, id, fields) in documents.items():
             digest = have.get(wire_id)
             if digest is None:
@@ -328,17 +328,15 @@ class ClientView:
             elif digest != self._box.document_digest(name, key):
                 self._outbox.replace(name, id)
 
-    def _take_back(self, name: str, have: Iterable[str]) -> None:
-        """Let the client begin anew with a collection of which no view is kept."""
-        for message in _removed(name, have):
-            self._outbox.message(self.packet(message))
-
     def _note(self, message: DataMessage, before: Fields, shared: ViewChange | None) -> None:
         collection = message.collection
         self.gate.is_open = False
         if not self._box.is_merged(collection):
-            waiting = self._unmerged.append if self._is_resyncing else self._outbox.message
-            waiting(self.packet(message))
+            packet = self.packet(message)
+            if self._is_resyncing:
+                self._unmerged.append(packet)
+            else:
+                self._outbox.message(packet)
         elif not self._is_held_back(collection):
             self._outbox.note(message, before, None if self._is_full else shared)
 
@@ -383,12 +381,3 @@ class ClientView:
         self.gate.is_open = not (
             self._is_ended or self._is_full or self.is_paused or self._urgent or self._outbox
         )
-
-
-def _removed(name: str, wire_ids: Iterable[str]) -> Iterator[Removed]:
-    """Return what takes documents away that a client says it holds, by their ids on the wire."""
-    for wire_id in sorted(wire_ids):
-        try:
-            yield Removed(name, id_parse(wire_id))
-        except (EJSONError, TypeError):
-            continue  # it was never one of ours

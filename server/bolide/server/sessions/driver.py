@@ -12,6 +12,7 @@ from typing import Final, Literal, assert_never
 from bolide.server.access.decisions import Difference, Question, decide
 from bolide.server.access.invocation import SessionInfo
 from bolide.server.clock import Timer
+from bolide.server.methods.errors import log_failure
 from bolide.server.publications.registry import Publication
 from bolide.server.sessions.events import (
     MethodRequested,
@@ -276,6 +277,16 @@ class SessionDriver:
                 self._refused.append(run)
 
     def _flush(self) -> None:
+        try:
+            self._send_packets()
+        except Exception as error:  # what a client sees must not depend on what was lost
+            log_failure(self.log, error)
+            self.session.close("The server failed; connect again")
+            self.pump()
+        if self._closing is not None and not self.ended.is_set():
+            self._end(self._closing)
+
+    def _send_packets(self) -> None:
         session = self.session
         # The socket says so when it is full, and then nothing can be sent.
         while session.has_packets:
@@ -283,8 +294,6 @@ class SessionDriver:
             if packets:
                 self.services.metrics.messages_sent.inc(len(packets))
                 self._transport.send(self._transport.framing.bundle(packets))
-        if self._closing is not None and not self.ended.is_set():
-            self._end(self._closing)
 
     def _end(self, closing: SessionClosed) -> None:
         for timer in (self._timer, self._slow_timer):

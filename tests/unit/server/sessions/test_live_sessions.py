@@ -387,38 +387,44 @@ async def test_changes_between_the_comparison_and_the_end_are_sent(world: World)
     assert client.document("wards", "a") == {"_id": "a", "beds": 8}
 
 
-async def test_documents_without_a_view_are_sent_anew_in_a_resync(world: World) -> None:
+async def test_what_is_not_merged_is_removed_before_it_is_sent_anew(world: World) -> None:
     client = await come_back(world)
     client.send(Sub("e", "events", (2,)))
-    await world.settle()
     client.send(Resync(("e",), {"events": bytes(16)}))
     await world.settle()
-    client.hold("events", {"0": {"text": "old"}, "9": {}})
-    client.send(Have({"events": {"0": bytes(16), "9": bytes(16)}}))
+    assert since(client, 1) == [Want(("events",))]
+    held = {"1": {"text": "old"}, "9": {"text": "old"}}
+    client.hold("events", held)
+    client.send(Have({"events": digests(held)}))
     await world.settle()
-    told = [(type(m).__name__, m.id) for m in since(client, 2) if isinstance(m, Added | Removed)]
-    assert told == [("Removed", "0"), ("Removed", "9"), ("Added", "0"), ("Added", "1")]
-    assert kinds(since(client, 6)) == ["Ready"]
-    assert {d["_id"]: d["text"] for d in client.documents("events")} == dict.fromkeys(
-        ["0", "1"], "x" * 100
-    )
+    assert kinds(since(client, 2)) == ["Removed", "Removed", "Added", "Added", "Ready"]
+    assert [d["_id"] for d in client.documents("events")] == ["0", "1"]
 
 
-async def test_a_resync_that_ends_with_the_session_sends_no_document(world: World) -> None:
-    client = await come_back(world)
-    client.send(Sub("e", "events", (2,)))
-    await world.settle()
-    await client.close()
-    assert kinds(since(client, 0)) == ["Connected"]
-
-
-async def test_what_was_held_back_for_another_user_is_never_sent(world: World) -> None:
+async def test_a_void_resync_sends_what_is_not_merged_once(world: World) -> None:
     client = await come_back(world)
     client.send(Sub("e", "events", (1,)))
-    await world.settle()
+    client.send(Resync(("e",), {"events": bytes(16)}))
     client.send(Method("1", "login", ("ada",)))
     await world.settle()
-    assert sorted(kinds(since(client, 1))) == ["Added", "Ready", "Result", "Updated", "Void"]
+    assert kinds(since(client, 2)) == ["Void", "Added", "Ready", "Result", "Updated"]
+
+
+async def test_a_session_that_cannot_write_ends_and_the_others_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, well = await world.node.connect(), await world.node.connect()
+    await well.subscribe("wards")
+
+    def fail(packets: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(broken.socket, "send", fail)
+    broken.send(Sub("s", "wards"))
+    await world.insert("c")
+    await world.settle()
+    assert broken.close_reason == "The server failed; connect again"
+    assert len(well.documents("wards")) == 3
 
 
 async def test_a_hanging_subscription_holds_up_the_others_for_a_while_only(world: World) -> None:
