@@ -45,6 +45,8 @@ class NodeProcess:
             "BOLIDE_STORE": f"sqlite:///{self._database}",
             "PYTHONPATH": os.pathsep.join([str(_FOLDER), *sys.path]),
             "PYTHONUNBUFFERED": "1",
+            # So long a repeated call waits for its first run in a process that is gone.
+            "BOLIDE_CALL_WAIT_S": "1",
         }
         self.output = ""
         self._process = await asyncio.create_subprocess_exec(

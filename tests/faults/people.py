@@ -1,6 +1,7 @@
 """Who works with the nodes: writers that note what was acknowledged, readers that look."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
@@ -43,14 +44,17 @@ class Writer:
     Attributes:
         acknowledged: Numbers of the calls that were answered.
         unknown: Numbers of the calls whose outcome nobody told.
+        errors: What was told instead -> how often.
+        retries: As ``retry``.
     """
 
     def __init__(self, name: str, client: Client, *, retry: bool, progress: Progress) -> None:
         self.name = name
         self.acknowledged: list[int] = []
         self.unknown: list[int] = []
+        self.errors: Counter[str] = Counter()
+        self.retries = retry
         self._client = client
-        self._retry = retry
         self._progress = progress
         self._may_write = asyncio.Event()
         self._may_write.set()
@@ -65,11 +69,12 @@ class Writer:
                 await self._may_write.wait()
             number += 1
             try:
-                answer = await self._client.call("run", self.name, number, retry=self._retry)
+                answer = await self._client.call("run", self.name, number, retry=self.retries)
             except MethodError as error:
                 if error.error not in _UNKNOWN:
                     raise
                 self.unknown.append(number)
+                self.errors[str(error.error)] += 1
             else:
                 assert answer == number
                 self.acknowledged.append(number)

@@ -18,7 +18,8 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT))
 
-from tests.mutations.mutations import MUTATIONS, Mutation  # noqa: E402
+from tests.mutations.mutation import Mutation  # noqa: E402
+from tests.mutations.mutations import MUTATIONS  # noqa: E402
 
 __all__ = ["Verdict", "apply", "main"]
 

@@ -119,8 +119,8 @@ class FaultyStore:
             await asyncio.sleep(0)
         return snapshot
 
-    async def write(self, operation: WriteOperation) -> Receipt:
-        receipt: Receipt = await self.store.write(operation)
+    async def write(self, operation: WriteOperation, **options: Any) -> Receipt:
+        receipt: Receipt = await self.store.write(operation, **options)
         self._note(receipt)
         return receipt
 

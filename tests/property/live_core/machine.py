@@ -8,12 +8,17 @@ from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, TypeAlias, cast
+from unittest.mock import patch
 
-from tests.property.live_core.app import LiveApp, write_directly
+from tests.property.live_core.app import Grants, LiveApp, Run, write_directly
 from tests.property.live_core.clients import Reader
 from tests.property.live_core.faults import FaultyStore
 from tests.property.live_core.model import (
+    BEDS,
+    COUNTED,
+    JOINS,
     MANUAL,
+    NOTES,
     PUBLICATIONS,
     THINGS,
     History,
@@ -24,6 +29,8 @@ from tests.property.live_core.model import (
 )
 
 from bolide.core.keys import key_of
+from bolide.server.livequery import multiplexer, result
+from bolide.server.publications.counts import COUNTS
 from bolide.server.stores.base import Query, Store
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.stores.sqlite import SQLiteStore
@@ -34,9 +41,15 @@ __all__ = ["READERS", "Step", "run_schedule"]
 Step: TypeAlias = tuple[Any, ...]
 
 READERS = 5
+_PLAIN_DDP = (1,)
+"""Clients that know no extension; they come back as Meteor's clients do."""
+
 _SINGLE = 3
 HISTORY = 4
 """Changes that stay in the file: a transaction of five makes all other processes lose history."""
+
+_SMALLER = ((result, "MIN_BUFFER", 1), (multiplexer, "MAX_KEPT_CHANGES", 6))
+"""Sizes that five documents exceed: windows run dry, and too many changes wait for a reading."""
 
 # In memory where there is such a place: what is tested is the order of things.
 _PLACE = "/dev/shm" if os.path.isdir("/dev/shm") else None
@@ -68,6 +81,8 @@ def _as_text(kind: str, steps: Sequence[Step], done: int) -> str:
 @asynccontextmanager
 async def _world(kind: str, keeps_own_writes: bool) -> AsyncGenerator["World"]:
     async with AsyncExitStack() as stack:
+        for module, name, value in _SMALLER:
+            stack.enter_context(patch.object(module, name, value))
         history, clock = History(), FakeClock()
         stores: list[FaultyStore] = []
         if kind == "sqlite":
@@ -87,7 +102,7 @@ async def _world(kind: str, keeps_own_writes: bool) -> AsyncGenerator["World"]:
         asyncio.get_running_loop().set_exception_handler(world.reported)
         stack.callback(asyncio.get_running_loop().set_exception_handler, None)
         for store_of_node in stores[:2]:
-            live_app = LiveApp()
+            live_app = LiveApp(world.grants, world.marks)
             port = cast("Store", store_of_node)
             node = await stack.enter_async_context(TestNode(live_app.app, store=port, clock=clock))
             world.add_node(node, live_app, store_of_node)
@@ -104,9 +119,16 @@ class World:
         self._nodes: list[TestNode] = []
         self._apps: list[LiveApp] = []
         self._stores: list[FaultyStore] = []
+        self.grants = Grants()
+        self.marks = itertools.count(1)
         numbers = itertools.count(1)
         self._readers = [
-            Reader(f"client {i}", lambda: next(numbers), keeps_own_writes=keeps_own_writes)
+            Reader(
+                f"client {i}",
+                lambda: next(numbers),
+                keeps_own_writes=keeps_own_writes,
+                speaks_bolide=i not in _PLAIN_DDP,
+            )
             for i in range(READERS)
         ]
         self._writes: list[asyncio.Task[None]] = []
@@ -141,8 +163,23 @@ class World:
                 self._reader(number).login(user)
             case ("reconnect", int(number), int(node)):
                 self._connect(self._reader(number), node)
-            case ("stall", int(number)):
-                self._reader(number).stall()
+            case ("come back", int(number), int(node), int(kinds), int(chunk), bool(asks_late)):
+                index = node % len(self._nodes)
+                self._reader(number).come_back(
+                    self._nodes[index], index, kinds, chunk, asks_late=asks_late
+                )
+            case ("ask", int(number)):
+                self._reader(number).ask()
+            case ("repeat", int(number), int(which)):
+                self._reader(number).repeat(which)
+            case ("grant", user, str(ward)):
+                self.grants.toggle(user, ward)
+                for app in self._apps:
+                    app.app.access_changed(user)
+            case ("stall", int(number), int(room_bytes)):
+                self._reader(number).stall(room_bytes)
+            case ("read", int(number), int(max_bytes)):
+                self._reader(number).read(max_bytes)
             case ("drain", int(number)):
                 self._reader(number).drain()
             case ("lay", int(node), str(id), int(mark)):
@@ -184,7 +221,11 @@ class World:
         writes, self._writes = self._writes, []
         await asyncio.gather(*writes)
         for reader in self._readers:
+            reader.ask()
             await reader.answered()
+            await reader.published()
+        for node in self._nodes:
+            await _methods_ended(node)
         for store in self._stores:
             end = await store.store.read(Query(collection=THINGS))
             await store.feed_reached(end.position)
@@ -195,7 +236,11 @@ class World:
         assert not self._reports, self._reports
         self.history.complete()
         await self._check_stores()
-        effects = {number: end for app in self._apps for number, end in app.effects.items()}
+        effects: dict[int, int] = {}
+        for app in self._apps:
+            for number, last in app.effects.items():
+                effects[number] = max(last, effects.get(number, 0))
+        self._check_calls()
         for reader in self._readers:
             self._check_view(reader)
             reader.check_moments(self.history, effects)
@@ -221,15 +266,45 @@ class World:
                     for id, mark in desk.items()
                 }
                 views.setdefault(THINGS, []).append(by_hand)
-            for query in queries_of(subscription.name, reader.user):
-                views.setdefault(query.collection, []).append(self.history.now(query))
-        for collection in {query.collection for query in _all_queries()}:
+            for collection, view in self._expected(subscription.name, reader.user):
+                views.setdefault(collection, []).append(view)
+        for collection in {NOTES, BEDS, COUNTS, *(query.collection for query in _all_queries())}:
             expected = merged(views.get(collection, []))
             assert reader.view(collection) == expected, (
                 f"{reader.name} shows {reader.view(collection)} of {collection} and find returns "
                 f"{expected}; it is subscribed to "
                 f"{[one.name for one in reader.subscriptions.values()]}"
             )
+
+    def _expected(self, name: str, user: str | None) -> list[tuple[str, View]]:
+        """Return what a publication shows to a user: collections and documents."""
+        if name in JOINS:
+            return JOINS[name].shown(self.history)
+        if name in COUNTED:
+            count = len(self.history.now(COUNTED[name]))
+            return [(COUNTS, {key_of(name): {"_id": name, "count": count}})]
+        if name == BEDS:
+            wards = {"$in": self.grants.wards_of(user)}
+            return [(BEDS, self.history.now(Query(collection=BEDS, selector={"ward": wards})))]
+        return [(query.collection, self.history.now(query)) for query in queries_of(name, user)]
+
+    def _check_calls(self) -> None:
+        """A call with an id had one effect at most, and everybody was told that one's outcome."""
+        runs: dict[int, list[Run]] = {}
+        for app in self._apps:
+            for number, some in app.calls.items():
+                runs.setdefault(number, []).extend(some)
+        for number, all_of_it in runs.items():
+            effects = [run.mark for run in all_of_it if run.has_changed]
+            assert len(effects) <= 1, f"call {number} changed something {len(effects)} times"
+        for reader in self._readers:
+            for number, results in reader.results.items():
+                marks = {run.mark for run in runs[number]}
+                assert marks.issuperset(results), f"call {number} has a result of nowhere"
+                effects = [run.mark for run in runs[number] if run.has_changed]
+                if effects and effects[0] in results:
+                    rest = set(results[results.index(effects[0]) :])
+                    assert rest == {effects[0]}, f"call {number} changed its result to {rest}"
 
     def _check_reads(self) -> None:
         """Nothing is read but for a reason: a first result, or something that was lost."""
@@ -264,6 +339,16 @@ class World:
         held = [one.name for one in reader.subscriptions.values() if not one.is_stopping]
         if name != "plain" or name not in held:
             reader.subscribe(name)
+
+
+async def _methods_ended(node: TestNode) -> None:
+    """Wait for calls of clients, also those that went away: their methods run to the end."""
+    while running := [
+        task
+        for task in node.node.services.tasks
+        if getattr(task.get_coro(), "__qualname__", "") == "MethodRun._run"
+    ]:
+        await asyncio.wait(running)
 
 
 def _all_queries() -> list[Query]:

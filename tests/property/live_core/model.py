@@ -1,6 +1,6 @@
 """What is true: the queries, what a write does, and every state the database has been in."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
@@ -10,6 +10,7 @@ from bolide.core.minimongo.projection import Projection
 from bolide.core.minimongo.query import run_query
 from bolide.core.minimongo.sorter import Sorter
 from bolide.core.values import Document
+from bolide.server.access.claim import CALLS
 from bolide.server.stores.base import (
     Change,
     ChangeKind,
@@ -22,14 +23,21 @@ from bolide.server.stores.base import (
 )
 
 __all__ = [
+    "BEDS",
+    "COUNTED",
     "IDS",
+    "JOINS",
     "MANUAL",
+    "NAMES",
+    "NOTES",
     "PLAIN",
     "PUBLICATIONS",
     "SIDES",
     "THINGS",
     "USERS",
+    "WARDS",
     "History",
+    "Join",
     "View",
     "Work",
     "merged",
@@ -41,8 +49,15 @@ View: TypeAlias = dict[Key, Document]
 """The documents of one collection, by the key of their ``_id``."""
 
 THINGS, SIDES, PLAIN = "things", "sides", "plain"
+NOTES = "notes"
+"""What the children of joins are looked for in; merged, as the things are."""
+
+BEDS = "beds"
+"""A collection with access scopes, which are wards; the publication has the same name."""
+
 IDS = ("a", "b", "c", "d", "e")
 USERS = ("ann", "bob")
+WARDS = ("w1", "w2")
 
 MANUAL = "manual"
 """The publication that drives ``ctx.added`` itself."""
@@ -80,11 +95,55 @@ PUBLICATIONS: Mapping[str, tuple[Query, ...]] = {
 """Name -> its cursors, for everybody; ``mine`` depends on the user and ``manual`` has none."""
 
 
+@dataclass(frozen=True, slots=True)
+class Join:
+    """A query whose documents bring others along.
+
+    Attributes:
+        parents: What is found first.
+        children: What each document of it brings along.
+    """
+
+    parents: Query
+    children: Callable[[Mapping[str, Any]], Query]
+
+    def shown(self, history: "History") -> list[tuple[str, "View"]]:
+        """Return what nested finds return at the end: collection and documents."""
+        parents = history.now(self.parents)
+        children = [self.children(parent) for parent in parents.values()]
+        return [
+            (self.parents.collection, parents),
+            *((query.collection, history.now(query)) for query in children),
+        ]
+
+
+JOINS: Mapping[str, Join] = {
+    "family": Join(
+        Query(collection=THINGS, selector={"n": {"$gte": 1}}),
+        lambda thing: Query(collection=NOTES, selector={"of": thing["_id"]}),
+    ),
+    # Into the parents' own collection: a document is held by both levels.
+    "kin": Join(
+        Query(collection=THINGS, selector={"n": {"$in": [0, 3]}}),
+        lambda thing: Query(collection=THINGS, selector={"owner": thing.get("owner")}),
+    ),
+}
+"""Name of a publication -> its only cursor, which has children."""
+
+COUNTED: Mapping[str, Query] = {
+    "counted": Query(collection=THINGS, selector={"n": {"$gte": 1, "$lt": 9}}),
+}
+"""Name of a publication -> what it counts, under its own name."""
+
+NAMES = (*PUBLICATIONS, *JOINS, *COUNTED, BEDS)
+"""All publications."""
+
+
 def queries_of(name: str, user: str | None) -> tuple[Query, ...]:
     """Return the cursors of a publication for a user."""
     if name == _OF_USER:
         return () if user is None else _things({"owner": user})
-    return PUBLICATIONS[name]
+    return PUBLICATIONS.get(name, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,6 +210,21 @@ def work_of(kind: str, *args: Any) -> Work:
             return Work([_put(id, n, SIDES), _put(id, n, PLAIN)])
         case "unside", id:
             return Work([Delete(collection=name, selector={"_id": id}) for name in (SIDES, PLAIN)])
+        case "note", id, of:
+            modifier: Document = {"of": of, "text": f"of {of}"}
+            return Work(
+                [Update(collection=NOTES, selector={"_id": id}, modifier=modifier, upsert=True)]
+            )
+        case "unnote", id:
+            return Work([Delete(collection=NOTES, selector={"_id": id})])
+        case "bed", id, ward:
+            return Work(
+                [
+                    Update(
+                        collection=BEDS, selector={"_id": id}, modifier={"ward": ward}, upsert=True
+                    )
+                ]
+            )
         case "drop", *_:
             return Work(drops=THINGS)
         case _:
@@ -227,6 +301,9 @@ class History:
             )
             if change.kind is ChangeKind.COLLECTION_LOST:
                 self.ends.add(position)
+            # A claim comes first in its commit, and stays if nothing else was changed.
+            if change.collection == CALLS:
+                self.ends.add(position)
 
     def complete(self) -> None:
         """Work out the states; call it while nothing is being written."""
@@ -258,6 +335,23 @@ class History:
         for index, (position, _) in enumerate(self._states):
             if position >= floor and any(self._at(query, index) == view for query in queries):
                 return position
+        return None
+
+    def fits_singly(self, queries: Iterable[Query], view: View, floor: int) -> str | None:
+        """Look for a document that is shown as it was at no position from ``floor`` on.
+
+        In the middle of a turn, and of a slow reader, no more can be said: what waits is sent as it
+        is at the time of sending, and what came to wait behind a message is sent after it.
+
+        Returns:
+            The key of such a document; None if there is none.
+        """
+        queries = tuple(queries)
+        since = [i for i, (position, _) in enumerate(self._states) if position >= floor]
+        states = [self._at(query, index) for query in queries for index in since]
+        for key in {*view, *(key for state in states for key in state)}:
+            if all(state.get(key) != view.get(key) for state in states):
+                return str(key)
         return None
 
     def _at(self, query: Query, index: int) -> View:

@@ -26,6 +26,47 @@ async def test_what_follows_a_drop_is_not_shown_beside_what_was_dropped() -> Non
     )
 
 
+async def test_documents_without_a_view_are_not_lost_in_a_resync() -> None:
+    await run_schedule(
+        "memory",
+        [
+            ("direct", "side", "a", 1),
+            ("subscribe", 0, "plain"),
+            ("settle",),
+            ("come back", 0, 0, 0, 2, False),
+        ],
+    )
+
+
+async def test_nothing_is_taken_from_another_user_who_got_nothing() -> None:
+    await run_schedule(
+        "memory",
+        [
+            ("direct", "side", "a", 1),
+            ("subscribe", 0, "plain"),
+            ("settle",),
+            ("come back", 0, 0, 0, 2, True),
+            ("turn", 9),
+            ("login", 0, "ann"),
+        ],
+    )
+
+
+async def test_what_is_said_before_a_resync_is_known_to_be_void_is_no_error() -> None:
+    await run_schedule(
+        "memory",
+        [
+            ("direct", "put", "a", 1),
+            ("direct", "put", "b", 1),
+            ("subscribe", 0, "all"),
+            ("settle",),
+            ("come back", 0, 0, 1, 1, False),
+            ("turn", 3),
+            ("login", 0, "ann"),
+        ],
+    )
+
+
 async def test_who_changes_the_node_sees_his_own_writes() -> None:
     await run_schedule(
         "sqlite",

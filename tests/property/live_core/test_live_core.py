@@ -1,6 +1,6 @@
 """Whatever happens in whatever order: views end right, and were right on the way.
 
-``BOLIDE_TESTS_SCHEDULES`` is the number of schedules of each kind (300). With
+``BOLIDE_TESTS_SCHEDULES`` is the number of schedules of each kind (150). With
 ``BOLIDE_TESTS_SEED`` they are drawn from that seed, and with ``BOLIDE_TESTS_SEED=random`` from a
 new one, which is printed; without it they are the same in every run. ``BOLIDE_TESTS_SHRINK=0``
 leaves a schedule that fails as it is.
@@ -16,9 +16,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from tests.property.live_core.machine import READERS, Step, run_schedule
-from tests.property.live_core.model import IDS, PUBLICATIONS, USERS
+from tests.property.live_core.model import BEDS, IDS, NAMES, USERS, WARDS
 
-SCHEDULES = int(os.environ.get("BOLIDE_TESTS_SCHEDULES", "300"))
+SCHEDULES = int(os.environ.get("BOLIDE_TESTS_SCHEDULES", "150"))
 SEED = os.environ.get("BOLIDE_TESTS_SEED")
 SHRINKS = os.environ.get("BOLIDE_TESTS_SHRINK", "1") == "1"
 
@@ -60,9 +60,14 @@ WORK: tuple[st.SearchStrategy[Step], ...] = (
     step("abort", ids),
     step("side", ids, numbers),
     step("unside", ids),
+    step("note", ids, ids),
+    step("unnote", ids),
 )
 PUT = WORK[0]
-NAMES = list(PUBLICATIONS)
+USERS_AND_NOBODY = st.sampled_from([*USERS, None])
+WARD = st.sampled_from(WARDS)
+SIZES = st.sampled_from([0, 1, 40, 200, 1000])
+DAMAGE, CHUNK = st.integers(0, 7), st.integers(1, 3)
 
 COMMON: tuple[Weighted, ...] = (
     (18, step("turn", st.integers(1, 12))),
@@ -71,7 +76,7 @@ COMMON: tuple[Weighted, ...] = (
 )
 RARE: Mapping[str, tuple[Weighted, ...]] = {
     "stops": ((6, step("stop", readers, numbers)),),
-    "users": ((4, step("login", readers, st.sampled_from([*USERS, None]))),),
+    "users": ((4, step("login", readers, USERS_AND_NOBODY)),),
     "reconnects": ((4, step("reconnect", readers, nodes)),),
     "desks": ((4, step("lay", nodes, ids, numbers)), (2, step("take", nodes, ids))),
     "feeds": ((6, step("hold feed", nodes)), (9, step("deliver", nodes))),
@@ -84,7 +89,21 @@ RARE: Mapping[str, tuple[Weighted, ...]] = {
     ),
     "losses": ((6, step("lose", nodes)),),
     "drops": ((3, st.just(("direct", "drop"))),),
-    "slow readers": ((4, step("stall", readers)), (4, step("drain", readers))),
+    "slow readers": (
+        (4, step("stall", readers, SIZES)),
+        (4, step("read", readers, SIZES)),
+        (3, step("drain", readers)),
+    ),
+    "resyncs": (
+        (6, step("come back", readers, nodes, DAMAGE, CHUNK, st.booleans())),
+        (3, step("ask", readers)),
+    ),
+    "repeats": ((5, step("repeat", readers, numbers)), (3, step("reconnect", readers, nodes))),
+    "wards": (
+        (4, step("grant", USERS_AND_NOBODY, WARD)),
+        (5, step("bed", ids, WARD).map(lambda w: ("direct", *w))),
+        (3, step("subscribe", readers, st.just(BEDS))),
+    ),
 }
 
 

@@ -120,6 +120,7 @@ class Session:
         "_universal",
         "_version",
         "_view",
+        "_was_voided",
         "close_reason",
         "id",
         "messages_received",
@@ -164,6 +165,7 @@ class Session:
         self._running_methods = 0
         self._events: list[Event] = []
         self._resync: ResyncRun | None = None
+        self._was_voided = False
         self._is_changing_user = False
         # During a user change or a resync: what has to wait for the end.
         self._late: list[bytes] = []
@@ -488,6 +490,7 @@ class Session:
         if self.state is not SessionState.OPEN:
             return []
         self._is_changing_user = True
+        self._was_voided = self._was_voided or self._resync is not None
         self._resync = None
         self._view.begin_user_change()
         named = list(self._subscriptions.values())
@@ -680,7 +683,7 @@ class Session:
                 self.close("You hold more documents than a resync may name", at_fault=True)
             elif not message.more:
                 self._end_resync(resync)
-        else:
+        elif not self._was_voided:  # else the client sent it before it knew
             self._enqueue(BadMessage("Bad request", _plain(frame)), size)
 
     def _look_at_resync(self) -> None:
