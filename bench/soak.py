@@ -36,6 +36,7 @@ class Item:
         variable: Tells the tests how much to do.
         count: How much.
         tests: Arguments of pytest.
+        also: Further variables; one that is set already keeps its value.
     """
 
     name: str
@@ -43,29 +44,40 @@ class Item:
     variable: str
     count: int
     tests: tuple[str, ...]
+    also: tuple[tuple[str, str], ...] = ()
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """All its variables."""
+        also = {name: os.environ.get(name, value) for name, value in self.also}
+        return {self.variable: str(self.count), **also}
 
     @property
     def command(self) -> str:
         """What a reader types to see it again."""
-        return f"{self.variable}={self.count} pytest {' '.join(self.tests)}"
+        variables = " ".join(f"{name}={value}" for name, value in self.environment.items())
+        return f"{variables} pytest {' '.join(self.tests)}"
 
 
 ITEMS = (
     Item(
         name="schedules",
-        claim="{count} random schedules of writes, subscriptions, stops, reconnects, slow readers"
-        " and lost history leave every view equal to `find`, and break no law on the way",
+        claim="{count} random schedules each on memory and SQLite, of writes, subscriptions,"
+        " stops, resyncs, slow readers, repeated calls and lost history, leave every view equal"
+        " to `find`, and break no law on the way",
         variable="BOLIDE_TESTS_SCHEDULES",
         count=10_000,
-        tests=("tests/property/live_core",),
+        tests=("-rP", "--show-capture=stdout", "tests/property/live_core/test_live_core.py"),
+        also=(("BOLIDE_TESTS_SEED", "random"),),
     ),
     Item(
         name="kills",
-        claim="{count} kills (-9) of a node under write load lose no acknowledged write, run no"
-        " call twice and leave no client with a stale view",
+        claim="{count} kills (-9) of a node under write load, once with calls that are made again"
+        " and once without, lose no acknowledged write, run no call twice and leave no client with"
+        " a stale view",
         variable="BOLIDE_TESTS_KILLS",
         count=50,
-        tests=("tests/integration/kills",),
+        tests=("-rP", "--show-capture=stdout", "tests/faults"),
     ),
     Item(
         name="counters",
@@ -136,7 +148,7 @@ def _run(item: Item, say: Callable[[str], object]) -> int:
     if missing:
         return _NO_TESTS
     say(f"{item.name}: {item.command}")
-    environment: Mapping[str, str] = os.environ | {item.variable: str(item.count)}
+    environment = {**os.environ, **item.environment}
     pytest = [sys.executable, "-m", "pytest", "-q", "-x", *item.tests]
     ended = threading.Event()
     started = time.monotonic()

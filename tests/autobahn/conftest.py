@@ -42,7 +42,7 @@ class Autobahn:
 
     def report(self, port: int, exclude: Iterable[str]) -> dict[str, dict[str, Any]]:
         """Run all cases but some against a server; returns case -> what happened."""
-        specification = {
+        specification: dict[str, object] = {
             "outdir": str(self._work / "report"),
             "servers": [{"agent": "bolide", "url": f"ws://127.0.0.1:{port}"}],
             "cases": ["*"],

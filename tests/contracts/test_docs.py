@@ -24,7 +24,17 @@ _SETTINGS = {setting.name for setting in fields(Settings)} - _NOT_SETTINGS
 _LIMITS = {limit.name for limit in fields(Limits)}
 _CLIENT_LIMITS = {limit.name for limit in fields(ClientLimits)}
 # Variables that are no settings: of the tests, and of the scripts.
-_OTHER_VARIABLES = {"BOLIDE_TESTS_TIMEOUT_FACTOR", "BOLIDE_MONGOD", "BOLIDE_PYTHON27"}
+_OTHER_VARIABLES = {
+    "BOLIDE_MONGOD",
+    "BOLIDE_PYTHON27",
+    "BOLIDE_TESTS_COUNTER_UPDATES",
+    "BOLIDE_TESTS_KILLS",
+    "BOLIDE_TESTS_SCHEDULES",
+    "BOLIDE_TESTS_SEED",
+    "BOLIDE_TESTS_SHRINK",
+    "BOLIDE_TESTS_STORE_KILLS",
+    "BOLIDE_TESTS_TIMEOUT_FACTOR",
+}
 
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
 _FILE = re.compile(r"into `([\w.]+)`[^\n]*\n\n```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)

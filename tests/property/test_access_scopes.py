@@ -6,6 +6,7 @@ document of a ward that its publication had not opened.
 """
 
 import asyncio
+import itertools
 import tempfile
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -86,6 +87,7 @@ class Hospital:
         self.app.authorize = self.authorize
         self.grants = {("ann", "read", "w1"), ("bob", "read", "w2"), ("ann", "write", "w1")}
         self.opened: dict[str, dict[int, set[str]]] = {}
+        self.numbers = itertools.count()
         self.patients = self.app.collection("patients", access="ward")
         self.app.publish("ward")(self.publish_ward)
         self.app.publish("mine")(self.publish_mine)
@@ -111,7 +113,7 @@ class Hospital:
         """Open the wards that one may read; at least one."""
         runs = self.opened.setdefault(_session(ctx), {})
         mine: set[str] = set()
-        number = len(runs)
+        number = next(self.numbers)
         for ward in wards:
             try:
                 ctx.require("read", ward)
@@ -312,6 +314,9 @@ class Ward:
 
     async def agree(self) -> None:
         """Compare what is shown with what each person may see."""
+        await self.node.settle()
+        for client in self.clients.values():
+            await client.published()
         await self.node.settle()
         assert self.leaks == []
         for user, client in self.clients.items():

@@ -21,6 +21,14 @@ QUERIES: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
     "window": ({}, {"sort": [("n", 1)], "limit": 2}),
     "page": ({"n": {"$lt": 3}}, {"sort": [("n", -1)], "skip": 1, "limit": 2}),
     "tags": ({"tags": 1}, {}),
+    "chosen": ({"n": {"$in": [0, None]}}, {}),
+    "either": ({"$or": [{"n": 1}, {"tags": {"$gt": 1, "$lt": 3}}]}, {}),
+    "ties": ({}, {"sort": [("even", 1)], "limit": 2}),
+    "newest": ({"n": {"$gte": 0}}, {"sort": [("even", -1), ("n", -1)], "limit": 1}),
+    "nested": ({}, {"sort": [("at.n", -1)], "skip": 1, "limit": 2}),
+    "arrays": ({}, {"sort": [("tags", 1)], "limit": 2, "projection": {"n": 1}}),
+    "reversed": ({"tags": {"$lte": 2}}, {"sort": [("tags", -1)], "skip": 2}),
+    "anywhere": ({"n": 1}, {"limit": 2}),
 }
 WRITES = st.one_of(
     st.tuples(st.just("put"), IDS, NUMBERS),
@@ -30,6 +38,9 @@ WRITES = st.one_of(
     st.tuples(st.just("delete"), IDS),
     st.tuples(st.just("raise"), NUMBERS),
     st.tuples(st.just("swap"), IDS, IDS),
+    # More than a window's buffer holds, and enough to empty it.
+    st.tuples(st.just("fill"), st.integers(1, 20)),
+    st.tuples(st.just("purge"), NUMBERS),
 )
 STEPS = st.lists(
     st.one_of(
@@ -58,9 +69,10 @@ def make_app() -> App:
     async def write(ctx: Context, kind: str, *args: str | int) -> None:
         match kind, *args:
             case "put", id, n:
-                await things.replace_one({"_id": id}, {"n": n, "tags": [n]}, upsert=True)
+                thing = {"n": n, "even": n % 2, "at": {"n": n}, "tags": [n]}
+                await things.replace_one({"_id": id}, thing, upsert=True)
             case "set", id, n:
-                await things.update_one({"_id": id}, {"$set": {"n": n}})
+                await things.update_one({"_id": id}, {"$set": {"n": n, "at.n": n}})
             case "push", id, n:
                 await things.update_one({"_id": id}, {"$push": {"tags": n}})
             case "unset", id:
@@ -69,6 +81,12 @@ def make_app() -> App:
                 await things.delete_one({"_id": id})
             case "raise", n:
                 await things.update_many({"n": {"$lte": n}}, {"$inc": {"n": 1}})
+            case "fill", count:
+                for number in range(int(count)):
+                    thing = {"n": number % 4, "even": number % 2, "tags": [number % 3, 1]}
+                    await things.replace_one({"_id": f"f{number}"}, thing, upsert=True)
+            case "purge", n:
+                await things.delete_many({"n": n})
             case "swap", id, other:
                 async with app.transaction():
                     await things.delete_one({"_id": id})
@@ -121,8 +139,10 @@ async def agree(
             sort=tuple(options.get("sort", ())),
             skip=options.get("skip", 0),
             limit=options.get("limit", 0),
+            projection=options.get("projection"),
         )
-        expected.update({d["_id"]: d for d in (await node.store.read(query)).documents})
+        for document in (await node.store.read(query)).documents:
+            expected[document["_id"]] = {**document, **expected.get(document["_id"], {})}
     assert {d["_id"]: d for d in reader.documents("things")} == expected
 
 

@@ -11,9 +11,12 @@ from urllib.parse import urlsplit, urlunsplit
 from bolide.ops.printable import printable
 from bolide.server.limits import Limits
 from bolide.server.settings import Settings
+from bolide.server.stores.inspection import FileReport, inspect_file
+from bolide.server.stores.sqlite import SQLiteStore
+from bolide.server.stores.sqlite_file import check_place
 from bolide.server.stores.urls import open_store
 
-__all__ = ["check_opening", "doctor_lines", "shown_url"]
+__all__ = ["doctor_lines", "inspect_store", "shown_url"]
 
 _LIBRARIES: Final = (
     "bolide", "httptools", "msgspec", "prometheus-client", "pydantic", "pymongo", "regex", "rich",
@@ -33,7 +36,7 @@ def doctor_lines(settings: Settings) -> Iterator[str]:
     yield "Settings"
     yield from _rows(values, settings)
     yield ""
-    yield "Limits, per session"
+    yield "Limits"
     yield from _rows(limits, settings)
     yield ""
     yield "Versions"
@@ -82,17 +85,17 @@ def _version(library: str) -> str:
         return "not installed"
 
 
-async def check_opening(settings: Settings) -> None:
-    """Open the store and close it again.
+def inspect_store(settings: Settings) -> FileReport | None:
+    """Look at the file of the store; None if the store has no file.
 
     Args:
         settings: Whose store.
 
     Raises:
-        ConfigurationError: If it does not open.
+        ConfigurationError: If there can be no store.
     """
     store = open_store(settings.store)
-    try:
-        await store.open()
-    finally:
-        await store.close()
+    if not isinstance(store, SQLiteStore):
+        return None
+    check_place(store.path)
+    return inspect_file(store.path)

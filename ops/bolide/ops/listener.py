@@ -76,13 +76,15 @@ def bind_first_free(host: str, port: int, *, tries: int = 100) -> socket.socket:
     raise ConfigurationError("port", port, f"followed by a free one within {tries} ports")
 
 
-def url_of(listener: socket.socket, host: str | None = None) -> str:
+def url_of(listener: socket.socket, host: str | None = None, *, secure: bool = False) -> str:
     """Say where a listening socket is to be found, as ``http://127.0.0.1:3000/``.
 
     Args:
         listener: The socket.
         host: The host as the operator wrote it; the socket's own address if None.
+        secure: Whether it speaks TLS.
     """
     address: tuple[str, int] = listener.getsockname()
     shown = host or address[0]
-    return f"http://{f'[{shown}]' if ':' in shown else shown}:{address[1]}/"
+    scheme = "https" if secure else "http"
+    return f"{scheme}://{f'[{shown}]' if ':' in shown else shown}:{address[1]}/"

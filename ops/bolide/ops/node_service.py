@@ -1,6 +1,7 @@
 """Run an app's node in this process."""
 
 import socket
+import ssl
 import traceback
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -10,6 +11,7 @@ from starlette.types import ASGIApp
 
 from bolide.core.errors import BolideError, ConfigurationError
 from bolide.ops.service import serving
+from bolide.ops.tls import tls_of
 from bolide.server.app import App
 from bolide.server.loopback import is_loopback
 from bolide.server.node import Node
@@ -39,7 +41,7 @@ class NodeNotStarted(BolideError):
 
 
 def check_exposure(settings: Settings) -> None:
-    """Refuse to carry patient data over a network in plain text.
+    """Refuse to carry patient data over a network in plain text, or under any name.
 
     Args:
         settings: Of the node that is about to listen.
@@ -47,16 +49,20 @@ def check_exposure(settings: Settings) -> None:
     Raises:
         ConfigurationError: If a listener would be open to other machines; it says what to do.
     """
-    if not is_loopback(settings.host):
+    if settings.tls_cert is None and not is_loopback(settings.host):
         raise ConfigurationError(
             "host",
             settings.host,
-            "127.0.0.1 or ::1: this version has no TLS, and patient data must not cross a network"
-            " in plain text; let a TLS proxy on this machine connect to it, and set public_url",
+            "127.0.0.1 or ::1 without TLS, because patient data must not cross a network in plain"
+            " text: set tls_cert and tls_key, or let a TLS proxy on this machine connect to it;"
+            " and set public_url",
         )
-    if settings.tls_cert is not None:
+    if not (settings.public_url or settings.allowed_origins or is_loopback(settings.host)):
         raise ConfigurationError(
-            "tls_cert", settings.tls_cert, "left out: this version has no TLS of its own"
+            "public_url",
+            None,
+            f"what people type into their browsers: host is {settings.host}, and a node that"
+            " others reach answers to no other name",
         )
     if settings.management_port is not None and not is_loopback(settings.management_host):
         raise ConfigurationError(
@@ -82,18 +88,20 @@ async def node_running(
         management_listener: Listening socket for health and metrics; closed at the end.
 
     Raises:
-        ConfigurationError: If the store cannot be used.
+        ConfigurationError: If the store or the TLS files cannot be used.
         NodeNotStarted: If a start-up hook fails.
     """
     application = NodeApplication.of_app(app, settings)
-    limits = settings.limits
-    max_frame_bytes = max(limits.max_message_bytes, limits.max_queued_bytes)
-    served: list[tuple[ASGIApp, socket.socket]] = [(application, listener)]
+    tls = tls_of(settings)
+    context = None if tls is None else tls.context
+    served: list[tuple[ASGIApp, socket.socket, ssl.SSLContext | None]] = [
+        (application, listener, context)
+    ]
     if management_listener is not None:
         # First up and last down: whoever asks for health is answered while sessions end.
-        served.insert(0, (create_management(application), management_listener))
+        served.insert(0, (create_management(application), management_listener, None))
     async with AsyncExitStack() as stack:
-        for _, socket_ in served:
+        for _, socket_, _ in served:
             stack.enter_context(closing(socket_))
         try:
             await stack.enter_async_context(application.lifespan())
@@ -101,8 +109,10 @@ async def node_running(
             raise
         except Exception as error:
             raise NodeNotStarted(error) from error
-        for part, socket_ in served:
-            await stack.enter_async_context(serving(part, socket_, max_frame_bytes=max_frame_bytes))
+        for part, socket_, part_tls in served:
+            await stack.enter_async_context(
+                serving(part, socket_, limits=settings.limits, tls=part_tls)
+            )
         node = application.node
         assert node is not None  # inside its lifespan
         yield node

@@ -12,6 +12,7 @@ from bolide.ops.node_service import check_exposure, node_running
 from bolide.ops.race import first_of
 from bolide.ops.reloader import run_reloading
 from bolide.ops.service import stop_signals
+from bolide.ops.tls import tls_of
 from bolide.server.app import App
 from bolide.server.settings import Settings
 
@@ -25,7 +26,7 @@ __all__ = [
 ]
 
 INSECURE_DEV = "INSECURE: the texts of errors, which may hold patient data, are shown here."
-PLAIN_HTTP = "Warning: plain HTTP. Only this machine can connect; give others a TLS proxy on it."
+PLAIN_HTTP = "Warning: plain HTTP. Only this machine can connect; others need TLS (--tls-cert)."
 NOT_FOR_PHI = "Not for real PHI yet: there are no accounts, no audit log and no field encryption."
 
 
@@ -57,10 +58,11 @@ async def run_node(name: str, app: App, settings: Settings, say: Callable[[str],
         say: Takes the lines for the operator, when the node takes sessions.
 
     Raises:
-        ConfigurationError: If a setting, a port or the store cannot be used.
+        ConfigurationError: If a setting, a port, a TLS file or the store cannot be used.
         NodeNotStarted: If a start-up hook fails.
     """
     check_exposure(settings)
+    tls = tls_of(settings)
     with ExitStack() as stack:
         listener = stack.enter_context(closing(bind(settings.host, settings.port)))
         management = None
@@ -76,12 +78,16 @@ async def run_node(name: str, app: App, settings: Settings, say: Callable[[str],
             )
         stopped = stack.enter_context(stop_signals())
         async with node_running(app, settings, listener, management):
-            say(f"Bolide {version('bolide')} serves {name} at {url_of(listener, settings.host)}")
+            url = url_of(listener, settings.host, secure=tls is not None)
+            say(f"Bolide {version('bolide')} serves {name} at {url}")
             if management is not None:
                 say(f"Health and metrics: {url_of(management, settings.management_host)}readyz")
             if settings.insecure_dev:
                 say(INSECURE_DEV)
-            say(PLAIN_HTTP)
+            if tls is None:
+                say(PLAIN_HTTP)
+            elif tls.warning is not None:
+                say(f"Warning: {tls.warning}.")
             say(NOT_FOR_PHI)
             await stopped.wait()
 

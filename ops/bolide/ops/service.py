@@ -3,11 +3,16 @@
 import asyncio
 import signal
 import socket
+import ssl
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 from starlette.types import ASGIApp
+
+from bolide.server.limits import Limits
+from bolide.server.web.http_protocol import BolideHTTP
+from bolide.server.web.websocket import BolideWebSocket
 
 __all__ = ["run_loop", "serving", "stop_signals"]
 
@@ -54,7 +59,11 @@ def stop_signals(*, patience_s: float = _PATIENCE_S) -> Generator[asyncio.Event]
 
 @asynccontextmanager
 async def serving(
-    application: ASGIApp, listener: socket.socket, *, max_frame_bytes: int
+    application: ASGIApp,
+    listener: socket.socket,
+    *,
+    limits: Limits | None = None,
+    tls: ssl.SSLContext | None = None,
 ) -> AsyncGenerator[None]:
     """Serve an application for the time of the block, which begins when it takes connections.
 
@@ -64,9 +73,10 @@ async def serving(
     Args:
         application: What to serve.
         listener: Its listening socket; closed at the end.
-        max_frame_bytes: Largest WebSocket frame that is read; a larger one closes with 1009.
+        limits: Of its sockets; None for the defaults.
+        tls: For the server's side; None for plain HTTP.
     """
-    server = _Server(application, max_frame_bytes)
+    server = _Server(application, limits or Limits(), tls)
     running = asyncio.create_task(server.serve([listener]))
     listening = asyncio.create_task(server.listening.wait())
     try:
@@ -98,7 +108,7 @@ async def _nothing(*_: object) -> None:
 class _Server(uvicorn.Server):
     """One of several servers in a process: signals are not its matter."""
 
-    def __init__(self, application: ASGIApp, max_frame_bytes: int) -> None:
+    def __init__(self, application: ASGIApp, limits: Limits, tls: ssl.SSLContext | None) -> None:
         super().__init__(
             uvicorn.Config(
                 application,
@@ -108,11 +118,14 @@ class _Server(uvicorn.Server):
                 access_log=False,
                 proxy_headers=False,
                 server_header=False,
-                ws="bolide.server.web.websocket:BolideWebSocket",
-                ws_max_size=max_frame_bytes,
+                http=BolideHTTP.limited(limits),
+                ws=BolideWebSocket,
+                # A message over max_message_bytes is answered, as long as it could be queued.
+                ws_max_size=max(limits.max_message_bytes, limits.max_queued_bytes),
                 ws_per_message_deflate=False,
                 ws_ping_interval=None,  # DDP has a heartbeat of its own
                 timeout_graceful_shutdown=_GRACE_S,
+                ssl_context_factory=None if tls is None else lambda _config, _default: tls,
             )
         )
         self.listening = asyncio.Event()

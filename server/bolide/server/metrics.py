@@ -4,7 +4,7 @@ Labels hold names that the application registered, outcomes and message kinds; n
 peer made up, so that neither PHI nor an attacker's inventions become a time series.
 """
 
-from prometheus_client import CollectorRegistry, Gauge, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
 from bolide.server.series import Count, Histogram
 
@@ -25,6 +25,22 @@ class Metrics:
         )
         self.live_queries = Gauge(
             "bolide_live_queries", "Different queries being followed.", registry=self.registry
+        )
+        self.store_bytes = Gauge(
+            "bolide_store_bytes",
+            "Documents that an embedded store holds in memory, bytes of BSON.",
+            registry=self.registry,
+        )
+        self.live_query_rereads = Counter(
+            "bolide_live_query_rereads",
+            "Live queries that were read again.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.history_losses = Counter(
+            "bolide_history_losses",
+            "Times that changes were missed and every live query was read again.",
+            registry=self.registry,
         )
         self.messages_received = Count("bolide_messages_received", "DDP messages received.")
         self.messages_sent = Count("bolide_messages_sent", "DDP messages handed to a socket.")

@@ -19,7 +19,7 @@ from bolide.server.sessions.ratelimit import RateLimiter
 from bolide.server.sessions.services import Services
 from bolide.server.sessions.transport import Transport
 from bolide.server.settings import Settings
-from bolide.server.stores.base import Query, Store
+from bolide.server.stores.base import HeldInMemory, Query, Store
 from bolide.server.turn import Turn
 
 __all__ = ["VISIBLE_HEADERS", "Node"]
@@ -108,8 +108,13 @@ class Node:
             raise
         try:
             turn = Turn()
-            live_queries = LiveQueries(self.store, turn, self.metrics.messages_sent.inc)
+            live_queries = LiveQueries(
+                self.store, turn, limits=self.limits, clock=self.clock, metrics=self.metrics
+            )
             self.metrics.live_queries.set_function(lambda: len(live_queries))
+            store = self.store
+            if isinstance(store, HeldInMemory):
+                self.metrics.store_bytes.set_function(lambda: store.document_bytes)
             self._services = Services(
                 app=self.app,
                 live_queries=live_queries,

@@ -348,6 +348,10 @@ class TestClient:
         self._seen[kind.__name__] = number + 1
         return found[number]
 
+    async def published(self) -> None:
+        """Wait until every publication has run, universal ones and those that ran again too."""
+        await self.socket.driver.published()
+
     @property
     def close_reason(self) -> str | None:
         """Why the server closed the session; None while it is open."""

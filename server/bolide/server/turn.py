@@ -5,7 +5,7 @@ reaches a socket in one write.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 
 __all__ = ["Turn"]
 
@@ -48,8 +48,16 @@ class Turn:
         self._is_due = False
         # A delivery may cause flushes; what these cause waits for the next turn.
         deliveries, self._deliveries = self._deliveries, {}
-        for deliver in deliveries:
-            deliver()
+        _do_all(deliveries)
         flushes, self._flushes = self._flushes, {}
-        for flush in flushes:
-            flush()
+        _do_all(flushes)
+
+
+def _do_all(callbacks: Iterable[Callable[[], object]]) -> None:
+    for callback in callbacks:
+        try:
+            callback()
+        except Exception as error:  # it breaks its promise, the others keep theirs
+            asyncio.get_running_loop().call_exception_handler(
+                {"message": "Something failed at the end of a turn.", "exception": error}
+            )

@@ -55,7 +55,7 @@ class Command:
 
     async def url(self) -> str:
         """Wait until a node listens; return where."""
-        return (await self.said(r"http://127\.0\.0\.1:\d+(?=/)"))[0]
+        return (await self.said(r"https?://127\.0\.0\.1:\d+(?=/)"))[0]
 
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

@@ -46,6 +46,13 @@ class Worker:
         await self.process.wait()
         return [rest for first, _, rest in lines if first == word]
 
+    async def ask(self, word: str) -> str:
+        """Send a line; returns what comes after a word in the answer."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(b"\n")
+        await self.process.stdin.drain()
+        return await self.hear(word)
+
     def end_input(self) -> None:
         assert self.process.stdin is not None
         self.process.stdin.close()
@@ -104,5 +111,6 @@ async def start_worker(path: Path) -> AsyncIterator[StartWorker]:
     yield start
     for process in started:
         if process.returncode is None:
+            # A stopped process is killed too.
             process.kill()
         await process.communicate()

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from pymongo.errors import OperationFailure
+from structlog.testing import capture_logs
 from tests.integration.sqlite.conftest import OpenFile, StartWorker
 from tests.integration.stores.support import Follower, contents, insert, update
 
@@ -17,6 +18,7 @@ from bolide.server.stores.base import IndexSpec, Insert, Query
 from bolide.server.stores.sqlite import SQLiteStore
 
 LARGE = b"x" * 20_000
+LARGE_BYTES = 30_000
 
 
 async def test_everything_is_there_after_reopening(path: Path) -> None:
@@ -115,6 +117,36 @@ async def test_a_full_disk_refuses_the_write_and_keeps_everything_else(
     assert await contents(store) == [{"_id": 1}]
     await insert(store, {"_id": 3})
     assert await contents(store) == [{"_id": 1}, {"_id": 3}]
+
+
+async def test_a_file_with_more_than_the_limit_is_not_opened(path: Path) -> None:
+    store = SQLiteStore(path)
+    await store.open()
+    await insert(store, {"_id": 1, "scan": LARGE})
+    size = store.document_bytes
+    await store.close()
+    assert store.document_bytes == 0
+    small = SQLiteStore(path, store_max_bytes=size - 1)
+    with pytest.raises(ConfigurationError, match=rf"store_max_bytes.*at least {size}.*MongoDB"):
+        await small.open()
+    fits = SQLiteStore(path, store_max_bytes=size)
+    with capture_logs() as logs:
+        await fits.open()
+    assert "nearly full" in logs[0]["event"]
+    await fits.close()
+
+
+async def test_what_others_wrote_beyond_the_limit_is_seen_and_nothing_is_added(
+    open_file: OpenFile,
+) -> None:
+    small, large = await open_file(store_max_bytes=LARGE_BYTES), await open_file()
+    await insert(large, {"_id": 1, "scan": LARGE}, {"_id": 2, "scan": LARGE})
+    assert len(await contents(small)) == 2
+    with pytest.raises(OperationFailure, match="store_max_bytes"):
+        await insert(small, {"_id": 3})
+    await insert(large, {"_id": 3})
+    assert len(await contents(small)) == 3
+    assert small.document_bytes == large.document_bytes
 
 
 async def test_in_a_group_only_what_does_not_fit_fails(open_file: OpenFile) -> None:

@@ -205,3 +205,13 @@ async def test_a_snapshot_and_the_changes_after_it_make_the_collection(
         assert replay(snapshot.documents, changes, snapshot.position, "beds") == expected
         for earlier, later in pairwise(changes):
             assert earlier.position <= later.position
+
+
+async def test_the_latest_position_is_not_before_an_acknowledged_write(store: Store) -> None:
+    for number in range(1, 4):
+        await insert(store, {"_id": number})
+        receipt = await update(store, {"_id": number}, {"$set": {"n": 1}})
+        latest = await store.latest_position()
+        assert receipt.position is not None
+        assert receipt.position <= latest
+        await store.feed_reached(latest)

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 from pymongo.errors import (
     BulkWriteError,
@@ -7,7 +9,10 @@ from pymongo.errors import (
 )
 from tests.integration.stores.support import contents, insert, update
 
-from bolide.server.stores.base import Delete, FindAndModify, IndexSpec, Store
+from bolide.server.stores._queries import Explanation
+from bolide.server.stores.base import Delete, FindAndModify, IndexSpec, Query, Store, Update
+from bolide.server.stores.memory import MemoryStore
+from bolide.server.stores.sqlite import SQLiteStore
 
 BY_CODE = IndexSpec(keys=(("code", 1),), unique=True)
 
@@ -142,3 +147,105 @@ async def test_dropping_a_collection_drops_its_indexes(store: Store) -> None:
     await store.drop_collection("beds")
     assert await contents(store) == []
     await store.drop_collection("beds")
+
+
+async def test_two_arrays_cannot_be_in_one_index_of_any_kind(store: Store) -> None:
+    spec = IndexSpec(keys=(("a", 1), ("b", 1)))
+    await store.create_index("beds", spec)
+    with pytest.raises(WriteError) as caught:
+        await insert(store, {"_id": 1, "a": [1], "b": [2]})
+    assert caught.value.code == 171
+    await insert(store, {"_id": 1, "a": [1], "b": 2})
+    with pytest.raises(WriteError):
+        await update(store, {"_id": 1}, {"$set": {"b": [2]}})
+    await store.drop_index("beds", "a_1_b_1")
+    await update(store, {"_id": 1}, {"$set": {"b": [2]}})
+    with pytest.raises(WriteError):
+        await store.create_index("beds", spec)
+    assert await store.indexes("beds") == ()
+
+
+async def explain(store: Store, selector: dict[str, Any]) -> Explanation:
+    # MongoDB explains in its own way.
+    assert isinstance(store, MemoryStore | SQLiteStore)
+    return await store.explain(Query(collection="beds", selector=selector))
+
+
+async def fill(store: Store) -> None:
+    await insert(
+        store,
+        *({"_id": n, "ward": n % 10, "bed": n, "tags": [n, -n]} for n in range(200)),
+    )
+
+
+async def test_a_query_looks_only_at_what_its_index_finds(store: Store) -> None:
+    await fill(store)
+    for keys in ((("ward", 1), ("bed", -1)), (("bed", 1),), (("tags", 1),)):
+        await store.create_index("beds", IndexSpec(keys=keys))
+    assert await explain(store, {"ward": 3}) == Explanation("ward_1_bed_-1", 20, 20)
+    assert await explain(store, {"ward": 3, "bed": 13}) == Explanation("ward_1_bed_-1", 1, 1)
+    assert await explain(store, {"bed": {"$gte": 50, "$lt": 60}, "ward": 1}) == Explanation(
+        "bed_1", 11, 1
+    )
+    assert await explain(store, {"tags": {"$in": [-5, 7]}}) == Explanation("tags_1", 2, 2)
+    assert await explain(store, {"_id": 5, "bed": 5}) == Explanation("_id_", 1, 1)
+    assert await explain(store, {"name": "x"}) == Explanation(None, 200, 0)
+    assert await explain(store, {"bed": {"$gte": 0}}) == Explanation(None, 200, 200)
+
+
+async def test_a_unique_index_is_looked_up_too(store: Store) -> None:
+    await fill(store)
+    await store.create_index("beds", IndexSpec(keys=(("bed", 1),), unique=True))
+    assert await explain(store, {"bed": 17}) == Explanation("bed_1", 1, 1)
+    await store.write(Delete(collection="beds", selector={"bed": 17}))
+    assert await explain(store, {"bed": 17}) == Explanation("bed_1", 0, 0)
+
+
+async def test_an_index_that_was_used_follows_writes_and_is_gone_when_dropped(
+    store: Store,
+) -> None:
+    await fill(store)
+    await store.create_index("beds", IndexSpec(keys=(("ward", 1),)))
+    assert (await explain(store, {"ward": 3})).found == 20
+    await update(store, {"ward": 3}, {"$set": {"ward": "gone"}}, many=True)
+    await insert(store, {"_id": "new", "ward": 3})
+    assert await explain(store, {"ward": 3}) == Explanation("ward_1", 1, 1)
+    assert await explain(store, {"ward": "gone"}) == Explanation("ward_1", 20, 20)
+    await store.drop_index("beds", "ward_1")
+    assert await explain(store, {"ward": 3}) == Explanation(None, 201, 1)
+    await store.create_index("beds", IndexSpec(keys=(("ward", 1),)))
+    assert await explain(store, {"ward": 3}) == Explanation("ward_1", 1, 1)
+    await store.drop_collection("beds")
+    assert await explain(store, {"ward": 3}) == Explanation(None, 0, 0)
+
+
+async def test_without_a_sort_the_oldest_come_first_with_an_index_too(store: Store) -> None:
+    await store.create_index("beds", IndexSpec(keys=(("n", 1),)))
+    await insert(store, *({"_id": id, "n": 0} for id in ("c", "a", "b")), {"_id": "x", "n": 1})
+    await update(store, {"_id": "x"}, {"$set": {"n": 0}})
+    await update(store, {"_id": "c"}, {"$set": {"n": 1}})
+    await update(store, {"_id": "c"}, {"$set": {"n": 0}})
+    await store.write(Delete(collection="beds", selector={"_id": "a"}))
+    await insert(store, {"_id": "a", "n": 0})
+    found = await contents(store, selector={"n": 0}, sort=())
+    assert [document["_id"] for document in found] == ["c", "b", "x", "a"]
+    receipt = await store.write(Delete(collection="beds", selector={"n": 0}))
+    assert receipt.deleted == 1
+    assert [document["_id"] for document in await contents(store)] == ["a", "b", "x"]
+
+
+async def test_a_transaction_finds_its_own_writes_by_index(store: Store) -> None:
+    await store.create_index("beds", IndexSpec(keys=(("n", 1),)))
+    await insert(store, *({"_id": id, "n": id % 3} for id in range(1, 10)))
+    async with store.transaction() as transaction:
+        query = Query(collection="beds", selector={"n": 1})
+        for step, (selector, n) in enumerate([({"_id": 3}, 1), ({"n": 1}, 2), ({"n": 2}, 1)]):
+            await transaction.write(
+                Update(collection="beds", selector=selector, modifier={"$set": {"n": n}})
+            )
+            ids = [document["_id"] for document in await transaction.read(query)]
+            assert ids == [[1, 3, 4, 7], [3, 4, 7], [1, 3, 4, 7]][step]
+        await transaction.write(Delete(collection="beds", selector={"n": 1}, many=True))
+        assert await transaction.read(query) == []
+    assert await contents(store, selector={"n": 1}) == []
+    assert [document["_id"] for document in await contents(store)] == [2, 5, 6, 8, 9]

@@ -37,9 +37,10 @@ class Peer:
             assert message["msg"] == kind
             return message
 
-    async def accept(self) -> None:
-        await self.receive("connect")
-        await self.send(msg="connected", session="s")
+    async def accept(self, **connected: Any) -> dict[str, Any]:
+        connect = await self.receive("connect")
+        await self.send(msg="connected", session="s", **connected)
+        return connect
 
     async def answer_sub(self, *documents: str) -> str:
         """Answer the next subscription with these documents; returns its id."""
@@ -99,10 +100,10 @@ class FakeServer:
         async with asyncio.timeout(WAIT_S):
             return await self.peers.get()
 
-    async def accepted(self) -> Peer:
+    async def accepted(self, **connected: Any) -> Peer:
         """Return the next connection, with a session."""
         peer = await self.peer()
-        await peer.accept()
+        await peer.accept(**connected)
         return peer
 
     def _process(self, socket: ServerConnection, request: Request) -> Response | None:

@@ -19,8 +19,10 @@ from bolide.client import (
     ConnectionState,
     Moved,
     Removed,
+    Simulation,
     connect,
 )
+from bolide.core.ddp.random import SeededStreams
 from bolide.core.errors import EJSONError, MethodError, SessionBusy, SessionClosed
 
 T = TypeVar("T")
@@ -126,6 +128,43 @@ async def test_call_is_sent_again_after_a_reconnect(
     assert await call == 7
 
 
+async def test_call_keeps_its_identity_while_the_server_is_away(server: FakeServer) -> None:
+    secret = "s" * 20
+    extensions = {"extensions": ["call"]}
+    async with connect(server.url, wait=False, backoff=SOON, client_id=secret) as client:
+        peer = await server.accepted(bolide=extensions)
+        call = asyncio.create_task(client.call("m", call_id="order 7"))
+        other = asyncio.create_task(client.call("n"))
+        first = [await peer.receive("method") for _ in "mn"]
+        assert first[0]["bolide"] == {"client": secret, "call": "order 7"}
+        assert first[1]["bolide"]["call"] != "order 7"
+        await server.stop()
+        await state(client, ConnectionState.WAITING)
+        await server.start()
+        peer = await server.accepted(bolide=extensions)
+        await peer.receive("unsub")
+        for message in first:
+            assert await peer.answer_call(7) == message
+        await peer.send(msg="nosub", id="3")
+        assert (await call, await other) == (7, 7)
+
+
+@pytest.mark.parametrize(
+    ("wire", "reason"), [({}, "look before you call again"), ({"reason": "Look"}, "Look")]
+)
+async def test_call_whose_outcome_nobody_knows_says_what_to_do(
+    client: Client, peer: Peer, wire: Any, reason: str
+) -> None:
+    call = asyncio.create_task(client.call("m"))
+    message = await peer.receive("method")
+    await peer.send(
+        msg="result", id=message["id"], error={"error": "write-outcome-unknown", **wire}
+    )
+    await peer.send(msg="updated", methods=[message["id"]])
+    with pytest.raises(MethodError, match=rf"{reason}.* \[write-outcome-unknown\]"):
+        await call
+
+
 async def test_argument_that_is_no_value_is_refused(client: Client, peer: Peer) -> None:
     with pytest.raises(EJSONError):
         await client.call("m", object())
@@ -144,6 +183,69 @@ async def test_more_calls_than_the_limit_are_refused(server: FakeServer) -> None
         await peer.send(msg="result", id=message["id"])
         await peer.send(msg="updated", methods=[message["id"]])
         await call
+
+
+# Stubs
+
+
+async def test_stub_shows_its_effect_until_the_server_has_answered(
+    client: Client, peer: Peer
+) -> None:
+    @client.stub("move")
+    def move(sim: Simulation, document_id: str, n: int) -> None:
+        sim.collection("p").update(document_id, {"$set": {"n": n}})
+        sim.collection("p").insert({"n": n})
+
+    await peer.added("a", n=1)
+    await settle(client, peer)
+    query = client.collection("p").find(sort=[("n", 1)])
+    call = asyncio.create_task(client.call("move", "a", 2))
+    message = await peer.receive("method")
+    drawn = SeededStreams(message["randomSeed"]).stream("/collection/p").id()
+    assert query.fetch() == [{"_id": "a", "n": 2}, {"_id": drawn, "n": 2}]
+    await peer.send(msg="changed", collection="p", id="a", fields={"n": 3})
+    await peer.send(msg="result", id=message["id"])
+    await peer.send(msg="ping", id="after")
+    await peer.receive("pong")
+    assert len(query.fetch()) == 2
+    await peer.send(msg="updated", methods=[message["id"]])
+    await call
+    assert query.fetch() == [{"_id": "a", "n": 3}]
+
+
+async def test_stub_that_fails_is_logged_and_the_call_is_sent(
+    client: Client, peer: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    @client.stub("move")
+    def move(sim: Simulation, name: str) -> None:
+        raise ValueError(name)
+
+    with caplog.at_level(logging.WARNING, "bolide.client"):
+        call = asyncio.create_task(client.call("move", "Ada"))
+        await peer.answer_call(7)
+        assert await call == 7
+    (record,) = caplog.records
+    assert record.getMessage().startswith("The stub of move failed: ValueError in test_client.py")
+    assert "Ada" not in caplog.text
+
+
+async def test_call_that_is_refused_leaves_no_effect_of_its_stub(server: FakeServer) -> None:
+    limits = ClientLimits(max_calls=1)
+    async with connect(server.url, wait=False, limits=limits) as client:
+
+        @client.stub("add")
+        def add(sim: Simulation, n: object) -> None:
+            sim.collection("p").insert({"n": 1})
+
+        with pytest.raises(EJSONError):
+            await client.call("add", object())
+        call = asyncio.create_task(client.call("m"))
+        peer = await server.accepted()
+        await peer.receive("method")
+        with pytest.raises(SessionBusy):
+            await client.call("add", 1)
+        assert client.collection("p").find().count() == 0
+        call.cancel()
 
 
 # Subscriptions
@@ -413,3 +515,30 @@ async def test_logs_hold_no_data(
     ours = [record for record in caplog.records if record.name.startswith("bolide.client")]
     assert [record.levelname for record in ours].count("WARNING") == 1
     assert "secret" not in "".join(record.getMessage() for record in ours)
+
+
+# The server's build
+
+
+async def test_build_of_the_server_is_known_and_a_new_one_is_told(
+    server: FakeServer, client: Client
+) -> None:
+    assert client.server_build is None
+    peer = await server.accepted(bolide={"build": "b1"})
+    await state(client, ConnectionState.CONNECTED)
+    assert client.server_build == "b1"
+    assert not client.status.has_new_build
+    await peer.drop()
+    peer = await server.accepted(bolide={"build": "b2"})
+    async with asyncio.timeout(WAIT_S), aclosing(client.statuses()) as statuses:
+        async for status in statuses:
+            if status.has_new_build:
+                break
+    assert client.server_build == "b2"
+    await peer.drop()
+    await server.accepted(bolide={"build": "b1"})
+    async with asyncio.timeout(WAIT_S), aclosing(client.statuses()) as statuses:
+        async for status in statuses:
+            if not status.has_new_build:
+                break
+    assert client.server_build == "b1"

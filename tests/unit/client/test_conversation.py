@@ -1,15 +1,13 @@
 """The conversation: which frames leave and what is told, for every order of things."""
 
-import json
 from typing import Any
 
 import pytest
+from tests.unit.client.talk import Talk, subscribed
 
-from bolide.client.conversation import VERSIONS, Conversation
 from bolide.client.events import (
     CallFinished,
     Complaint,
-    ConversationEvent,
     DocumentChange,
     GaveUp,
     SessionOpened,
@@ -17,52 +15,10 @@ from bolide.client.events import (
     SubscriptionReady,
 )
 from bolide.client.limits import ClientLimits
-from bolide.core.ddp.messages import WireError
+from bolide.client.versions import VERSIONS
+from bolide.core.ddp.messages import CallId, WireError
 from bolide.core.errors import EJSONError, LocalProtocolError, SessionBusy
 from bolide.core.values import Encrypted
-
-
-class Talk:
-    """One conversation with a clock and a server that the test plays."""
-
-    def __init__(self, **options: Any) -> None:
-        self.now = 100.0
-        self.conversation = Conversation(**options)
-
-    def open(self, **connected: Any) -> list[ConversationEvent]:
-        self.conversation.connection_opened(self.now, deadline=self.now + 10)
-        assert [m["msg"] for m in self.sent()] == ["connect"]
-        return self.receive(msg="connected", session="s", **connected)
-
-    def reopen(self) -> list[ConversationEvent]:
-        lost = self.lose()
-        assert self.open() == [SessionOpened()]
-        return lost
-
-    def lose(self) -> list[ConversationEvent]:
-        self.conversation.connection_lost()
-        return self.conversation.events_received()
-
-    def receive(self, **message: Any) -> list[ConversationEvent]:
-        return self.receive_text(json.dumps(message))
-
-    def receive_text(self, frame: str) -> list[ConversationEvent]:
-        self.conversation.receive_frame(frame, self.now)
-        return self.conversation.events_received()
-
-    def added(self, document_id: str, **fields: Any) -> list[ConversationEvent]:
-        return self.receive(msg="added", collection="p", id=document_id, fields=fields)
-
-    def sent(self) -> list[dict[str, Any]]:
-        return [json.loads(frame) for frame in self.conversation.frames_to_send()]
-
-    def sent_ids(self) -> list[tuple[str, str]]:
-        return [(m["msg"], m["id"]) for m in self.sent()]
-
-    def wait(self, seconds: float) -> list[ConversationEvent]:
-        self.now += seconds
-        self.conversation.tick(self.now)
-        return self.conversation.events_received()
 
 
 @pytest.fixture
@@ -70,13 +26,6 @@ def talk() -> Talk:
     talk = Talk()
     assert talk.open() == [SessionOpened()]
     return talk
-
-
-def subscribed(talk: Talk, name: str = "ward") -> str:
-    subscription_id = talk.conversation.subscribe(name, [])
-    talk.sent()
-    talk.receive(msg="ready", subs=[subscription_id])
-    return subscription_id
 
 
 # Opening
@@ -304,6 +253,22 @@ def test_extensions_are_used_only_if_the_server_agreed(connected: Any, tag: str)
     talk.conversation.call("m", [Encrypted(b"\x01")])
     talk.open(**connected)
     assert next(iter(talk.sent()[0]["params"][0])) == tag
+
+
+def test_call_that_is_sent_again_has_the_same_identity(talk: Talk) -> None:
+    identity = CallId("secret", "7")
+    talk.lose()
+    talk.open(bolide={"extensions": ["call"]})
+    call_id = talk.conversation.call("m", [1], identity=identity)
+    ids = {"client": "secret", "call": "7"}
+    sent = {"msg": "method", "method": "m", "params": [1], "id": call_id}
+    assert talk.sent()[-1] == {**sent, "bolide": ids}
+    talk.lose()
+    talk.open(bolide={})
+    assert talk.sent()[-1] == sent
+    talk.lose()
+    talk.open(bolide={"extensions": ["call"]})
+    assert talk.sent()[-1] == {**sent, "bolide": ids}
 
 
 def test_forgotten_call_is_not_sent_and_not_told() -> None:

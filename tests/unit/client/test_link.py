@@ -138,6 +138,29 @@ async def test_list_is_tried_in_order_without_delay(
     assert second_server.requests == []
 
 
+async def test_address_that_is_draining_is_passed_over_without_delay(
+    server: FakeServer, second_server: FakeServer
+) -> None:
+    def refuse(socket: Any, request: Any) -> Response:
+        response: Response = socket.respond(HTTPStatus.SERVICE_UNAVAILABLE, "draining")
+        return response
+
+    server.refuse = refuse
+    async with connect([server.url, second_server.url], wait=False, backoff=NEVER) as client:
+        await second_server.accepted()
+        await until(client, ConnectionState.CONNECTED)
+        assert len(server.requests) == 1
+
+
+async def test_address_that_accepts_and_says_nothing_is_passed_over(
+    server: FakeServer, second_server: FakeServer
+) -> None:
+    urls = [server.url, second_server.url]
+    async with connect(urls, wait=False, backoff=AT_ONCE, connect_timeout_s=0.05):
+        await server.peer()
+        await second_server.peer()
+
+
 async def test_session_lost_too_soon_counts_as_a_failed_attempt(
     server: FakeServer, second_server: FakeServer
 ) -> None:

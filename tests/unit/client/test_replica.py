@@ -3,7 +3,9 @@
 from typing import Any
 
 from bolide.client.replica import DocumentChange, Replica
+from bolide.core.ddp.digests import document_digest
 from bolide.core.ddp.messages import Added, Changed, Removed
+from bolide.core.values import ObjectId
 
 
 def added(document_id: Any, **fields: Any) -> Added:
@@ -93,3 +95,74 @@ def test_a_second_loss_while_catching_up_starts_again() -> None:
     replica.begin_catch_up()
     replica.receive(added("c", bed=1))
     assert shown(replica.finish_catch_up()) == [("a", None), ("c", {"_id": "c", "bed": 1})]
+
+
+# Resync
+
+
+def digest_of(**fields: Any) -> bytes:
+    return document_digest(fields)
+
+
+def test_digests_are_of_what_is_shown_and_follow_each_change() -> None:
+    replica = Replica()
+    assert replica.document_count == 0
+    replica.receive(added("a", bed=1))
+    replica.receive(added(ObjectId("5f" * 12), bed=2))
+    replica.receive(Added("q", "x", {}))
+    replica.receive(Removed("q", "x"))
+    assert replica.document_count == 2
+    digests = {"p": {"a": digest_of(bed=1), "5f" * 12: digest_of(bed=2)}}
+    assert replica.digests() == replica.digests() == digests
+    replica.receive(Changed("p", "a", {"bed": 3}))
+    assert replica.digests()["p"]["a"] == digest_of(bed=3)
+    replica.receive(Removed("p", "a"))
+    assert replica.digests() == {"p": {"5f" * 12: digest_of(bed=2)}}
+
+
+def test_digest_is_of_the_last_that_came_even_of_equals() -> None:
+    replica = Replica()
+    replica.receive(added("a", n=2.0**60))
+    replica.begin_catch_up()
+    replica.receive(added("a", n=2**60))
+    assert replica.finish_catch_up() == []
+    assert replica.digests() == {"p": {"a": digest_of(n=2**60)}}
+
+
+def test_resync_keeps_what_is_not_mentioned_and_replaces_as_a_whole() -> None:
+    replica = Replica()
+    for document_id in "abcd":
+        replica.receive(added(document_id, bed=1))
+    replica.begin_catch_up(resync=True)
+    assert replica.receive(Added("p", "a", {"name": "Ada"}, replace=True)) == []
+    assert replica.receive(added("b", name="Bob")) == []
+    assert replica.receive(Removed("p", "c")) == []
+    assert replica.receive(Changed("p", "d", {"name": "Dan"})) == []
+    assert replica.receive(added("e", name="Eve")) == []
+    assert sorted(shown(replica.finish_catch_up())) == [
+        ("a", {"_id": "a", "name": "Ada"}),
+        ("b", {"_id": "b", "name": "Bob"}),
+        ("c", None),
+        ("d", {"_id": "d", "bed": 1, "name": "Dan"}),
+        ("e", {"_id": "e", "name": "Eve"}),
+    ]
+
+
+def test_document_is_replaced_also_when_nothing_is_kept_aside() -> None:
+    replica = Replica()
+    replica.receive(added("a", bed=1))
+    assert shown(replica.receive(Added("p", "a", {"name": "Ada"}, replace=True))) == [
+        ("a", {"_id": "a", "name": "Ada"})
+    ]
+
+
+def test_dropping_lets_everything_go_also_what_was_kept_aside() -> None:
+    replica = Replica()
+    replica.receive(added("a", bed=1))
+    replica.begin_catch_up(resync=True)
+    assert shown(replica.drop()) == [("a", None)]
+    replica.receive(added("b", bed=1))
+    assert shown(replica.finish_catch_up()) == [("b", {"_id": "b", "bed": 1})]
+    assert shown(replica.drop()) == [("b", None)]
+    assert replica.document_count == 0
+    assert replica.digests() == {}

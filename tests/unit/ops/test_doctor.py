@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from bolide.core.errors import ConfigurationError
-from bolide.ops.doctor import check_opening, doctor_lines, shown_url
+from bolide.ops.doctor import doctor_lines, inspect_store, shown_url
 from bolide.server.settings import Settings, read_settings
 
 
@@ -54,12 +54,10 @@ def test_secrets_in_urls_are_hidden(url: str, shown: str) -> None:
     assert shown_url(url) == shown
 
 
-async def test_store_that_opens_is_closed_again(tmp_path: Path) -> None:
-    settings = Settings(store=f"sqlite:///{tmp_path / 'ward.db'}")
-    await check_opening(settings)
-    await check_opening(settings)
+def test_a_store_in_a_folder_that_is_not_there_cannot_be(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="create"):
+        inspect_store(Settings(store=f"sqlite:///{tmp_path / 'no' / 'ward.db'}"))
 
 
-async def test_store_that_does_not_open_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(ConfigurationError):
-        await check_opening(Settings(store=f"sqlite:///{tmp_path / 'no' / 'folder' / 'ward.db'}"))
+def test_a_store_without_a_file_has_no_report() -> None:
+    assert inspect_store(Settings(store="memory:")) is None

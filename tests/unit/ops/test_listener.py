@@ -73,4 +73,5 @@ def test_url_names_the_host_as_it_was_written(taken: socket.socket) -> None:
     port = port_of(taken)
     assert url_of(taken) == f"http://127.0.0.1:{port}/"
     assert url_of(taken, "localhost") == f"http://localhost:{port}/"
+    assert url_of(taken, "localhost", secure=True) == f"https://localhost:{port}/"
     assert url_of(taken, "::1") == f"http://[::1]:{port}/"

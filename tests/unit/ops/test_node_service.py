@@ -1,9 +1,11 @@
 """Node service: an app is served while the block lasts, and never in plain text to others."""
 
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
+from tests.certificates import Authority
 
 from bolide.client import connect
 from bolide.core.errors import ConfigurationError
@@ -68,8 +70,7 @@ async def test_start_up_hook_that_fails_is_named_without_its_text(app: App) -> N
 @pytest.mark.parametrize(
     ("changes", "text"),
     [
-        ({"host": "0.0.0.0"}, r"^host is '0\.0\.0\.0', but must be 127\.0\.0\.1 or ::1: "),
-        ({"tls_cert": "c.pem", "tls_key": "k.pem"}, "^tls_cert is .* this version has no TLS"),
+        ({"host": "0.0.0.0"}, r"^host is '0\.0\.0\.0', but must be 127\.0\.0\.1 or ::1 with"),
         ({"management_port": 0, "management_host": "::"}, "^management_host is '::', but must"),
     ],
 )
@@ -78,6 +79,26 @@ def test_listener_open_to_others_in_plain_text_is_refused(
 ) -> None:
     with pytest.raises(ConfigurationError, match=text):
         check_exposure(Settings(**changes))
+
+
+def test_with_tls_a_node_may_listen_everywhere_under_its_name() -> None:
+    files: dict[str, Any] = {"tls_cert": "c.pem", "tls_key": "k.pem"}
+    check_exposure(Settings(host="0.0.0.0", public_url="https://ward.example.org", **files))
+    with pytest.raises(ConfigurationError, match=r"^public_url is None, but must be what people"):
+        check_exposure(Settings(host="0.0.0.0", **files))
+
+
+async def test_node_with_tls_speaks_nothing_else(app: App, tmp_path: Path) -> None:
+    listener, authority = bind("127.0.0.1", 0), Authority(tmp_path)
+    files = authority.issue()
+    settings = Settings(store="memory:", tls_cert=files.cert, tls_key=files.key)
+    async with node_running(app, settings, listener):
+        url, trusting = url_of(listener, secure=True), authority.client_context()
+        async with connect(url, ssl=trusting) as client:
+            assert await client.call("hello") == "hello"
+        async with httpx.AsyncClient(trust_env=False) as http:
+            with pytest.raises(httpx.TransportError):
+                await http.get(url_of(listener))
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])

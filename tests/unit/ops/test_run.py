@@ -7,9 +7,11 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import closing
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from tests.certificates import Authority
 
 from bolide.core.errors import ConfigurationError
 from bolide.ops.listener import bind
@@ -42,6 +44,27 @@ async def test_node_tells_where_it_listens_and_ends_at_a_signal() -> None:
     assert re.fullmatch(r"Bolide [\d.]+ serves ward\.app:app at http://localhost:\d+/", lines[0])
     assert re.fullmatch(r"Health and metrics: http://127\.0\.0\.1:\d+/readyz", lines[1])
     assert lines[2:] == [PLAIN_HTTP, NOT_FOR_PHI]
+
+
+@pytest.mark.parametrize(("lifetime_days", "warnings"), [(100, 0), (1, 1)])
+async def test_node_with_tls_tells_of_its_certificate(
+    tmp_path: Path, lifetime_days: int, warnings: int
+) -> None:
+    ends = datetime.now(UTC) + timedelta(days=lifetime_days, hours=1)
+    files = Authority(tmp_path).issue(not_after=ends)
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        if line == NOT_FOR_PHI:
+            _stop(line)
+
+    settings = Settings(port=0, store="memory:", tls_cert=files.cert, tls_key=files.key)
+    async with asyncio.timeout(20):
+        await run_node("ward.app:app", App(), settings, say)
+    assert re.fullmatch(r".* at https://127\.0\.0\.1:\d+/", lines[0])
+    told = ["Warning: the certificate expires in 1 day."]
+    assert lines[1:] == [*told[:warnings], NOT_FOR_PHI]
 
 
 async def test_insecure_development_is_loud() -> None:

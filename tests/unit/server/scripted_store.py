@@ -122,6 +122,9 @@ class ScriptedStore:
         position: Position = self.position
         return position
 
+    async def latest_position(self) -> Position:
+        return self.feed_position
+
     def listen(self, listener: FeedListener) -> None: ...
 
     def unlisten(self, listener: FeedListener) -> None: ...

@@ -32,3 +32,19 @@ async def test_what_a_flush_causes_waits_for_the_next_turn() -> None:
     assert done == []
     await asyncio.sleep(0)
     assert done == ["deliver"]
+
+
+async def test_one_that_fails_holds_up_nobody() -> None:
+    turn, done, told = Turn(), list[str](), list[object]()
+    loop = asyncio.get_running_loop()
+    loop.set_exception_handler(lambda _, context: told.append(context["exception"]))
+
+    def fail() -> None:
+        raise RuntimeError
+
+    turn.deliver_later(fail)
+    turn.deliver_later(partial(done.append, "deliver"))
+    turn.flush_later(partial(done.append, "flush"))
+    await asyncio.sleep(0)
+    assert done == ["deliver", "flush"]
+    assert [type(error) for error in told] == [RuntimeError]

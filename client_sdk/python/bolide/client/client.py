@@ -5,11 +5,14 @@ The shell of :mod:`bolide.client.conversation`; all of it runs on one event loop
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator
+import secrets
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing, suppress
 from dataclasses import replace
-from typing import Any
+from typing import Any, TypeVar
 
+from bolide.client.call_ids import CallIds
 from bolide.client.collection import Collection
 from bolide.client.conversation import Conversation
 from bolide.client.events import (
@@ -18,6 +21,7 @@ from bolide.client.events import (
     ConversationEvent,
     DocumentChange,
     GaveUp,
+    MoveAsked,
     SessionOpened,
     SubscriptionEnded,
     SubscriptionReady,
@@ -25,29 +29,42 @@ from bolide.client.events import (
 from bolide.client.failure import ConnectionFailed
 from bolide.client.link import Link, LinkOptions
 from bolide.client.local_collection import LocalCollection
+from bolide.client.simulation import Stub
 from bolide.client.status import ConnectionState, Status
-from bolide.client.subscription import SharedSubscription, Subscription
+from bolide.client.stubs import Stubs
+from bolide.client.subscription import Subscription
+from bolide.client.subscriptions import Subscriptions
 from bolide.core.ddp.messages import WireError
-from bolide.core.ejson import canonical
+from bolide.core.ddp.random import random_seed
 from bolide.core.errors import MethodError, SessionBroken, SessionClosed, StateError
 
 __all__ = ["Client"]
+
+StubT = TypeVar("StubT", bound=Stub)
 
 _logger = logging.getLogger("bolide.client")
 
 # While entering: an attempt that ends at the deadline may still say why.
 _GRACE_S = 0.5
 
-_STOPPED = WireError(
-    "subscription-stopped", "The server ended the subscription before it was ready."
-)
+_LOOK_FIRST = "The call wrote something, and its end is not known; look before you call again."
 
 
 class Client:
-    """A connection to a server that mends itself; made by :func:`bolide.client.connect`."""
+    """A connection to a server that mends itself; made by :func:`bolide.client.connect`.
 
-    def __init__(self, conversation: Conversation, options: LinkOptions) -> None:
+    Attributes:
+        server_build: What the server serves, as it said last; None if it does not tell.
+    """
+
+    def __init__(
+        self, conversation: Conversation, options: LinkOptions, *, call_ids: CallIds | None = None
+    ) -> None:
         """Prepare a client; :meth:`open` starts it."""
+        self.server_build: str | None = None
+        self._first_build: str | None = None
+        self._call_ids = call_ids or CallIds()
+        self._stubs = Stubs(conversation.limits.max_stub_operations)
         self._conversation = conversation
         self._options = options
         self._link = Link(conversation, options, pump=self._pump, show=self._show)
@@ -57,8 +74,7 @@ class Client:
         self._named: list[str] = []  # collections that the server sent, in that order
         self._name_readers: set[asyncio.Event] = set()
         self._calls: dict[str, asyncio.Future[CallFinished]] = {}
-        self._subscriptions: dict[str, SharedSubscription] = {}
-        self._subscriptions_by_key: dict[tuple[str, str], SharedSubscription] = {}
+        self._subscriptions = Subscriptions(conversation, self._pump)
         self._complaints: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._cause: Exception | None = None
@@ -137,37 +153,65 @@ class Client:
     # Methods.
 
     # Arguments and results are the application's: any values.
-    async def call(self, name: str, *args: Any, retry: bool = True) -> Any:
+    async def call(
+        self, name: str, *args: Any, retry: bool = True, call_id: str | None = None
+    ) -> Any:
         """Call a method; wait until its result and the data it wrote have arrived.
 
         Args:
             name: Name of the method.
             *args: Its arguments.
-            retry: If the connection is lost before the result came, send it again, so that it may
-                run twice; False: raise ``MethodError("invocation-failed")``.
+            retry: If the connection is lost before the result came, send it again; False: raise
+                ``MethodError("invocation-failed")``.
+            call_id: With the same ``client_id``, a call of the same id runs at most once; None for
+                a new id.
 
         Returns:
             What the method returned; None for nothing.
 
         Raises:
-            MethodError: As the server sent it.
+            MethodError: As the server sent it; ``write-outcome-unknown`` if it wrote and may not
+                have come to its end.
             SessionBusy: If too many calls are unfinished.
             SessionClosed: If the client is or was closed; SessionBroken if it has failed.
             EJSONError: If an argument is no value.
         """
         self._check_open()
-        call_id = self._conversation.call(name, args, retry=retry)
+        identity = self._call_ids.identity(call_id)
+        seed, writes = self._simulate(name, args)
+        request_id = self._conversation.call(
+            name, args, retry=retry, identity=identity, random_seed=seed, writes=writes
+        )
         future = asyncio.get_running_loop().create_future()
-        self._calls[call_id] = future
+        self._calls[request_id] = future
         self._pump()
         try:
             outcome: CallFinished = await future
         finally:
-            self._calls.pop(call_id, None)
-            self._conversation.forget(call_id)
+            self._calls.pop(request_id, None)
+            self._conversation.forget(request_id)
         if outcome.error is not None:
             raise _method_error(outcome.error)
         return outcome.result
+
+    def stub(self, name: str) -> Callable[[StubT], StubT]:
+        """Decorate the function that simulates a method, so that its effect shows at once.
+
+        It is called with a :class:`~bolide.client.simulation.Simulation` and the call's arguments,
+        before the call is sent. What it writes is shown until the data of the method have come.
+
+        Args:
+            name: Name of the method.
+
+        Raises:
+            ConfigurationError: If the method has a stub already, or the function is ``async``.
+        """
+
+        def add(stub: StubT) -> StubT:
+            self._stubs.add(name, stub)
+            return stub
+
+        return add
 
     # Subscriptions.
 
@@ -187,20 +231,8 @@ class Client:
             EJSONError: If an argument is no value.
         """
         self._check_open()
-        key = (name, canonical(list(args)))
-        shared = self._subscriptions_by_key.get(key)
-        if shared is None:
-            shared = SharedSubscription(self._conversation.subscribe(name, args), key, name, args)
-            self._subscriptions[shared.id] = self._subscriptions_by_key[key] = shared
-            self._pump()
-        subscription = Subscription(shared, self._release)
-        try:
-            await shared.answered.wait()
-        except asyncio.CancelledError:
-            subscription.give_up()
-            raise
-        if not shared.was_ready:
-            raise shared.error or _method_error(_STOPPED)
+        subscription = self._subscriptions.acquire(name, args)
+        await subscription.wait_ready()
         return subscription
 
     def collection(self, name: str) -> Collection:
@@ -228,6 +260,19 @@ class Client:
 
     # Inside.
 
+    def _simulate(
+        self, name: str, args: Sequence[Any]
+    ) -> tuple[str | None, Sequence[DocumentChange]]:
+        """Run the stub of a method, if it has one; return the seed to send, and what it wrote."""
+        if name not in self._stubs:
+            return None, ()
+        seed = random_seed(secrets.token_bytes(10))
+        now_ms = time.time_ns() // 1_000_000
+        done = self._stubs.simulate(name, args, local=self._local, seed=seed, now_ms=now_ms)
+        if done.failure is not None:
+            _logger.warning("The stub of %s failed: %s.", name, done.failure)
+        return seed, done.writes
+
     def _local(self, name: str) -> LocalCollection:
         local = self._collections.get(name)
         if local is None:
@@ -253,14 +298,6 @@ class Client:
             return error
         return SessionClosed("The client is closed; connect again.")
 
-    def _release(self, subscription: Subscription) -> None:
-        shared = subscription.shared
-        shared.holders.discard(subscription)
-        if not shared.holders and not shared.ended.is_set():
-            del self._subscriptions_by_key[shared.key]
-            self._conversation.unsubscribe(shared.id)
-            self._pump()
-
     async def _run(self) -> None:
         try:
             reason = await self._link.run()
@@ -277,14 +314,15 @@ class Client:
         for future in self._calls.values():
             if not future.done():
                 future.set_exception(self._ended_error())
-        for shared in list(self._subscriptions.values()):
-            self._subscription_over(shared, self._ended_error())
+        self._subscriptions.end_all(self._ended_error())
         for local in self._collections.values():
             local.close()
         for wake in self._name_readers:
             wake.set()
 
     def _show(self, status: Status) -> None:
+        has_new_build = self.server_build not in (None, self._first_build)
+        status = replace(status, has_new_build=has_new_build)
         if status == self._status:
             return
         if status.state is not self._status.state:
@@ -312,17 +350,17 @@ class Client:
                 if future is not None and not future.done():
                     future.set_result(event)
             case SubscriptionReady():
-                shared = self._subscriptions.get(event.subscription_id)
-                if shared is not None:
-                    shared.ready()
+                self._subscriptions.ready(event.subscription_id)
             case SubscriptionEnded():
-                shared = self._subscriptions.get(event.subscription_id)
-                if shared is not None:
-                    error = None if event.error is None else _method_error(event.error)
-                    self._subscription_over(shared, error)
+                error = None if event.error is None else _method_error(event.error)
+                self._subscriptions.ended(event.subscription_id, error)
             case SessionOpened():
                 self._complaints.clear()
+                self.server_build = event.build
+                self._first_build = self._first_build or event.build
                 self._link.session_opened()
+            case MoveAsked():
+                self._link.move_asked(event.within_s)
             case GaveUp():
                 self._link.gave_up(event)
             case Complaint():
@@ -330,17 +368,12 @@ class Client:
                     self._complaints.add(event.text)
                     _logger.warning("%s", event.text)
 
-    def _subscription_over(
-        self, shared: SharedSubscription, error: MethodError | StateError | None
-    ) -> None:
-        del self._subscriptions[shared.id]
-        if self._subscriptions_by_key.get(shared.key) is shared:
-            del self._subscriptions_by_key[shared.key]
-        shared.end(error)
-
 
 def _method_error(error: WireError) -> MethodError:
     name = error.error
     if isinstance(name, float):
         name = int(name) if name.is_integer() else str(name)
-    return MethodError(name, error.reason, error.details)
+    reason = error.reason
+    if name == "write-outcome-unknown" and reason is None:
+        reason = _LOOK_FIRST
+    return MethodError(name, reason, error.details)

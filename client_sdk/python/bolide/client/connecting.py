@@ -6,6 +6,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
 from bolide.client.address import parse_addresses
 from bolide.client.backoff import Backoff
+from bolide.client.call_ids import CallIds
 from bolide.client.client import Client
 from bolide.client.conversation import Conversation
 from bolide.client.limits import ClientLimits
@@ -27,6 +28,7 @@ def connect(
     catch_up_timeout_s: float = 30.0,
     backoff: Backoff | None = None,
     limits: ClientLimits | None = None,
+    client_id: str | None = None,
 ) -> AbstractAsyncContextManager[Client]:
     """Connect to a server for the time of an ``async with``.
 
@@ -41,6 +43,8 @@ def connect(
         catch_up_timeout_s: How long, after a reconnect, one subscription may hold up the others.
         backoff: Delays between attempts.
         limits: What the client may hold.
+        client_id: A secret of 16 to 64 characters under which calls run at most once; needed only
+            by a program that repeats calls of a former process.
 
     Raises:
         ConfigurationError: If an option cannot work.
@@ -64,14 +68,12 @@ def connect(
         backoff=backoff or Backoff(),
         max_frame_bytes=limits.max_frame_bytes,
     )
-    return _client(conversation, options, wait=wait)
+    client = Client(conversation, options, call_ids=CallIds(client_id))
+    return _entered(client, wait=wait)
 
 
 @asynccontextmanager
-async def _client(
-    conversation: Conversation, options: LinkOptions, *, wait: bool
-) -> AsyncGenerator[Client, None]:
-    client = Client(conversation, options)
+async def _entered(client: Client, *, wait: bool) -> AsyncGenerator[Client, None]:
     client.open()
     try:
         if wait:

@@ -19,29 +19,51 @@ Catching up: from the second session on, documents are kept aside until every su
 was made before it is answered (:mod:`bolide.client.replica`). Answers that arrive meanwhile are
 told after the documents they belong to.
 
-Specified by DDP version 1; order and resending follow Meteor's client.
+Stubs: what a stub wrote is shown until the data of its method have come
+(:mod:`bolide.client.overlay`). A catching up also waits for the calls with stubs that are sent
+again, as Meteor's client does.
+
+Resync: where documents are shown and the server can, it sends only what differs from them. All
+that is sent again leaves before the resync is asked for, since no subscription is answered before.
+A server that does not answer the resync is left, and met again without one; so is one whose
+connections were lost in two resyncs one after the other.
+
+Specified by DDP version 1 and ``docs/reference/ddp-extensions.md``; order and resending follow
+Meteor's client.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
+from bolide.client.agreement import NOTHING_AGREED, read_agreement
 from bolide.client.events import (
     CallFinished,
     Complaint,
     ConversationEvent,
     GaveUp,
+    MoveAsked,
     SessionOpened,
     SubscriptionEnded,
     SubscriptionReady,
 )
 from bolide.client.limits import ClientLimits
-from bolide.client.replica import Replica
+from bolide.client.replica import DocumentChange
+from bolide.client.requests import (
+    Call,
+    Request,
+    RequestQueue,
+    SubscriptionRequest,
+    write_down,
+)
+from bolide.client.resync import ask_for_resync, chunks_of_digests
+from bolide.client.versions import VERSIONS, VersionOffers
+from bolide.client.view import View
 from bolide.core.ddp.codec import parse_server_message, serialize
 from bolide.core.ddp.heartbeat import Heartbeat, HeartbeatState
 from bolide.core.ddp.messages import (
     Added,
+    CallId,
     Changed,
     ClientMessage,
     Connect,
@@ -49,6 +71,7 @@ from bolide.core.ddp.messages import (
     Error,
     Failed,
     Method,
+    Move,
     Nosub,
     Ping,
     Pong,
@@ -59,16 +82,19 @@ from bolide.core.ddp.messages import (
     Sub,
     Unsub,
     Updated,
+    Void,
+    Want,
     WireError,
 )
-from bolide.core.errors import LocalProtocolError, RemoteProtocolError, SessionBusy
+from bolide.core.errors import Details, LocalProtocolError, RemoteProtocolError, SessionBusy
 from bolide.core.values import UNDEFINED
 
-__all__ = ["VERSIONS", "Conversation"]
+__all__ = ["Conversation"]
 
-VERSIONS: Final = ("1", "pre2")
-"""Versions of DDP this client speaks, preferred first. "pre1" has no heartbeat: a dead server
-would look like a silent one."""
+# A server may also answer a resync by closing the connection; then it is met without one.
+_MAX_UNFINISHED_RESYNCS: Final = 2
+
+_RESYNC: Final = "resync"  # is awaited among ids, which are numbers
 
 _INVOCATION_FAILED: Final = WireError(
     "invocation-failed",
@@ -83,35 +109,12 @@ class _Phase(Enum):
     GIVEN_UP = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class _Frames:
-    """One message, written for servers that know our extensions and for those that do not."""
-
-    bolide: str
-    plain: str
-
-
-@dataclass(slots=True)
-class _Call:
-    frames: _Frames
-    retry: bool
-    is_sent: bool = False
-    result: Result | None = None
-    is_updated: bool = False
-
-
-@dataclass(slots=True)
-class _Subscription:
-    frames: _Frames
-    is_sent: bool = False
-    is_ready: bool = False
-
-
-_Request: TypeAlias = _Call | _Subscription
-
-
 class Conversation:
-    """Everything one client and its servers say to each other."""
+    """Everything one client and its servers say to each other.
+
+    Attributes:
+        limits: What may be held.
+    """
 
     def __init__(
         self,
@@ -129,45 +132,61 @@ class Conversation:
             heartbeat_timeout_s: Further silence after which it is given up, seconds.
             catch_up_timeout_s: How long one subscription may hold up the others after a reconnect.
         """
-        self._limits = limits or ClientLimits()
+        self.limits = limits or ClientLimits()
         self._heartbeat_interval_s = heartbeat_interval_s
         self._heartbeat_timeout_s = heartbeat_timeout_s
         self._catch_up_timeout_s = catch_up_timeout_s
         self._phase = _Phase.OFFLINE
         self._last_id = 0
-        self._calls: dict[str, _Call] = {}
-        self._subscriptions: dict[str, _Subscription] = {}
+        self._calls: dict[str, Call] = {}
+        self._subscriptions: dict[str, SubscriptionRequest] = {}
         self._stopping: set[str] = set()
-        self._unsent: dict[str, _Request] = {}
-        self._in_flight: set[str] = set()
-        self._replica = Replica()
+        self._queue = RequestQueue(self.limits.max_in_flight)
+        self._view = View()
         self._had_session = False
-        self._speaks_bolide = False
-        self._offered: list[str] = []
-        self._next_version = VERSIONS[0]
+        self._agreement = NOTHING_AGREED
+        self._asks_for_resync = False
+        self._unfinished_resyncs = 0
+        self._is_resync = False
+        self._is_leaving = False
+        self._versions = VersionOffers()
         self._opening_deadline: float | None = None
         self._heartbeat: Heartbeat | None = None
-        # While catching up: what is still to be answered; documents are held until the deadline.
-        self._awaited: set[str] | None = None
-        self._catch_up_deadline: float | None = None
-        self._held: list[ConversationEvent] = []
         self._events: list[ConversationEvent] = []
         self._out: list[str] = []
 
     @property
     def is_catching_up(self) -> bool:
         """Whether documents that are shown may be older than the session."""
-        return self._awaited is not None
+        return self._view.catch_up.is_on
+
+    @property
+    def has_calls_in_flight(self) -> bool:
+        """Whether a call was sent over this connection and is not finished."""
+        return any(call.is_sent for call in self._calls.values())
 
     # The program's side.
 
-    def call(self, name: str, params: Sequence[Any], *, retry: bool = True) -> str:
+    def call(
+        self,
+        name: str,
+        params: Sequence[Any],
+        *,
+        retry: bool = True,
+        identity: CallId | None = None,
+        random_seed: str | None = None,
+        writes: Sequence[DocumentChange] = (),
+    ) -> str:
         """Call a method; its outcome is a :class:`CallFinished`.
 
         Args:
             name: Name of the method.
             params: Its arguments; they are written down at once, so they may change afterwards.
             retry: Send it again if the connection is lost before its result came.
+            identity: With it, a server that offers ``call`` runs it at most once.
+            random_seed: What a stub drew its ids from.
+            writes: What a stub made of each document that it wrote; shown until the server has
+                sent what the method wrote.
 
         Returns:
             The call's id.
@@ -176,20 +195,33 @@ class Conversation:
             SessionBusy: If ``max_calls`` calls are unfinished.
             EJSONError: If an argument is no value.
         """
-        if len(self._calls) >= self._limits.max_calls:
+        if len(self._calls) >= self.limits.max_calls:
             raise SessionBusy(
-                f"{self._limits.max_calls} calls are unfinished; await some of them first."
+                f"{self.limits.max_calls} calls are unfinished; await some of them first."
             )
         call_id = self._new_id()
-        call = _Call(_write(Method(call_id, name, params)), retry)
-        self._calls[call_id] = self._unsent[call_id] = call
+        message = Method(call_id, name, params, random_seed, identity)
+        self._calls[call_id] = call = Call(write_down(message), retry)
+        self._queue.add(call_id, call)
+        self._events.extend(self._view.call_made(call_id, writes))
         self._send_requests()
         return call_id
 
     def forget(self, call_id: str) -> None:
-        """Let a call go whose outcome nobody waits for; it is not sent if it was not yet."""
-        self._calls.pop(call_id, None)
-        self._unsent.pop(call_id, None)
+        """Let a call go whose outcome nobody waits for; it is not sent if it was not yet.
+
+        What its stub wrote is shown until the server has answered, if it was sent.
+        """
+        call = self._calls.get(call_id)
+        if call is None:
+            return
+        if call.is_sent and self._view.shows_stub_of(call_id):
+            call.is_forgotten = True
+            return
+        del self._calls[call_id]
+        self._queue.discard(call_id)
+        self._no_longer_awaited(call_id)
+        self._events.extend(self._view.call_abandoned(call_id))
 
     def subscribe(self, name: str, params: Sequence[Any]) -> str:
         """Subscribe; a :class:`SubscriptionReady` or :class:`SubscriptionEnded` follows.
@@ -201,13 +233,14 @@ class Conversation:
             SessionBusy: If there are ``max_subscriptions`` of them.
             EJSONError: If an argument is no value.
         """
-        if len(self._subscriptions) >= self._limits.max_subscriptions:
+        if len(self._subscriptions) >= self.limits.max_subscriptions:
             raise SessionBusy(
-                f"{self._limits.max_subscriptions} subscriptions are open; stop some of them first."
+                f"{self.limits.max_subscriptions} subscriptions are open; stop some of them first."
             )
         subscription_id = self._new_id()
-        subscription = _Subscription(_write(Sub(subscription_id, name, params)))
-        self._subscriptions[subscription_id] = self._unsent[subscription_id] = subscription
+        subscription = SubscriptionRequest(write_down(Sub(subscription_id, name, params)))
+        self._subscriptions[subscription_id] = subscription
+        self._queue.add(subscription_id, subscription)
         self._send_requests()
         return subscription_id
 
@@ -219,13 +252,17 @@ class Conversation:
         subscription = self._subscriptions.pop(subscription_id, None)
         if subscription is None:
             return
-        self._unsent.pop(subscription_id, None)
+        self._queue.discard(subscription_id)
         if self._phase is _Phase.OPEN and subscription.is_sent:
             self._stopping.add(subscription_id)
             self._send(Unsub(subscription_id))
         else:
             self._events.append(SubscriptionEnded(subscription_id))
             self._no_longer_awaited(subscription_id)
+
+    def drop_documents(self) -> None:
+        """Let all documents go at once: they were sent for another person than is there now."""
+        self._events.extend(self._view.drop())
 
     # The socket's side.
 
@@ -244,39 +281,47 @@ class Conversation:
         self._phase = _Phase.NEGOTIATING
         self._opening_deadline = deadline
         self._heartbeat = Heartbeat(self._heartbeat_interval_s, self._heartbeat_timeout_s, now)
-        self._offered.append(self._next_version)
-        support = (self._next_version, *(v for v in VERSIONS if v != self._next_version))
-        self._send(Connect(self._next_version, support, bolide={}))
+        self._asks_for_resync = (
+            self._unfinished_resyncs < _MAX_UNFINISHED_RESYNCS
+            and 0 < self._view.document_count <= self.limits.max_resync_documents
+        )
+        bolide: dict[str, Details] = {"resync": True} if self._asks_for_resync else {}
+        self._send(Connect(*self._versions.offer(), bolide=bolide))
+
+    def stop_sending(self) -> None:
+        """Keep calls and subscriptions for the next connection; this one is about to be closed."""
+        self._is_leaving = True
 
     def connection_lost(self) -> None:
         """Take back what the connection carried, ready to go on with the next one."""
         self._phase = _Phase.OFFLINE
+        self._is_leaving = False
         self._opening_deadline = None
         self._heartbeat = None
-        self._catch_up_deadline = None
-        self._in_flight.clear()
+        self._view.catch_up.connection_lost()
         self._out.clear()
         for subscription_id in self._stopping:
             self._events.append(SubscriptionEnded(subscription_id))
         self._stopping.clear()
-        resent: dict[str, _Request] = {}
+        resent: dict[str, Request] = {}
         for call_id, call in list(self._calls.items()):
             if not call.is_sent:
                 continue
-            if call.result is not None:
+            if call.result is not None or call.is_forgotten:
                 # Its data come with the next session, whether or not they were on their way.
-                self._finish(call_id, call.result, hold=True)
+                self._finish(call_id, call.result or Result(call_id), hold=True)
             elif call.retry:
-                call.is_sent = call.is_updated = False
+                call.is_updated = False
                 resent[call_id] = call
             else:
                 del self._calls[call_id]
+                self._events.extend(self._view.call_abandoned(call_id))
                 self._events.append(CallFinished(call_id, error=_INVOCATION_FAILED))
         for subscription_id, subscription in self._subscriptions.items():
             if subscription.is_sent:
                 subscription.is_ready = False
                 resent[subscription_id] = subscription
-        self._unsent = {**resent, **self._unsent}
+        self._queue.connection_lost(resent)
 
     def receive_frame(self, frame: str, now: float) -> None:
         """Take one text frame; messages of a kind that we do not know are skipped."""
@@ -314,11 +359,12 @@ class Conversation:
                 "The server did not answer in DDP in time; check the path of the address."
             )
             return
-        if self._catch_up_deadline is not None and now >= self._catch_up_deadline:
-            self._catch_up_deadline = None
+        if self._view.catch_up.deadline is not None and now >= self._view.catch_up.deadline:
+            if self._view.catch_up.is_awaiting(_RESYNC):
+                self._leave_resync()
+                return
             self._events.append(Complaint("Not all subscriptions came back in time; some are old."))
-            self._events.extend(self._replica.show_arrived())
-            self._release_held()
+            self._events.extend(self._view.show_arrived())
         if self._phase is _Phase.OPEN and self._heartbeat is not None:
             self._heartbeat.tick(now)
             for _ in self._heartbeat.messages_to_send():
@@ -333,10 +379,8 @@ class Conversation:
             return self._opening_deadline
         if self._phase is not _Phase.OPEN or self._heartbeat is None:
             return None
-        deadline = self._heartbeat.next_deadline()
-        if deadline is None or self._catch_up_deadline is None:
-            return self._catch_up_deadline if deadline is None else deadline
-        return min(deadline, self._catch_up_deadline)
+        deadlines = (self._heartbeat.next_deadline(), self._view.catch_up.deadline)
+        return min((deadline for deadline in deadlines if deadline is not None), default=None)
 
     def frames_to_send(self) -> list[str]:
         """Hand over the frames that are to be sent; each is returned once."""
@@ -358,24 +402,22 @@ class Conversation:
         self._send_frame(serialize(message))
 
     def _send_frame(self, frame: str) -> None:
-        if len(self._out) >= self._limits.max_unsent_frames:
+        if len(self._out) >= self.limits.max_unsent_frames:
             self._give_up("The server does not read what is sent to it.")
         elif self._phase is not _Phase.GIVEN_UP:
             self._out.append(frame)
 
     def _send_requests(self) -> None:
         """Send what waits, as far as the server's answers allow."""
-        while (
-            self._unsent
-            and self._phase is _Phase.OPEN
-            and len(self._in_flight) < self._limits.max_in_flight
-        ):
-            request_id = next(iter(self._unsent))
-            request = self._unsent.pop(request_id)
-            request.is_sent = True
-            self._in_flight.add(request_id)
-            frames = request.frames
-            self._send_frame(frames.bolide if self._speaks_bolide else frames.plain)
+        while self._may_send and (request := self._queue.next()) is not None:
+            self._send_request(request)
+
+    @property
+    def _may_send(self) -> bool:
+        return self._phase is _Phase.OPEN and not self._is_leaving
+
+    def _send_request(self, request: Request) -> None:
+        self._send_frame(request.frames.for_server(self._agreement))
 
     def _give_up(self, reason: str, *, is_refused: bool = False, tries_next: bool = False) -> None:
         if self._phase is _Phase.GIVEN_UP:
@@ -397,6 +439,8 @@ class Conversation:
                 self._negotiate(message)
             case Error():
                 self._events.append(Complaint("The server could not use a message that we sent."))
+                if self._view.catch_up.is_awaiting(_RESYNC):
+                    self._leave_resync()
             case _ if self._phase is not _Phase.OPEN:
                 self._events.append(Complaint("The server sent data before it said connected."))
             case Added() | Changed() | Removed():
@@ -411,19 +455,26 @@ class Conversation:
             case Updated():
                 for call_id in message.methods:
                     self._updated(call_id)
+            case Want():
+                self._tell_digests(message)
+            case Void():
+                self._resync_void()
+            case Move():
+                if "move" in self._agreement.extensions:
+                    self._events.append(MoveAsked(message.within))
 
     def _receive_document(self, message: Added | Changed | Removed) -> None:
         try:
-            self._events.extend(self._replica.receive(message))
+            self._events.extend(self._view.receive(message))
         except TypeError:
             self.break_off("The server sent a document with an id that cannot be one.")
 
     def _open(self, message: Connected, now: float) -> None:
         self._phase = _Phase.OPEN
         self._opening_deadline = None
-        self._offered.clear()
-        self._speaks_bolide = message.bolide is not None
-        self._events.append(SessionOpened())
+        self._versions.accepted()
+        self._agreement = read_agreement(message)
+        self._events.append(SessionOpened(self._agreement.build))
         if self._had_session:
             self._begin_catch_up(now)
         self._had_session = True
@@ -432,53 +483,82 @@ class Conversation:
     def _negotiate(self, message: Failed) -> None:
         if self._phase is not _Phase.NEGOTIATING:
             return
-        if message.version in VERSIONS and message.version not in self._offered:
-            self._next_version = message.version
+        if self._versions.refused(message.version):
             self._give_up("The server speaks another version of DDP.", tries_next=True)
             return
-        self._offered.clear()
-        self._next_version = VERSIONS[0]
         self._give_up(
             f"The server speaks none of the DDP versions {', '.join(VERSIONS)}; update one side.",
             is_refused=True,
         )
 
     def _begin_catch_up(self, now: float) -> None:
-        self._replica.begin_catch_up()
+        is_resync = self._asks_for_resync and "resync" in self._agreement.extensions
+        self._is_resync = is_resync
+        self._unfinished_resyncs = self._unfinished_resyncs + 1 if is_resync else 0
         # Those too that were made meanwhile: they may stand in for one that was stopped.
-        self._awaited = set(self._subscriptions)
-        if not self._awaited:
-            # Publications that need no subscription come first in the server's queue; the answer
-            # to an ``unsub`` of nothing tells that they have been.
-            barrier = self._new_id()
-            self._awaited = {barrier}
-            self._send(Unsub(barrier))
-        self._catch_up_deadline = now + self._catch_up_timeout_s
-
-    def _no_longer_awaited(self, subscription_id: str) -> None:
-        if self._awaited is None:
-            return
-        self._awaited.discard(subscription_id)
-        if self._awaited or self._phase is not _Phase.OPEN:
-            return
-        self._awaited = None
-        self._catch_up_deadline = None
-        self._events.extend(self._replica.finish_catch_up())
-        self._release_held()
-
-    def _release_held(self) -> None:
-        self._events.extend(self._held)
-        self._held.clear()
-
-    def _tell(self, event: ConversationEvent) -> None:
-        """Tell now, or after the documents that are still held."""
-        if self._catch_up_deadline is not None:
-            self._held.append(event)
+        awaited = [_RESYNC] if is_resync else []
+        awaited.extend(self._subscriptions)
+        # What these wrote is shown, and what they really did is to come with the rest.
+        resent = self._queue.resent
+        awaited.extend(id for id in self._calls if id in resent and self._view.shows_stub_of(id))
+        deadline = now + self._catch_up_timeout_s
+        self._view.begin_catch_up(awaited, deadline, resync=is_resync)
+        if is_resync:
+            self._ask_for_resync()
         else:
-            self._events.append(event)
+            self._await_something()
+
+    def _ask_for_resync(self) -> None:
+        while (request := self._queue.next_of_resync()) is not None:
+            self._send_request(request)
+        subs = [id for id, subscription in self._subscriptions.items() if subscription.is_sent]
+        self._send(ask_for_resync(subs, self._view.digests()))
+
+    def _tell_digests(self, message: Want) -> None:
+        if not self._view.catch_up.is_awaiting(_RESYNC):
+            self._events.append(Complaint("The server asked for digests without a resync."))
+            return
+        digests = self._view.digests()
+        limit = self.limits.max_resync_chunk_bytes
+        for chunk in chunks_of_digests(message.collections, digests, limit):
+            self._send(chunk)
+        self._resync_answered()
+
+    def _resync_void(self) -> None:
+        if self._is_resync:
+            self._is_resync = False
+            self.drop_documents()
+            self._resync_answered()
+
+    def _resync_answered(self) -> None:
+        self._view.catch_up.answered(_RESYNC)
+        self._await_something()
+
+    def _leave_resync(self) -> None:
+        """Meet the server again without a resync; what it sent meanwhile was no answer to it."""
+        self._unfinished_resyncs = _MAX_UNFINISHED_RESYNCS
+        self._give_up("The server did not answer the resync.", tries_next=True)
+
+    def _await_something(self) -> None:
+        """Await a barrier if there is nothing else.
+
+        Publications that need no subscription come first in the server's queue; the answer to an
+        ``unsub`` of nothing tells that they have been.
+        """
+        if self._view.catch_up.is_complete:
+            barrier = self._new_id()
+            self._view.catch_up.awaits(barrier)
+            self._send(Unsub(barrier))
+
+    def _no_longer_awaited(self, request_id: str) -> None:
+        self._view.catch_up.answered(request_id)
+        if self._view.catch_up.is_complete and self._phase is _Phase.OPEN:
+            self._is_resync = False
+            self._unfinished_resyncs = 0
+            self._events.extend(self._view.finish_catch_up())
 
     def _answered(self, request_id: str) -> None:
-        self._in_flight.discard(request_id)
+        self._queue.answered(request_id)
         self._send_requests()
 
     def _subscription_ready(self, subscription_id: str) -> None:
@@ -486,16 +566,17 @@ class Conversation:
         subscription = self._subscriptions.get(subscription_id)
         if subscription is not None and not subscription.is_ready:
             subscription.is_ready = True
-            self._tell(SubscriptionReady(subscription_id))
+            self._events.extend(self._view.tell(SubscriptionReady(subscription_id)))
         self._answered(subscription_id)
 
     def _subscription_ended(self, message: Nosub) -> None:
         self._no_longer_awaited(message.id)
         if message.id in self._subscriptions or message.id in self._stopping:
             self._subscriptions.pop(message.id, None)
-            self._unsent.pop(message.id, None)
+            self._queue.discard(message.id)
             self._stopping.discard(message.id)
-            self._tell(SubscriptionEnded(message.id, message.error))
+            ended = SubscriptionEnded(message.id, message.error)
+            self._events.extend(self._view.tell(ended))
         self._answered(message.id)
 
     def _result(self, message: Result) -> None:
@@ -518,11 +599,7 @@ class Conversation:
         value = None if result.result is UNDEFINED else result.result
         event = CallFinished(call_id, value, result.error)
         if hold:
-            self._held.append(event)
+            self._view.catch_up.hold(event)
         else:
-            self._tell(event)
-
-
-def _write(message: Method | Sub) -> _Frames:
-    bolide, plain = serialize(message, bolide=True), serialize(message, bolide=False)
-    return _Frames(bolide, bolide if plain == bolide else plain)
+            self._events.extend(self._view.tell(event))
+            self._no_longer_awaited(call_id)

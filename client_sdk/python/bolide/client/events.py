@@ -12,6 +12,7 @@ __all__ = [
     "ConversationEvent",
     "DocumentChange",
     "GaveUp",
+    "MoveAsked",
     "SessionOpened",
     "SubscriptionEnded",
     "SubscriptionReady",
@@ -20,7 +21,13 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class SessionOpened:
-    """The server said ``connected``."""
+    """The server said ``connected``.
+
+    Attributes:
+        build: What the server serves, or None if it does not tell.
+    """
+
+    build: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +43,17 @@ class GaveUp:
     reason: str
     is_refused: bool = False
     tries_next: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class MoveAsked:
+    """The server will stop and asks for another connection.
+
+    Attributes:
+        within_s: Time until it closes this one, seconds; not checked.
+    """
+
+    within_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +97,7 @@ class Complaint:
 ConversationEvent: TypeAlias = (
     SessionOpened
     | GaveUp
+    | MoveAsked
     | CallFinished
     | SubscriptionReady
     | SubscriptionEnded

@@ -18,6 +18,12 @@ class ClientLimits:
         max_in_flight: Calls and subscriptions that were sent and are not answered yet; more wait
             here, because a server cuts a client that sends faster than it handles.
         max_unsent_frames: Frames that wait for a server that does not read.
+        max_resync_documents: Documents that may be held for a resync to be asked for; must not be
+            above the server's ``max_resync_ids``, which closes the session.
+        max_resync_chunk_bytes: Size of one message with digests in a resync, bytes; must be below
+            the server's ``max_message_bytes``.
+        max_stub_operations: Documents that the stubs of one call may write, and calls they may
+            make.
 
     Raises:
         ConfigurationError: If a limit is below 1.
@@ -28,6 +34,9 @@ class ClientLimits:
     max_subscriptions: int = 1_000
     max_in_flight: int = 100
     max_unsent_frames: int = 10_000
+    max_resync_documents: int = 100_000
+    max_resync_chunk_bytes: int = 524_288
+    max_stub_operations: int = 1_000
 
     def __post_init__(self) -> None:
         """Refuse a limit that would let nothing through."""

@@ -4,9 +4,14 @@ A round tries every address once. After a round that gave no session the client 
 :class:`~bolide.client.backoff.Backoff` says; so it does after a session that was lost, beginning
 with the address that was lost. A session counts as good when it has lasted, so that a server that
 accepts clients and drops them at once is not stormed.
+
+A server that asks for a move gets it without a gap: the next socket is opened while the session
+goes on over the present one, and taken at the first moment when no call is unanswered. The session
+itself begins after that: two at a time would be two histories of the same documents.
 """
 
 import asyncio
+import itertools
 import random
 import ssl
 from collections.abc import Callable, Mapping, Sequence
@@ -22,12 +27,15 @@ from bolide.client.conversation import Conversation
 from bolide.client.dial import dial
 from bolide.client.events import GaveUp
 from bolide.client.failure import Failure, explain
+from bolide.client.moves import Moves, Plan
 from bolide.client.status import ConnectionState, Status
 
 __all__ = ["Link", "LinkOptions"]
 
 # A session that was lost sooner counts as a failed attempt.
 _GOOD_AFTER_S = 10.0
+# A socket that is open and not used is closed by the server's handshake timeout, 10 s.
+_MAX_UNUSED_S = 5.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,6 +59,14 @@ class LinkOptions:
     backoff: Backoff = field(default_factory=Backoff)
     max_frame_bytes: int = 16_777_216
     good_after_s: float = _GOOD_AFTER_S
+
+
+@dataclass(frozen=True, slots=True)
+class _Standby:
+    """A socket that is open and not used yet."""
+
+    address: Address
+    socket: ClientConnection
 
 
 class Link:
@@ -87,6 +103,13 @@ class Link:
         self._has_frames = asyncio.Event()
         self._hurry = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
+        self._address = options.addresses[0]
+        self._moves = Moves()
+        self._move: asyncio.Task[None] | None = None
+        self._quiet = asyncio.Event()  # no call is unanswered
+        self._next: _Standby | None = None  # waits until no call is unanswered
+        self._standby: _Standby | None = None  # is used when this connection has ended
+        self._goodbyes: set[asyncio.Task[None]] = set()
 
     async def run(self) -> str:
         """Connect, again and again, until it makes no sense any more.
@@ -94,12 +117,67 @@ class Link:
         Returns:
             Why: no address speaks our protocol.
         """
+        try:
+            return await self._run()
+        finally:
+            if self._standby is not None:
+                self._standby.socket.transport.abort()
+
+    def reconnect(self) -> None:
+        """End the waiting, if there is any."""
+        self._hurry.set()
+
+    def flush(self) -> None:
+        """Send what the conversation has to send, and keep its deadline."""
+        self._has_frames.set()
+        if self._conversation.has_calls_in_flight:
+            self._quiet.clear()
+        else:
+            self._quiet.set()
+            self._go_over()
+        deadline = self._conversation.next_deadline()
+        if self._timer is not None and (deadline is None or deadline < self._timer.when()):
+            self._timer.cancel()
+            self._timer = None
+        if self._timer is None and deadline is not None:
+            self._timer = asyncio.get_running_loop().call_at(deadline, self._tick)
+
+    def session_opened(self) -> None:
+        """The server said ``connected``."""
+        self._opened_at = asyncio.get_running_loop().time()
+        self._reason = None
+        self._show(Status(state=ConnectionState.CONNECTED))
+
+    def move_asked(self, within_s: float) -> None:
+        """The server asks for another connection."""
+        now = asyncio.get_running_loop().time()
+        plan = self._moves.asked(within_s, now, random.random())
+        if plan is not None and (self._move is None or self._move.done()):
+            self._move = asyncio.create_task(self._prepare(plan), name="bolide.client.move")
+
+    def gave_up(self, event: GaveUp) -> None:
+        """The conversation wants this connection closed."""
+        self._given_up = event
+        self._over.set()
+
+    async def close(self) -> None:
+        """Say goodbye to the server; :meth:`run` is to be cancelled afterwards."""
+        if self._socket is not None:
+            await self._socket.close()
+        if self._goodbyes:
+            await asyncio.wait(self._goodbyes)
+
+    async def _run(self) -> str:
         addresses = self._options.addresses
         position = rounds = 0
         failures: list[Failure] = []
         while True:
-            self._tell(ConnectionState.CONNECTING)
-            failure = await self._attempt(addresses[position])
+            if self._standby is None:
+                self._tell(ConnectionState.CONNECTING)
+            else:
+                position = addresses.index(self._standby.address)
+            self._address = addresses[position]
+            failure = await self._attempt(self._address)
             if failure is None:
                 continue
             if self._was_good():
@@ -116,36 +194,6 @@ class Link:
             self.is_hopeless = bool(failures) and all(one.is_lasting for one in failures)
             await self._wait(self._options.backoff.delay_s(rounds, random.random()))
             failures, rounds = [], rounds + 1
-
-    def reconnect(self) -> None:
-        """End the waiting, if there is any."""
-        self._hurry.set()
-
-    def flush(self) -> None:
-        """Send what the conversation has to send, and keep its deadline."""
-        self._has_frames.set()
-        deadline = self._conversation.next_deadline()
-        if self._timer is not None and (deadline is None or deadline < self._timer.when()):
-            self._timer.cancel()
-            self._timer = None
-        if self._timer is None and deadline is not None:
-            self._timer = asyncio.get_running_loop().call_at(deadline, self._tick)
-
-    def session_opened(self) -> None:
-        """The server said ``connected``."""
-        self._opened_at = asyncio.get_running_loop().time()
-        self._reason = None
-        self._show(Status(state=ConnectionState.CONNECTED))
-
-    def gave_up(self, event: GaveUp) -> None:
-        """The conversation wants this connection closed."""
-        self._given_up = event
-        self._over.set()
-
-    async def close(self) -> None:
-        """Say goodbye to the server; :meth:`run` is to be cancelled afterwards."""
-        if self._socket is not None:
-            await self._socket.close()
 
     def _tell(self, state: ConnectionState, retry_in_s: float | None = None) -> None:
         self._show(
@@ -165,28 +213,94 @@ class Link:
         return lasted_s >= self._options.good_after_s
 
     async def _attempt(self, address: Address) -> Failure | None:
-        """Dial and talk until it is over; None means to try the same address at once."""
+        """Dial and talk until it is over; None means to go on at once."""
         self._opened_at = None
         timeout_s = self._options.connect_timeout_s
         deadline = asyncio.get_running_loop().time() + timeout_s
+        standby, self._standby = self._standby, None
         try:
-            async with asyncio.timeout_at(deadline):
-                socket = await dial(
-                    address,
-                    headers=self._options.headers,
-                    ssl_context=self._options.ssl_context,
-                    max_frame_bytes=self._options.max_frame_bytes,
-                )
+            socket = await self._dial(address, deadline) if standby is None else standby.socket
         except (OSError, ValueError, WebSocketException) as error:
             return explain(error, address, timeout_s=timeout_s)
         ending = await self._talk(socket, deadline)
         event = self._take_given_up()
+        if self._standby is not None:
+            return None
         if event is None:
             return explain(ending, address, timeout_s=timeout_s)
         if event.tries_next:
             return None
         reason = f"{address.label}: {event.reason}"
         return Failure(reason, is_lasting=event.is_refused, is_final=event.is_refused)
+
+    async def _dial(self, address: Address, deadline: float) -> ClientConnection:
+        async with asyncio.timeout_at(deadline):
+            return await dial(
+                address,
+                headers=self._options.headers,
+                ssl_context=self._options.ssl_context,
+                max_frame_bytes=self._options.max_frame_bytes,
+            )
+
+    async def _prepare(self, plan: Plan) -> None:
+        """Open the next socket, and end this connection when no call is unanswered."""
+        loop = asyncio.get_running_loop()
+        await asyncio.sleep(plan.start - loop.time())
+        for rounds in itertools.count():
+            await self._quiet.wait()
+            standby = await self._dial_any()
+            if standby is not None and await self._goes_over_in_time(standby):
+                return
+            delay_s = self._options.backoff.delay_s(rounds, random.random())
+            if loop.time() + delay_s >= plan.end:
+                # The server will close the connection; it is then sought as after any loss.
+                return
+            await asyncio.sleep(delay_s)
+
+    async def _dial_any(self) -> "_Standby | None":
+        """Open a socket to the first address that answers, beginning with the present one."""
+        others = [one for one in self._options.addresses if one is not self._address]
+        for address in (self._address, *others):
+            deadline = asyncio.get_running_loop().time() + self._options.connect_timeout_s
+            with suppress(OSError, ValueError, WebSocketException):
+                return _Standby(address, await self._dial(address, deadline))
+        return None
+
+    async def _goes_over_in_time(self, standby: "_Standby") -> bool:
+        """Wait until no call is unanswered; close the socket if that takes too long."""
+        self._next = standby
+        if not self._conversation.has_calls_in_flight:
+            self._go_over()
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_MAX_UNUSED_S):
+                    await self._over.wait()
+        except asyncio.CancelledError:
+            if self._standby is not standby:
+                standby.socket.transport.abort()
+            raise
+        finally:
+            self._next = None
+        has_gone_over = self._standby is standby
+        if not has_gone_over:
+            self._say_goodbye(standby.socket)
+        return has_gone_over
+
+    def _go_over(self) -> None:
+        """End this connection if the next socket is open; no call is unanswered.
+
+        Not left to a task: until it ran, a caller that was answered could have called again.
+        """
+        if self._next is not None:
+            self._standby, self._next = self._next, None
+            self._conversation.stop_sending()
+            self._over.set()
+
+    def _say_goodbye(self, socket: ClientConnection) -> None:
+        """Close a socket while other things go on."""
+        goodbye = asyncio.create_task(socket.close())
+        self._goodbyes.add(goodbye)
+        goodbye.add_done_callback(self._goodbyes.discard)
 
     def _take_given_up(self) -> GaveUp | None:
         event, self._given_up = self._given_up, None
@@ -207,8 +321,15 @@ class Link:
         finally:
             for task in tasks:
                 task.cancel()
+            if self._move is not None:
+                self._move.cancel()
+                tasks.append(self._move)
+                self._move = None
             ends = await asyncio.gather(*tasks, return_exceptions=True)
-            socket.transport.abort()
+            if self._standby is None:
+                socket.transport.abort()
+            else:
+                self._say_goodbye(socket)
             self._socket = None
             self._conversation.connection_lost()
             self._pump()

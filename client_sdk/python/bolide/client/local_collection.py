@@ -3,7 +3,7 @@
 Sans-I/O: documents in, results of queries out.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from bolide.client.observer import Observer, Selection
@@ -30,6 +30,20 @@ class LocalCollection:
         self._documents: dict[Key, tuple[int, Document]] = {}
         self._observers: dict[Observer, Callable[[], None]] = {}
         self._last_arrival = 0
+
+    @property
+    def last_arrival(self) -> int:
+        """The highest arrival that was given to a document."""
+        return self._last_arrival
+
+    def entry(self, key: Key) -> tuple[int, Document] | None:
+        """Return arrival and document, or None."""
+        return self._documents.get(key)
+
+    def entries(self) -> Iterator[tuple[Key, int, Document]]:
+        """Yield key, arrival and document of each."""
+        for key, (arrival, document) in self._documents.items():
+            yield key, arrival, document
 
     # An ``_id`` is what the application made it: mostly str or ObjectId.
     def put(self, document_id: Any, document: Document | None) -> None:
@@ -84,8 +98,8 @@ class LocalCollection:
         for on_change in list(self._observers.values()):
             on_change()
 
-    def _candidates(self, selection: Selection) -> list[tuple[Key, int, Document]]:
+    def _candidates(self, selection: Selection) -> Iterable[tuple[Key, int, Document]]:
         if selection.only_key is None:
-            return [(key, arrival, doc) for key, (arrival, doc) in self._documents.items()]
+            return self.entries()
         known = self._documents.get(selection.only_key)
         return [] if known is None else [(selection.only_key, *known)]

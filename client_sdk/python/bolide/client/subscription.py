@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Any, Self
 
-from bolide.core.errors import BolideError
+from bolide.core.errors import BolideError, MethodError, SessionClosed
 
 __all__ = ["SharedSubscription", "Subscription"]
 
@@ -54,19 +54,26 @@ class SharedSubscription:
 class Subscription:
     """One reference to a subscription; made by :meth:`Client.subscribe`."""
 
-    __slots__ = ("_release", "released", "shared")
+    __slots__ = ("_acquire", "_release", "_successor", "released", "shared")
 
     def __init__(
-        self, shared: SharedSubscription, release: Callable[["Subscription"], None]
+        self,
+        shared: SharedSubscription,
+        *,
+        acquire: "Callable[[str, Sequence[Any]], Subscription]",
+        release: Callable[[SharedSubscription], None],
     ) -> None:
         """Hold a shared subscription.
 
         Args:
             shared: What is held; this is added to its holders.
-            release: Gives this reference up; called once.
+            acquire: Makes another reference, with other arguments.
+            release: Called when this was taken out of the holders.
         """
         self.shared = shared
+        self._acquire = acquire
         self._release = release
+        self._successor: Subscription | None = None
         self.released = asyncio.Event()
         shared.holders.add(self)
 
@@ -85,20 +92,77 @@ class Subscription:
         """Neither stopped nor ended by the server."""
         return not self.released.is_set()
 
+    async def wait_ready(self) -> None:
+        """Return when the initial documents are there; give the reference up if that fails.
+
+        Raises:
+            MethodError: If the server refuses.
+            SessionClosed: If the client was closed; SessionBroken if it has failed.
+        """
+        try:
+            await _first_of(self.shared.answered, self.released)
+        except asyncio.CancelledError:
+            self.give_up()
+            raise
+        if not self.shared.was_ready:
+            raise self.shared.error or MethodError(
+                "subscription-stopped", "The subscription ended before it was ready."
+            )
+
+    # Arguments are the application's: any values.
+    async def change(self, *args: Any) -> bool:
+        """Go over to other arguments; the old documents stay until the new ones are there.
+
+        Of several changes at a time the last one wins. If the server refuses the new arguments,
+        the old ones stay.
+
+        Returns:
+            True when the documents of these arguments are there and the old ones are gone; False
+            if this was changed again, stopped or ended meanwhile.
+
+        Raises:
+            MethodError: If the server refuses.
+            SessionBusy: If there are too many subscriptions.
+            SessionClosed: If it has ended, or the client was closed; SessionBroken if it failed.
+            EJSONError: If an argument is no value.
+        """
+        if not self.is_active:
+            raise SessionClosed("The subscription has ended; subscribe again.")
+        former, successor = self._successor, self._acquire(self.name, args)
+        self._successor = successor
+        if former is not None:
+            former.give_up()
+        try:
+            await successor.wait_ready()
+        except BolideError:
+            if self._successor is successor:
+                raise
+        finally:
+            is_last = self._successor is successor
+            if is_last:
+                self._successor = None
+        if not is_last or not self.is_active:
+            successor.give_up()
+            return False
+        await self._succeed(successor)
+        return True
+
     async def stop(self) -> None:
         """Give this reference up; of the last one, wait until the documents are taken back.
 
         Without a connection there is nothing to wait for. Harmless when repeated.
         """
         self.give_up()
-        if not self.shared.holders:
-            await self.shared.ended.wait()
+        await self._wait_gone(self.shared)
 
     def give_up(self) -> None:
         """Give this reference up without waiting."""
+        if self._successor is not None:
+            self._successor.give_up()
+            self._successor = None
         if self.is_active:
             self.released.set()
-            self._release(self)
+            self._leave()
 
     async def wait_ended(self) -> BolideError | None:
         """Return when it is over: None if it was stopped, otherwise why it ended.
@@ -118,3 +182,31 @@ class Subscription:
         traceback: TracebackType | None,
     ) -> None:
         await self.stop()
+
+    def _leave(self) -> None:
+        self.shared.holders.discard(self)
+        self._release(self.shared)
+
+    async def _succeed(self, successor: "Subscription") -> None:
+        """Hold what the successor holds, and let the former go."""
+        former, shared = self.shared, successor.shared
+        shared.holders.add(self)
+        successor.give_up()
+        if shared is not former:
+            self._leave()
+            self.shared = shared
+            await self._wait_gone(former)
+
+    async def _wait_gone(self, shared: SharedSubscription) -> None:
+        if not shared.holders:
+            await shared.ended.wait()
+
+
+async def _first_of(*events: asyncio.Event) -> None:
+    """Return when one of the events is set."""
+    tasks = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()

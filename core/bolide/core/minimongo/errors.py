@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from bolide.core.errors import BolideError
 
-__all__ = ["MinimongoError"]
+__all__ = ["MatchTimeout", "MinimongoError"]
 
 
 class MinimongoError(BolideError):
@@ -14,3 +14,23 @@ class MinimongoError(BolideError):
     """
 
     code: ClassVar[str] = "minimongo-error"
+
+
+class MatchTimeout(MinimongoError):
+    """Matching a document took too long."""
+
+    def __init__(self, limit_s: float) -> None:
+        """Keep the limit.
+
+        Args:
+            limit_s: Longest time one regular expression may search in one text, seconds.
+        """
+        super().__init__(limit_s)
+        self.limit_s = limit_s
+
+    def __str__(self) -> str:
+        """Say what to do."""
+        return (
+            f"A regular expression took longer than {self.limit_s:g} s on one text;"
+            " write one that has fewer ways to match."
+        )

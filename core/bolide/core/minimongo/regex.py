@@ -13,12 +13,13 @@ Where they differ from the package, the pattern is rewritten:
 
 import re
 from collections.abc import Callable
+from contextvars import ContextVar
 from functools import lru_cache
 from typing import Final
 
 import regex
 
-from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.minimongo.errors import MatchTimeout, MinimongoError
 from bolide.core.values import Regex
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "MATCH_TIMEOUT_S",
     "MAX_EXPANDED_LENGTH",
     "MAX_PATTERN_LENGTH",
+    "TimeLimit",
     "regex_test",
 ]
 
@@ -42,6 +44,8 @@ FLAGS: Final = "gim"
 """The flags that are accepted; ``g`` means nothing in a selector."""
 
 _CACHED_PATTERNS: Final = 256
+
+_shared_time: ContextVar[Callable[[], float] | None] = ContextVar("_shared_time", default=None)
 
 _DIGIT: Final = "0-9"
 _NO_DIGIT: Final = r"\x00-/:-\U0010ffff"
@@ -83,6 +87,30 @@ _IN_CLASS: Final = re.compile(
 _PLAIN_ESCAPES: Final = frozenset("fnrstSvux")
 
 
+class TimeLimit:
+    """Lets the searches inside its ``with`` block share a time, besides each having its own limit.
+
+    A selector may have many patterns, and a document many texts. One object serves many blocks,
+    one after the other.
+    """
+
+    __slots__ = ("_time_left", "_token")
+
+    def __init__(self, time_left: Callable[[], float]) -> None:
+        """Prepare the block.
+
+        Args:
+            time_left: Tells what is left of the time, seconds; asked before each search.
+        """
+        self._time_left = time_left
+
+    def __enter__(self) -> None:
+        self._token = _shared_time.set(self._time_left)
+
+    def __exit__(self, *_: object) -> None:
+        _shared_time.reset(self._token)
+
+
 def regex_test(pattern: str, flags: str = "") -> Callable[[object], bool]:
     """Compile a regular expression into a test of values.
 
@@ -92,7 +120,7 @@ def regex_test(pattern: str, flags: str = "") -> Callable[[object], bool]:
 
     Returns:
         A function that tells whether a text contains a match, or whether a value is this very
-        regular expression. It raises MinimongoError if that takes too long.
+        regular expression. It raises MatchTimeout if that takes too long.
 
     Raises:
         MinimongoError: If the pattern is too long or cannot be compiled, or a flag is unknown.
@@ -102,13 +130,14 @@ def regex_test(pattern: str, flags: str = "") -> Callable[[object], bool]:
 
     def test(value: object) -> bool:
         if isinstance(value, str):
+            time_left = _shared_time.get()
+            timeout = MATCH_TIMEOUT_S if time_left is None else min(MATCH_TIMEOUT_S, time_left())
+            if timeout <= 0:
+                raise MatchTimeout(MATCH_TIMEOUT_S)
             try:
-                return compiled.search(value, timeout=MATCH_TIMEOUT_S) is not None
+                return compiled.search(value, timeout=timeout) is not None
             except TimeoutError as error:
-                raise MinimongoError(
-                    f"A regular expression took longer than {MATCH_TIMEOUT_S:g} s on one text;"
-                    " write one that has fewer ways to match."
-                ) from error
+                raise MatchTimeout(MATCH_TIMEOUT_S) from error
         if isinstance(value, Regex):
             return value.pattern == pattern and set(value.flags) == letters
         return False

@@ -1,6 +1,6 @@
 """Sorting: the order that a sort specification gives to documents."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum, auto
 from functools import cmp_to_key
 
@@ -13,7 +13,7 @@ from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.paths import is_array, is_document
 from bolide.core.values import UNDEFINED, Document
 
-__all__ = ["EMPTY_ARRAY", "SortKey", "Sorter"]
+__all__ = ["EMPTY_ARRAY", "SortKey", "Sorter", "with_id"]
 
 
 class _EmptyArray(Enum):
@@ -33,6 +33,11 @@ _Column: TypeAlias = dict[tuple[int, ...], Any]
 
 _ASCENDING: Final[tuple[object, ...]] = (1, "asc", "ascending")
 _DESCENDING: Final[tuple[object, ...]] = (-1, "desc", "descending")
+
+
+def with_id(sort: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Let ``_id`` decide between equal documents, so that a window has one answer only."""
+    return [*sort] if any(path == "_id" for path, _ in sort) else [*sort, ("_id", 1)]
 
 
 class _Part(NamedTuple):

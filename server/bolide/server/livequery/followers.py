@@ -83,7 +83,7 @@ class Followers:
         Args:
             changes: All of one turn.
         """
-        alone: list[Follower] = list(self._own)
+        alone: list[Follower] = []
         for wire, gates in self._in_step.items():
             bundle = _bundle(wire, changes)
             sent = 0
@@ -94,7 +94,9 @@ class Followers:
                 else:
                     alone.append(source)
             self._count_sent(sent * len(changes))
-        for follower in alone:
+        # For those who were in step the result is their client's view already, ahead of what it was
+        # told: they come first, before another follower of the same client can make it be merged.
+        for follower in (*alone, *self._own):
             follower.view_changed(changes)
 
     def fail(self, error: Exception) -> None:

@@ -2,13 +2,23 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
+from time import perf_counter
 from typing import Any
 
+import structlog
+
 from bolide.core.keys import Key, key_of
+from bolide.server.clock import Clock
+from bolide.server.limits import Limits
 from bolide.server.livequery.dependents import Dependents
 from bolide.server.livequery.followers import Follower
-from bolide.server.livequery.multiplexer import Multiplexer
-from bolide.server.stores.base import Change, ChangeBatch, Position, Query, Store
+from bolide.server.livequery.multiplexer import Multiplexer, Surroundings
+from bolide.server.livequery.readings import Readings
+from bolide.server.livequery.router import Router
+from bolide.server.livequery.statistics import LiveQueryStatistics
+from bolide.server.livequery.turns import Turns
+from bolide.server.metrics import Metrics
+from bolide.server.stores.base import ChangeBatch, Position, Query, Store
 from bolide.server.turn import Turn
 
 __all__ = ["Following", "LiveQueries"]
@@ -37,9 +47,12 @@ class LiveQueries:
     """The live queries of one node, fed by its store.
 
     Args:
-        store: Open; it is listened to while there is a live query.
-        turn: Tells followers at its end.
-        count_sent: Called with the number of messages that went straight to sockets.
+        store: Open; it is listened to until :meth:`close`.
+        turn: Lets followers be told at its end.
+        limits: What they may use; None is the default.
+        clock: Measures the pauses between readings that fail; None is the system's.
+        metrics: Where readings are counted; None counts for itself.
+        stopwatch: Measures the time spent on changes, seconds.
 
     Attributes:
         dependents: Followers whose own consequences a fence waits for.
@@ -49,15 +62,28 @@ class LiveQueries:
         self,
         store: Store,
         turn: Turn,
-        count_sent: Callable[[int], object] = lambda number: None,
+        *,
+        limits: Limits | None = None,
+        clock: Clock | None = None,
+        metrics: Metrics | None = None,
+        stopwatch: Callable[[], float] = perf_counter,
     ) -> None:
         """Begin without a query."""
         self.dependents = Dependents()
         self._store = store
-        self._turn = turn
-        self._count_sent = count_sent
+        self._router: Router[Multiplexer] = Router()
+        self._surroundings = Surroundings(
+            store=store,
+            readings=Readings(store, limits, clock),
+            router=self._router,
+            turns=Turns(limits, stopwatch),
+            turn=turn,
+            metrics=metrics or Metrics(),
+        )
+        self._log = structlog.get_logger("bolide.livequery")
         self._by_key: dict[Key, Multiplexer] = {}
         self._joining: dict[Multiplexer, int] = {}
+        self._looking: asyncio.Task[Position] | None = None
         store.listen(self)
 
     def __len__(self) -> int:
@@ -65,6 +91,10 @@ class LiveQueries:
 
     def __iter__(self) -> Iterator[Multiplexer]:
         return iter(self._by_key.values())
+
+    def statistics(self) -> list[LiveQueryStatistics]:
+        """Return what each live query costs."""
+        return [multiplexer.statistics for multiplexer in self]
 
     async def follow(self, query: Query, follower: Follower) -> Following:
         """Follow a query; its documents were given to the follower when this returns.
@@ -76,15 +106,21 @@ class LiveQueries:
         Raises:
             MinimongoError: If the query does not compile.
         """
+        known = len(self._by_key)
         multiplexer = self._shared(query)
+        is_new = len(self._by_key) > known
         # Nobody may close it while somebody waits for its first result.
         self._joining[multiplexer] = self._joining.get(multiplexer, 0) + 1
         try:
-            await multiplexer.start()
+            try:
+                await multiplexer.start()
+            except Exception:
+                # Nobody follows it yet, and nobody shall wait for what failed.
+                self._forget(multiplexer)
+                raise
+            if not is_new:
+                await self._be_current(multiplexer)
             multiplexer.join(follower)
-        except Exception:
-            self._forget(multiplexer)
-            raise
         finally:
             self._joining[multiplexer] -= 1
             if not self._joining[multiplexer]:
@@ -137,32 +173,46 @@ class LiveQueries:
     # The store's side
 
     def changes_received(self, batch: ChangeBatch) -> None:
-        """Give each live query the changes of its collection."""
-        by_collection: dict[str, list[Change]] = {}
-        for change in batch.changes:
-            by_collection.setdefault(change.collection, []).append(change)
-        for multiplexer in tuple(self._by_key.values()):
-            changes = by_collection.get(multiplexer.query.collection)
-            if changes is not None:
-                multiplexer.changes_received(changes)
+        """Give each live query the changes that may affect it."""
+        self._surroundings.turns.begin()
+        for multiplexer, changes, last in tuple(self._router.route(batch.changes)):
+            multiplexer.changes_received(changes, last.position)
 
     def history_lost(self, position: Position) -> None:
         """Let each live query read again."""
+        self._surroundings.metrics.history_losses.inc()
+        self._log.warning("history lost", live_queries=len(self._by_key))
         for multiplexer in tuple(self._by_key.values()):
             multiplexer.history_lost(position)
 
     # Inside
 
+    async def _be_current(self, multiplexer: Multiplexer) -> None:
+        """Let a live query that runs already show all that was committed when this began.
+
+        Whoever wrote on another node and then came here is to see it.
+        """
+        if self._looking is None:
+            self._looking = asyncio.create_task(self._look())
+        position = await asyncio.shield(self._looking)
+        await self._store.feed_reached(position)
+        await multiplexer.settled(position)
+
+    async def _look(self) -> Position:
+        # It begins in a turn of its own: who came before shares it, who comes later looks again.
+        self._looking = None
+        return await self._store.latest_position()
+
     def _shared(self, query: Query) -> Multiplexer:
         key = _key(query)
         multiplexer = self._by_key.get(key)
         if multiplexer is None or multiplexer.is_closed:
-            multiplexer = self._by_key[key] = Multiplexer(
-                query, self._store, self._turn, self._count_sent
-            )
+            multiplexer = Multiplexer(query, self._surroundings)
+            self._by_key[key] = multiplexer
         return multiplexer
 
     def _forget(self, multiplexer: Multiplexer) -> None:
+        self._router.remove(multiplexer)
         key = _key(multiplexer.query)
         if self._by_key.get(key) is multiplexer:
             del self._by_key[key]

@@ -1,42 +1,76 @@
 """One live query: its present result, and who follows it.
 
-The result joins the feed without a gap: changes are buffered from before the first read on; after
-it, those up to the snapshot's position are dropped and the others applied. A window (limit, skip,
-or ``$near``) is read again when a change touches it; bursts end in one reading.
+The result joins the feed without a gap: changes are kept from before a reading on; after it, those
+up to the snapshot's position are dropped and the others applied. What the result is made of, and
+when it must be read again, is known by :mod:`~bolide.server.livequery.result`.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from collections import deque
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
 
 from bolide.core.ddp.digests import document_digest, view_digest
 from bolide.core.ddp.ids import id_stringify
 from bolide.core.errors import StateError
-from bolide.core.keys import Key, key_of
-from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.keys import Key
+from bolide.core.minimongo.errors import MatchTimeout
 from bolide.core.minimongo.matcher import Matcher
-from bolide.core.minimongo.projection import Projection
-from bolide.core.values import Document, Fields
+from bolide.core.minimongo.predicates import Conjunct, Range
+from bolide.core.minimongo.regex import MATCH_TIMEOUT_S
+from bolide.core.values import Fields
 from bolide.server.livequery.followers import Follower, Followers
+from bolide.server.livequery.readings import Readings
+from bolide.server.livequery.result import Entry, QueryResult, make_result
+from bolide.server.livequery.router import Router
+from bolide.server.livequery.shape import path_shape, shape_of, sort_shape
+from bolide.server.livequery.statistics import LiveQueryStatistics
+from bolide.server.livequery.turns import QueryTooExpensive, Turns
+from bolide.server.metrics import Metrics
 from bolide.server.sessions.source import Gate, Source
-from bolide.server.sessions.view_change import ViewChange, changed_fields
+from bolide.server.sessions.view_change import ViewChange
 from bolide.server.stores.access import effective_selector
 from bolide.server.stores.base import Change, ChangeKind, Position, Query, Snapshot, Store
 from bolide.server.turn import Turn
 
-__all__ = ["Multiplexer"]
+__all__ = ["MAX_KEPT_CHANGES", "Multiplexer", "Surroundings"]
+
+MAX_KEPT_CHANGES: Final = 10_000
+"""Most changes kept for one live query until they can be taken; beyond, it is read again."""
 
 
-class _Entry:
-    """One document of the result; what is made of it is made once for all."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Surroundings:
+    """What all live queries of a node share.
 
-    __slots__ = ("added", "digest", "fields", "id")
+    Attributes:
+        store: Where they are read first.
+        readings: Where they are read again.
+        router: Which changes each is given.
+        turns: The time they may take.
+        turn: Lets them tell their followers at its end.
+        metrics: What they count.
+    """
 
-    def __init__(self, id: Any, fields: Fields) -> None:
-        self.id = id
-        self.fields = fields
-        self.added: ViewChange | None = None
-        self.digest: bytes | None = None
+    store: Store
+    readings: Readings
+    router: "Router[Multiplexer]"
+    turns: Turns
+    turn: Turn
+    metrics: Metrics
+
+    @classmethod
+    def around(cls, store: Store) -> "Surroundings":
+        """Make those of a store, with the default limits and the system's clock."""
+        return cls(
+            store=store,
+            readings=Readings(store),
+            router=Router(),
+            turns=Turns(),
+            turn=Turn(),
+            metrics=Metrics(),
+        )
 
 
 class Multiplexer:
@@ -47,42 +81,54 @@ class Multiplexer:
 
     Args:
         query: What to follow.
-        store: Where it is read.
-        turn: Tells followers at its end.
-        count_sent: Called with the number of messages that went straight to sockets.
+        surroundings: What it shares with other live queries.
+
+    Attributes:
+        query: What is followed.
+        driver: How it is kept up to date, see
+            :class:`~bolide.server.livequery.statistics.LiveQueryStatistics`.
+        reason: Why it is kept in this way.
+        reread_count: How often it was read again.
+        changes_seen: Changes it was asked about.
+        changes_told: Documents that entered, changed or left.
 
     Raises:
-        MinimongoError: If the selector or the projection does not compile, or hides ``_id``.
+        MinimongoError: If the selector, the sort or the projection does not compile, or ``_id``
+            is hidden.
     """
 
-    def __init__(
-        self,
-        query: Query,
-        store: Store,
-        turn: Turn,
-        count_sent: Callable[[int], object] = lambda number: None,
-    ) -> None:
-        """Compile the query; nothing is read yet."""
+    def __init__(self, query: Query, surroundings: Surroundings) -> None:
+        """Compile the query and listen to the router; nothing is read yet."""
         self.query = query
         self.reread_count = 0
-        self._store = store
-        self._matcher = Matcher(effective_selector(query))
-        self._projection = Projection(None if query.projection is None else dict(query.projection))
-        if not self._projection.includes_id:
-            raise MinimongoError("A live query cannot leave out the _id.")
-        self._is_window = bool(query.limit or query.skip or self._matcher.has_near)
-        self._entries: dict[Key, _Entry] = {}
+        self.changes_seen = 0
+        self.changes_told = 0
+        self._surroundings = surroundings
+        self._turns = self._surroundings.turns
+        self._account = self._turns.open_account()
+        selector = effective_selector(query)
+        self._result, why = make_result(query, Matcher(selector))
         self._position: Position | None = None
         self._read_at: Position | None = None
-        self._early: list[Sequence[Change]] = []
-        self._followers = Followers(count_sent)
-        self._turn = turn
+        # Changes of one batch each, with the position of the last in the batch.
+        self._early: deque[tuple[Sequence[Change], Position]] = deque()
+        self._kept = 0
+        self._followers = Followers(surroundings.metrics.messages_sent.inc)
         self._untold: list[ViewChange] = []
         self._digest: bytes | None = None
         self._starting: asyncio.Task[None] | None = None
         self._stale_since: Position | None = None
+        self._stale_because = ""
         self._rereading: asyncio.Task[None] | None = None
+        self._late: asyncio.Event | None = None
         self._is_closed = False
+        router = self._surroundings.router
+        conjunct = router.add(
+            self, query.collection, selector, leaves_matter=self._result.is_requeried
+        )
+        router.take_all(self)
+        self._result.be_routed(router, self)
+        self.driver, self.reason = _described(self._result, why, conjunct)
 
     @property
     def is_closed(self) -> bool:
@@ -98,6 +144,26 @@ class Multiplexer:
     def in_step_count(self) -> int:
         """How many of them get shared packets straight to their sockets."""
         return self._followers.in_step_count
+
+    @property
+    def statistics(self) -> LiveQueryStatistics:
+        """What it costs, without any value."""
+        return LiveQueryStatistics(
+            collection=self.query.collection,
+            selector=shape_of(effective_selector(self.query)),
+            sort=sort_shape(self.query.sort),
+            skip=self.query.skip,
+            limit=self.query.limit,
+            driver=self.driver,
+            reason=self.reason,
+            followers=self.follower_count,
+            documents_published=len(self._entries),
+            documents_held=self._result.held_count,
+            changes_seen=self.changes_seen,
+            changes_told=self.changes_told,
+            rereads=self.reread_count,
+            matching_s=self._account.seconds,
+        )
 
     async def start(self) -> None:
         """Read the first result, once for all that wait for it."""
@@ -174,168 +240,216 @@ class Multiplexer:
     def close(self) -> None:
         """End all work on it."""
         self._is_closed = True
+        self._surroundings.router.remove(self)
+        self._be_in_time()
         for task in (self._starting, self._rereading):
             if task is not None and not task.done():
                 task.cancel()
 
-    def changes_received(self, changes: Sequence[Change]) -> None:
-        """Take changes of the collection, all of one batch."""
-        if self._position is None or (self._rereading is not None and not self._is_window):
-            self._early.append(changes)
-        else:
-            self._take(changes)
+    def changes_received(self, changes: Sequence[Change], position: Position | None = None) -> None:
+        """Take changes that may affect it, all of one batch.
+
+        Args:
+            changes: In order; every change of the collection while it takes all.
+            position: Of the last change of its collection in the batch; None: the last given.
+        """
+        if position is None:
+            position = changes[-1].position
+        if not self._must_wait:
+            self._take(changes, position)
+            return
+        self._early.append((changes, position))
+        self._kept += len(changes)
+        if self._kept > MAX_KEPT_CHANGES:
+            self._let_go(position)
 
     def history_lost(self, position: Position) -> None:
         """Read again, because changes before ``position`` were missed."""
         if self._position is None:
             # The first reading may lie before the gap.
-            self._stale_since = position
-        else:
-            self._reread(position)
+            self._stale_since, self._stale_because = position, "history lost"
+        elif not self._is_closed:
+            self._reread(position, "history lost")
 
     async def settled(self, position: Position | None = None) -> None:
         """Wait until the changes received were given to the followers.
 
         Args:
-            position: Up to where; None is up to the end, which a window that others change all
-                the time does not come to.
+            position: Up to where; None is up to the end, which a query that is read again and that
+                others change all the time does not come to.
         """
         if self._starting is not None and not self._starting.done():
             await asyncio.wait([self._starting])
-        while self._rereading is not None and not self._is_closed:
-            await asyncio.wait([self._rereading])
-            if position is not None and self._read_at is not None and position <= self._read_at:
+        while not self._is_closed:
+            if self._rereading is not None:
+                await asyncio.wait([self._rereading])
+                if position is not None and self._read_at is not None and position <= self._read_at:
+                    return
+            elif self._late is not None:
+                await self._late.wait()
+            else:
                 return
 
     # Inside
 
+    @property
+    def _entries(self) -> dict[Key, Entry]:
+        """The documents as the followers know them."""
+        return self._result.entries
+
+    @property
+    def _must_wait(self) -> bool:
+        """Changes are to be kept: a reading is under way, or there was no time for earlier ones."""
+        if self._position is None or self._late is not None:
+            return True
+        return self._rereading is not None and not self._result.is_requeried
+
     async def _start(self) -> None:
-        snapshot = await self._store.read(self.query, after=self._stale_since)
-        self._entries = dict(self._result(snapshot.documents))
+        snapshot = await self._surroundings.store.read(
+            self._result.reading, after=self._stale_since
+        )
+        self._result.load(snapshot.documents)
+        self._result.flush()
         self._position = snapshot.position
         lost, self._stale_since = self._stale_since, None
         if lost is not None and not lost <= snapshot.position:
-            self._reread(lost)
-        if self._rereading is None or self._is_window:
-            self._take_early()
+            self._reread(lost, self._stale_because)
+        self._take_kept()
 
-    def _take_early(self) -> None:
-        early, self._early = self._early, []
-        for changes in early:
-            self._take(changes)
+    def _take_kept(self) -> None:
+        """Take the changes that were kept, as far as they can be taken now."""
+        while self._early and not self._must_wait:
+            changes, position = self._early.popleft()
+            self._kept -= len(changes)
+            self._take(changes, position)
+        if not self._must_wait:
+            self._surroundings.router.take_some(self)
 
-    def _take(self, changes: Sequence[Change]) -> None:
-        position = self._position
-        assert position is not None
-        new = [change for change in changes if not change.position <= position]
-        if not new:
+    def _take(self, changes: Sequence[Change], position: Position) -> None:
+        before = self._position
+        assert before is not None
+        new = [change for change in changes if not change.position <= before]
+        if not new or self._is_closed:
             return
-        self._position = new[-1].position
         try:
-            self._apply(new)
-        except Exception as error:  # a regular expression that takes too long, for example
-            self._fail(error)
+            self._apply(new, position)
+        except MatchTimeout:
+            self._end(QueryTooExpensive())
+        except Exception as error:  # a document without a place in the order, for example
+            self._end(error)
 
-    def _apply(self, changes: Sequence[Change]) -> None:
-        lost = any(change.kind is ChangeKind.COLLECTION_LOST for change in changes)
-        if lost or (self._is_window and any(map(self._touches, changes))):
-            self._reread(changes[-1].position)
-        elif not self._is_window:
-            told = [told for change in changes if (told := self._followed(change)) is not None]
+    def _apply(self, changes: Sequence[Change], position: Position) -> None:
+        """Apply as many changes as there is time for, and tell of them when it was all."""
+        turns, result = self._turns, self._result
+        now = started = turns.now()
+        number, stale_because = 0, ""
+        if turns.has_time(now):
+            with turns.time_limit:
+                for number, change in enumerate(changes, 1):  # noqa: B007 - used after the loop
+                    turns.match_deadline = now + MATCH_TIMEOUT_S
+                    if change.kind is ChangeKind.COLLECTION_LOST:
+                        stale_because = "collection lost"
+                    elif not result.take(change):
+                        stale_because = "re-query" if result.is_requeried else "window"
+                    now = turns.now()
+                    if stale_because or now >= turns.deadline:
+                        break
+        self.changes_seen += number
+        self._account.charge(now - started, number)
+        if stale_because:
+            # The rest of the batch is in what will be read.
+            self._position = position
+            self._reread(position, stale_because)
+        elif number < len(changes):
+            self._be_late(changes[number:], position)
+        else:
+            self._position = changes[-1].position
+            self._publish()
+
+    def _publish(self) -> None:
+        told = self._result.flush()
+        if told:
+            self.changes_told += len(told)
             self._tell(told)
 
-    def _touches(self, change: Change) -> bool:
-        """Tell whether a change may alter a window."""
-        if change.kind is ChangeKind.DELETE and change.before is None:
-            return True
-        return (
-            key_of(change.id) in self._entries
-            or (change.after is not None and self._matcher.matches(change.after))
-            or (change.before is not None and self._matcher.matches(change.before))
-            or (change.before is None and change.kind is not ChangeKind.INSERT)
-        )
+    def _let_go(self, position: Position) -> None:
+        """Keep no changes up to a position, because they are too many; read them instead."""
+        self._early.clear()
+        self._kept = 0
+        if self._position is None:
+            self._stale_since, self._stale_because = position, "too many changes"
+        else:
+            self._reread(position, "too many changes")
 
-    def _followed(self, change: Change) -> ViewChange | None:
-        """Apply one change to a result that is no window."""
-        key = key_of(change.id)
-        entry = self._entries.get(key)
-        if change.after is None or not self._matcher.matches(change.after):
-            if entry is None:
-                return None
-            del self._entries[key]
-            return ViewChange.removed(self.query.collection, change.id, entry.fields)
-        return self._put(key, entry, change.id, self._shown(change.after))
+    def _be_late(self, changes: Sequence[Change], position: Position) -> None:
+        """Go on with these changes in a later turn."""
+        self._early.appendleft((changes, position))
+        self._kept += len(changes)
+        self._surroundings.router.take_all(self)
+        if self._late is None:
+            self._late = asyncio.Event()
+        self._turns.later(self._go_on)
 
-    def _put(self, key: Key, entry: _Entry | None, id: Any, fields: Fields) -> ViewChange | None:
-        if entry is None:
-            entry = self._entries[key] = _Entry(id, fields)
-            entry.added = ViewChange.added(self.query.collection, id, fields)
-            return entry.added
-        changes = changed_fields(entry.fields, fields)
-        if not changes:
-            return None
-        before, entry.fields = entry.fields, fields
-        entry.added = entry.digest = None
-        return ViewChange.changed(self.query.collection, id, changes, before, fields)
+    def _go_on(self) -> None:
+        self._be_in_time()
+        self._take_kept()
 
-    def _shown(self, document: Document) -> Fields:
-        return _without_id(self._projection.apply(document))
+    def _be_in_time(self) -> None:
+        late, self._late = self._late, None
+        if late is not None:
+            late.set()
 
-    def _result(self, documents: Iterable[Document]) -> Iterable[tuple[Key, _Entry]]:
-        for document in documents:
-            id = document["_id"]
-            yield key_of(id), _Entry(id, _without_id(document))
-
-    def _reread(self, position: Position) -> None:
+    def _reread(self, position: Position, because: str) -> None:
         """Read the whole result again, at or after a position; soon and once."""
         if self._stale_since is None or self._stale_since <= position:
             self._stale_since = position
+            self._stale_because = because
         if self._rereading is None:
+            if not self._result.is_requeried:
+                self._surroundings.router.take_all(self)
             self._rereading = asyncio.create_task(self._read_again())
 
     async def _read_again(self) -> None:
         try:
-            snapshot = await self._store.read(self.query, after=self._stale_since)
+            snapshot = await self._surroundings.readings.read(
+                self._result.reading, lambda: self._stale_since
+            )
             self.reread_count += 1
+            self._surroundings.metrics.live_query_rereads.labels(self._stale_because).inc()
             self._replace(snapshot)
         except Exception as error:
-            self._fail(error)
+            self._end(error)
         finally:
             self._rereading = None
-        if self._stale_since is not None and not self._is_closed:
-            self._reread(self._stale_since)
+        if self._is_closed:
+            return
+        if self._stale_since is not None:
+            self._reread(self._stale_since, self._stale_because)
+        else:
+            self._take_kept()
 
     def _replace(self, snapshot: Snapshot) -> None:
-        """Take a newer result, tell the difference, then what happened since."""
+        """Take a newer result and tell the difference."""
         assert self._position is not None
         assert self._stale_since is not None
         self._position = max(self._position, snapshot.position)
         if self._stale_since <= snapshot.position:
             self._stale_since = None
         self._read_at = snapshot.position
-        new = dict(self._result(snapshot.documents))
-        told = [
-            ViewChange.removed(self.query.collection, entry.id, entry.fields)
-            for key, entry in self._entries.items()
-            if key not in new
-        ]
-        entries: dict[Key, _Entry] = {}
-        for key, entry in new.items():
-            old = self._entries.get(key)
-            change = self._put(key, old, entry.id, entry.fields)
-            entries[key] = self._entries[key]
-            if change is not None:
-                told.append(change)
-        self._entries = entries
-        self._tell(told)
-        if self._stale_since is None:
-            self._take_early()
+        self._result.load(snapshot.documents)
+        self._publish()
+
+    def _end(self, error: Exception) -> None:
+        """Stop following, because of an error."""
+        self._surroundings.router.remove(self)
+        self._be_in_time()
+        self._fail(error)
 
     def _tell(self, changes: Sequence[ViewChange]) -> None:
         if changes:
             self._digest = None
             self._untold.extend(changes)
-            self._turn.deliver_later(self.catch_up)
+            self._surroundings.turn.deliver_later(self.catch_up)
 
     def _fail(self, error: Exception) -> None:
         self._is_closed = True
@@ -343,5 +457,15 @@ class Multiplexer:
         self._followers.fail(error)
 
 
-def _without_id(document: Document) -> Fields:
-    return {name: value for name, value in document.items() if name != "_id"}
+def _described(result: QueryResult, why: str, conjunct: Conjunct | None) -> tuple[str, str]:
+    """Return driver and reason in words."""
+    if conjunct is None:
+        found_by, because = "scan", "no equality and no range that could be indexed"
+    else:
+        has_range = any(isinstance(predicate, Range) for predicate in conjunct)
+        paths = dict.fromkeys(path_shape(predicate.path) for predicate in conjunct)
+        found_by = f"index {'range' if has_range else 'eq'} {' '.join(paths)}".rstrip()
+        because = "no equality, but a range" if has_range else "asks for values of a field"
+    if not why:
+        return found_by, because
+    return "re-query" if result.is_requeried else "window", f"{why}; changes found by {found_by}"

@@ -51,7 +51,10 @@ class ClientView:
         "_is_full",
         "_is_resyncing",
         "_outbox",
+        "_unmerged",
+        "_unmerged_bytes",
         "_urgent",
+        "_urgent_bytes",
         "gate",
     )
 
@@ -66,6 +69,7 @@ class ClientView:
         self._box = MergeBox(strategy_of)
         self._outbox = Outbox()
         self._urgent: list[bytes] = []
+        self._urgent_bytes = 0
         self._is_full = False
         self._is_ended = False
         # During a user change: what the former user was to see.
@@ -73,6 +77,9 @@ class ClientView:
         # During a resync: the collections that will be compared, None before that is known.
         self._is_resyncing = False
         self._compared: frozenset[str] | None = None
+        # Documents of collections that are not merged: they come after what is removed of them.
+        self._unmerged: list[bytes] = []
+        self._unmerged_bytes = 0
         self._look_at_gate()
 
     @property
@@ -88,7 +95,7 @@ class ClientView:
     @property
     def message_bytes(self) -> int:
         """Size of the messages that wait, bytes."""
-        return self._outbox.message_bytes + sum(map(len, self._urgent))
+        return self._outbox.message_bytes + self._urgent_bytes + self._unmerged_bytes
 
     @property
     def waiting_documents(self) -> int:
@@ -188,11 +195,13 @@ class ClientView:
         else:
             # Nothing waits that it could overtake.
             self._urgent.append(packet)
+            self._urgent_bytes += len(packet)
 
     def urgent(self, packet: bytes) -> None:
         """Send a message that has nothing to do with documents, before everything that waits."""
         self.gate.is_open = False
         self._urgent.append(packet)
+        self._urgent_bytes += len(packet)
 
     def packets(self, max_bytes: int) -> list[bytes]:
         """Take what is to be sent next.
@@ -206,6 +215,7 @@ class ClientView:
         if self._is_full:
             return []
         packets, self._urgent = self._urgent, []
+        self._urgent_bytes = 0
         if self._outbox.generations and not self.is_paused:
             packets += self._outbox.take(self._visible, self.gate.wire, max_bytes)
         self._look_at_gate()
@@ -235,6 +245,7 @@ class ClientView:
         """Publish nothing more; messages that wait are still sent, documents are not."""
         self._is_ended = True
         self._before, self._is_resyncing = None, False
+        self._take_unmerged()
         self._outbox.forget_documents()
         self._look_at_gate()
 
@@ -247,19 +258,22 @@ class ClientView:
                 source.view.catch_up()
                 source.view.step_out(source)
         if self._is_resyncing:
-            # What the client holds was another user's: it drops everything.
+            # What the client holds was another user's: it drops everything, and was sent nothing.
             self._is_resyncing = False
             self._outbox.clear()
-            self.message(self.packet(Void()))
+            self._take_unmerged()
+            self._box.forget_merged()
             self._before = {}
+            self.message(self.packet(Void()))
         else:
             self._before = self._box.snapshot()
-        for message in self._box.forget_merged():
-            self.message(self.packet(message))
+            for message in self._box.forget_merged():
+                self.message(self.packet(message))
         self._look_at_gate()
 
     def end_user_change(self) -> None:
         """Send the difference between the former view and the present one."""
+        self._catch_up()
         before, self._before = self._before, None
         for message, seen in self._box.difference(before or {}):
             self._note(message, seen, None)
@@ -287,9 +301,7 @@ class ClientView:
         Returns:
             The collections that differ. Changes of all others wait for the end from now on.
         """
-        for source in self._box.sole_owners():
-            if isinstance(source, Source) and source.view is not None:
-                source.view.catch_up()
+        self._catch_up()
         wanted = {name for name, digest in views.items() if digest != self._box.digest(name)}
         unheld = self._box.snapshot().keys() - views.keys()
         self._compared = frozenset(wanted | unheld)
@@ -301,15 +313,21 @@ class ClientView:
         Args:
             have: Collection -> id as on the wire -> digest, of the collections that differ.
         """
-        for source in self._box.sole_owners():
-            if isinstance(source, Source) and source.view is not None:
-                source.view.catch_up()
+        self._catch_up()
         compared, self._compared, self._is_resyncing = self._compared or frozenset(), None, False
         for name in sorted(compared):
             self._send_difference(name, have.get(name, {}))
+        for packet in self._take_unmerged():
+            self._outbox.message(packet)
         self._look_at_gate()
 
     # Inside
+
+    def _catch_up(self) -> None:
+        """Be told everything about results that are views: none must be ahead when compared."""
+        for source in self._box.sole_owners():
+            if isinstance(source, Source) and source.view is not None:
+                source.view.catch_up()
 
     def _send_difference(self, name: str, have: Mapping[str, bytes]) -> None:
         documents = {
@@ -332,9 +350,19 @@ class ClientView:
         collection = message.collection
         self.gate.is_open = False
         if not self._box.is_merged(collection):
-            self._outbox.message(self.packet(message))
+            packet = self.packet(message)
+            if self._is_resyncing:
+                self._unmerged.append(packet)
+                self._unmerged_bytes += len(packet)
+            else:
+                self._outbox.message(packet)
         elif not self._is_held_back(collection):
             self._outbox.note(message, before, None if self._is_full else shared)
+
+    def _take_unmerged(self) -> list[bytes]:
+        unmerged, self._unmerged = self._unmerged, []
+        self._unmerged_bytes = 0
+        return unmerged
 
     def _is_held_back(self, collection: str) -> bool:
         """Tell whether a collection will be compared as a whole."""

@@ -12,6 +12,7 @@ from typing import Final, Literal, assert_never
 from bolide.server.access.decisions import Difference, Question, decide
 from bolide.server.access.invocation import SessionInfo
 from bolide.server.clock import Timer
+from bolide.server.methods.errors import log_failure
 from bolide.server.moment import Moment
 from bolide.server.publications.registry import Publication
 from bolide.server.sessions.events import (
@@ -266,6 +267,12 @@ class SessionDriver:
                 self._run_anew(new, run.publication)
                 self.pump()
 
+    async def published(self) -> None:
+        """Wait until every publication has given its first documents, or come to its end."""
+        # The end of one may let the next one begin.
+        while under_way := [run for run in self._runs.values() if not run.first_done.is_set()]:
+            await asyncio.gather(*(run.first_done.wait() for run in under_way))
+
     # Inside
 
     def _difference(self, run: SubscriptionRun) -> Difference:
@@ -311,6 +318,16 @@ class SessionDriver:
                 self._refused.append(run)
 
     def _flush(self) -> None:
+        try:
+            self._send_packets()
+        except Exception as error:  # what a client sees must not depend on what was lost
+            log_failure(self.log, error)
+            self.session.close("The server failed; connect again")
+            self.pump()
+        if self._closing is not None and not self.ended.is_set():
+            self._end(self._closing)
+
+    def _send_packets(self) -> None:
         session = self.session
         # The socket says so when it is full, and then nothing can be sent.
         while session.has_packets:
@@ -318,8 +335,6 @@ class SessionDriver:
             if packets:
                 self.services.metrics.messages_sent.value += len(packets)
                 self._transport.send(self._transport.framing.bundle(packets))
-        if self._closing is not None and not self.ended.is_set():
-            self._end(self._closing)
 
     def _end(self, closing: SessionClosed) -> None:
         if self._slow_timer is not None:

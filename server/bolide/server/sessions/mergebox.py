@@ -12,7 +12,7 @@ message for message; see ``docs/design/sessions.md``.
 
 from collections.abc import Callable, Hashable, Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Final, Protocol, TypeAlias
 
 from bolide.core.ddp.digests import document_digest, view_digest
 from bolide.core.ddp.ids import id_stringify
@@ -32,6 +32,8 @@ __all__ = ["LiveView", "MergeBox", "Owner", "Snapshot"]
 
 Owner: TypeAlias = Hashable
 """Whatever publishes documents; compared by equality."""
+
+_EMPTY: Final = view_digest({})
 
 # Values of documents have no static type. UNDEFINED marks a field that is gone.
 _Changes: TypeAlias = dict[str, Any]
@@ -365,7 +367,9 @@ class MergeBox:
 
     def digest(self, collection: str) -> bytes:
         """Return the digest of what the client is to see of a collection, 16 bytes."""
-        found = self._collection(collection)
+        found = self._collections.get(collection)
+        if found is None:  # nothing is kept of it: clients ask for any name
+            return _EMPTY
         if found.sole is not None:
             return found.sole[1].digest()
         return view_digest(

@@ -9,7 +9,7 @@ Theory of operation::
 The view itself is compared by :class:`~bolide.server.sessions.client_view.ClientView`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from enum import Enum
 
 from bolide.core.ddp.messages import Have, Resync
@@ -32,34 +32,51 @@ class ResyncRun:
         phase: How far it is.
         deadline: When this phase has to end, monotonic seconds.
         have: What the client told so far: collection -> id as on the wire -> digest.
+        views: Collection -> digest of what the client shows.
+        id_count: How many documents it named so far.
+        received_bytes: Size of the messages in which it did.
     """
 
-    __slots__ = ("_count", "_request", "_wanted", "deadline", "have", "phase")
+    __slots__ = (
+        "_awaited",
+        "_wanted",
+        "deadline",
+        "have",
+        "id_count",
+        "phase",
+        "received_bytes",
+        "views",
+    )
 
     def __init__(self, deadline: float) -> None:
         """Wait for the client's message."""
         self.phase = ResyncPhase.AWAITED
         self.deadline = deadline
         self.have: dict[str, dict[str, bytes]] = {}
-        self._request = Resync((), {})
+        self.views: Mapping[str, bytes] = {}
+        self.id_count = 0
+        self.received_bytes = 0
+        self._awaited: list[str] = []
         self._wanted: frozenset[str] = frozenset()
-        self._count = 0
-
-    @property
-    def subs(self) -> tuple[str, ...]:
-        """The subscriptions that it waits for."""
-        return self._request.subs
-
-    @property
-    def views(self) -> Mapping[str, bytes]:
-        """Collection -> digest of what the client shows."""
-        return self._request.views
 
     def begin(self, request: Resync, deadline: float) -> None:
         """Wait for the subscriptions."""
         self.phase = ResyncPhase.RUNNING
         self.deadline = deadline
-        self._request = request
+        self.views = request.views
+        self._awaited = list(request.subs)
+
+    def is_settled(self, is_awaited: Callable[[str], bool]) -> bool:
+        """Tell whether no subscription has to be waited for any longer.
+
+        Args:
+            is_awaited: Tells it of one; not asked again about those that are settled, since a
+                client may name very many.
+        """
+        awaited = self._awaited
+        while awaited and not is_awaited(awaited[-1]):
+            awaited.pop()
+        return not awaited
 
     def want(self, collections: tuple[str, ...], deadline: float) -> None:
         """Wait for the digests of these collections."""
@@ -67,10 +84,15 @@ class ResyncRun:
         self.deadline = deadline
         self._wanted = frozenset(collections)
 
-    def receive_have(self, message: Have) -> int:
-        """Take one chunk; returns how many ids came so far. Collections not asked for are left."""
+    def receive_have(self, message: Have, size: int) -> None:
+        """Take one chunk; collections not asked for are left.
+
+        Args:
+            message: The chunk.
+            size: Of the message, bytes.
+        """
+        self.received_bytes += size
         for name, documents in message.views.items():
             if name in self._wanted:
                 self.have.setdefault(name, {}).update(documents)
-            self._count += len(documents)
-        return self._count
+            self.id_count += len(documents)

@@ -120,6 +120,7 @@ class Session:
         "_universal",
         "_version",
         "_view",
+        "_was_voided",
         "close_reason",
         "id",
         "messages_received",
@@ -164,6 +165,7 @@ class Session:
         self._running_methods = 0
         self._events: list[Event] = []
         self._resync: ResyncRun | None = None
+        self._was_voided = False
         self._is_changing_user = False
         # During a user change or a resync: what has to wait for the end.
         self._late: list[bytes] = []
@@ -306,6 +308,7 @@ class Session:
         if source.subscription.is_active:
             source.subscription.sources[source] = None
             self._view.join(source)
+            self._check_waiting()
 
     def apply(self, source: Source, changes: Sequence[ViewChange]) -> None:
         """Publish changes of a live query that was joined.
@@ -315,6 +318,7 @@ class Session:
         """
         if source.subscription.is_active:
             self._view.apply(source, changes)
+            self._check_waiting()
 
     def publish(
         self, subscription: Subscription, owner: Hashable, changes: Sequence[ViewChange]
@@ -327,6 +331,7 @@ class Session:
         if subscription.is_active:
             subscription.sources[owner] = None
             self._view.apply(owner, changes)
+            self._check_waiting()
 
     def leave(self, subscription: Subscription, owner: Hashable) -> None:
         """Take back what one owner published; its subscription goes on without it."""
@@ -346,6 +351,7 @@ class Session:
         if subscription.is_active:
             whole = {name: value for name, value in _writable(fields) if value is not UNDEFINED}
             self._view.apply(subscription, [ViewChange.added(collection, id, whole)])
+            self._check_waiting()
 
     def changed(self, subscription: Subscription, collection: str, id: Any, fields: Fields) -> None:
         """Publish other values of some fields; UNDEFINED clears one.
@@ -357,6 +363,7 @@ class Session:
             changes = dict(_writable(fields))
             message = changed_message(collection, id, changes)
             self._view.changed(subscription, message, changes)
+            self._check_waiting()
 
     def removed(self, subscription: Subscription, collection: str, id: Any) -> None:
         """Take a document back.
@@ -366,6 +373,7 @@ class Session:
         """
         if subscription.is_active:
             self._view.apply(subscription, [ViewChange.removed(collection, id, {})])
+            self._check_waiting()
 
     def ready(self, subscription: Subscription) -> None:
         """Tell that the initial data were published; a second time does nothing."""
@@ -482,6 +490,7 @@ class Session:
         if self.state is not SessionState.OPEN:
             return []
         self._is_changing_user = True
+        self._was_voided = self._was_voided or self._resync is not None
         self._resync = None
         self._view.begin_user_change()
         named = list(self._subscriptions.values())
@@ -665,11 +674,16 @@ class Session:
             resync.begin(message, self._now + self._limits.resync_timeout_s)
             self._look_at_resync()
         elif resync is not None and isinstance(message, Have) and phase is ResyncPhase.WANTED:
-            if resync.receive_have(message) > self._limits.max_resync_ids:
+            resync.receive_have(message, size)
+            limits = self._limits
+            if (
+                resync.id_count > limits.max_resync_ids
+                or resync.received_bytes > limits.max_resync_bytes
+            ):
                 self.close("You hold more documents than a resync may name", at_fault=True)
             elif not message.more:
                 self._end_resync(resync)
-        else:
+        elif not self._was_voided:  # else the client sent it before it knew
             self._enqueue(BadMessage("Bad request", _plain(frame)), size)
 
     def _look_at_resync(self) -> None:
@@ -678,11 +692,13 @@ class Session:
         if resync is None or resync.phase is not ResyncPhase.RUNNING:
             return
         queued = {message.id for message, _ in self._queue if isinstance(message, Sub)}
-        for id in resync.subs:
+
+        def is_awaited(id: str) -> bool:
             subscription = self._subscriptions.get(id)
-            if id in queued or (subscription is not None and not subscription.is_ready):
-                return
-        self._compare(resync)
+            return id in queued or (subscription is not None and not subscription.is_ready)
+
+        if resync.is_settled(is_awaited):
+            self._compare(resync)
 
     def _compare(self, resync: ResyncRun) -> None:
         wanted = self._view.compare(resync.views)
@@ -735,10 +751,10 @@ class Session:
 
     def _check_waiting(self) -> None:
         """Give up a client for which too much waits that cannot be merged."""
-        limit = self._limits.max_outbound_bytes
-        if self._late_size > limit:
+        limit, view = self._limits.max_outbound_bytes, self._view
+        if view.is_paused and self._late_size + view.message_bytes > limit:
             self.close("Too much waits for the end of a comparison of views", at_fault=True)
-        elif self._view.is_full and self._view.message_bytes > limit:
+        elif view.is_full and view.message_bytes > limit:
             self.close("More waits for you than a session may hold", at_fault=True)
 
 

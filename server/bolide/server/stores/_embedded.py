@@ -4,7 +4,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
+
+import structlog
 
 from bolide.core.errors import StateError
 from bolide.core.values import Document
@@ -13,7 +15,13 @@ from bolide.server.stores._database import Database
 from bolide.server.stores._feed import Feed
 from bolide.server.stores._first_insert import compile_first
 from bolide.server.stores._operations import compile_operation
-from bolide.server.stores._queries import compile_count, compile_distinct, compile_query
+from bolide.server.stores._queries import (
+    Explanation,
+    compile_count,
+    compile_distinct,
+    compile_explain,
+    compile_query,
+)
 from bolide.server.stores._unique import index_name
 from bolide.server.stores._workspace import Workspace
 from bolide.server.stores.access import effective_selector
@@ -30,7 +38,12 @@ from bolide.server.stores.base import (
     WriteOperation,
 )
 
-__all__ = ["EmbeddedStore", "EmbeddedTransaction"]
+__all__ = ["WARN_AGAIN_BELOW", "WARN_AT", "EmbeddedStore", "EmbeddedTransaction"]
+
+WARN_AT: Final = 0.8
+"""Share of ``store_max_bytes`` at which the log warns."""
+WARN_AGAIN_BELOW: Final = 0.75
+"""Share below which the warning is given again the next time."""
 
 _Result = TypeVar("_Result")
 
@@ -74,10 +87,18 @@ class EmbeddedTransaction:
 class EmbeddedStore(ABC):
     """A store whose documents are in this process; see :class:`Store` for the methods."""
 
-    def __init__(self, clock: Clock | None) -> None:
-        """Take the clock; None is the system's."""
+    def __init__(self, clock: Clock | None, store_max_bytes: int) -> None:
+        """Take the clock and the limit; None is the system's clock."""
         self._clock = clock or SystemClock()
+        self._store_max_bytes = store_max_bytes
         self._feed: Feed | None = None
+        self._is_warned = False
+        self._log = structlog.get_logger("bolide.store")
+
+    @property
+    @abstractmethod
+    def document_bytes(self) -> int:
+        """Bytes of BSON of all documents, as far as this process knows them."""
 
     @abstractmethod
     async def _reading(self, work: Callable[[Database], _Result]) -> _Result:
@@ -114,6 +135,10 @@ class EmbeddedStore(ABC):
         work = compile_distinct(collection, path, effective_selector(query))
         return await self._reading(work)
 
+    async def explain(self, query: Query) -> Explanation:
+        """Tell how a query finds its documents, and at how many it has to look."""
+        return await self._reading(compile_explain(query))
+
     async def write(self, operation: WriteOperation, *, first: Insert | None = None) -> Receipt:
         """Apply one operation, atomically for each document as MongoDB does."""
         now_ms = self._clock.wall_ms()
@@ -123,10 +148,7 @@ class EmbeddedStore(ABC):
         return await self._writing(work)
 
     async def create_index(self, collection: str, index: IndexSpec) -> str:
-        """Make sure an index exists; returns its name.
-
-        An index that is not unique is only remembered: queries go through all documents.
-        """
+        """Make sure an index exists; returns its name."""
         name = index.name or index_name(index.keys)
         if index.keys == (("_id", 1),):
             return "_id_"
@@ -151,6 +173,10 @@ class EmbeddedStore(ABC):
         """How far the feed has been delivered to listeners."""
         return self._open_feed().position
 
+    async def latest_position(self) -> Position:
+        """Return a position that is not before any commit acknowledged until now, by anybody."""
+        return await self._reading(lambda database: database.position)
+
     def listen(self, listener: FeedListener) -> None:
         """Tell ``listener`` of every change after :attr:`feed_position`."""
         self._open_feed().listen(listener)
@@ -163,6 +189,19 @@ class EmbeddedStore(ABC):
     async def feed_reached(self, position: Position) -> None:
         """Wait until the feed has delivered everything up to ``position``."""
         await self._open_feed().reached(position)
+
+    def _watch_size(self) -> None:
+        """Warn once when the documents take more than :data:`WARN_AT` of what they may."""
+        share = self.document_bytes / self._store_max_bytes
+        if share >= WARN_AT and not self._is_warned:
+            self._is_warned = True
+            self._log.warning(
+                "store nearly full: delete documents, raise store_max_bytes or use MongoDB",
+                document_bytes=self.document_bytes,
+                store_max_bytes=self._store_max_bytes,
+            )
+        elif share < WARN_AGAIN_BELOW:
+            self._is_warned = False
 
     def _open_feed(self) -> Feed:
         """Return the feed.

@@ -16,6 +16,7 @@ __all__ = [
     "CANNOT_INDEX_PARALLEL_ARRAYS",
     "DOCUMENT_TOO_LARGE",
     "DUPLICATE_KEY",
+    "EXCEEDED_MEMORY_LIMIT",
     "FAILED_TO_PARSE",
     "INDEX_NOT_FOUND",
     "INDEX_OPTIONS_CONFLICT",
@@ -26,6 +27,7 @@ __all__ = [
     "UNKNOWN_ERROR",
     "bulk_write_error",
     "duplicate_key_error",
+    "too_much_data_error",
 ]
 
 # MongoDB's numbers.
@@ -35,6 +37,7 @@ FAILED_TO_PARSE: Final = 9
 INDEX_NOT_FOUND: Final = 27
 INVALID_ID_FIELD: Final = 53
 INDEX_OPTIONS_CONFLICT: Final = 85
+EXCEEDED_MEMORY_LIMIT: Final = 146
 CANNOT_INDEX_PARALLEL_ARRAYS: Final = 171
 NO_SUCH_TRANSACTION: Final = 251
 TRANSACTION_EXCEEDED_LIFETIME: Final = 290
@@ -65,6 +68,21 @@ def duplicate_key_error(
     error = DuplicateKeyError(text, DUPLICATE_KEY, details)
     error.args = (text,)
     return error
+
+
+def too_much_data_error(size: int, max_size: int) -> WriteError:
+    """Say that a write would make the documents larger than this process may hold.
+
+    Args:
+        size: Bytes of all documents as they are.
+        max_size: The most there may be.
+    """
+    return WriteError(
+        f"Nothing was written, because the documents would be larger than store_max_bytes: they"
+        f" have {size} bytes of {max_size}. Delete some, raise the limit if every node has five"
+        " times as much memory, or use MongoDB.",
+        EXCEEDED_MEMORY_LIMIT,
+    )
 
 
 def bulk_write_error(

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from time import monotonic
@@ -16,18 +17,21 @@ from bolide.core.minimongo.matcher import Matcher
 from bolide.core.minimongo.paths import Parts, is_array, is_array_index, is_document, split
 from bolide.core.minimongo.projection import Projection
 from bolide.core.minimongo.query import run_query
-from bolide.core.minimongo.sorter import Sorter
+from bolide.core.minimongo.sorter import Sorter, with_id
 from bolide.core.values import Document
-from bolide.server.stores._database import Readable
+from bolide.server.stores._bounds import bounds_of
+from bolide.server.stores._database import Candidates, Readable
 from bolide.server.stores._errors import BAD_VALUE
 from bolide.server.stores.access import effective_selector
 from bolide.server.stores.base import Query
 
 __all__ = [
     "MAX_QUERY_S",
+    "Explanation",
     "Selection",
     "compile_count",
     "compile_distinct",
+    "compile_explain",
     "compile_projection",
     "compile_query",
     "query_errors",
@@ -40,7 +44,7 @@ _TOO_LONG: Final = 50  # MongoDB's MaxTimeMSExpired
 # Ids of these types are equal to a selector's exactly when their keys are.
 _INDEXED_ID_TYPES: Final = (str, ObjectId, int, float, datetime)
 
-_Candidates: TypeAlias = Callable[[Readable], Iterable[Document]]
+_Candidates: TypeAlias = Callable[[Readable], Candidates]
 
 
 @contextmanager
@@ -52,14 +56,30 @@ def query_errors() -> Generator[None]:
         raise OperationFailure(str(error), BAD_VALUE) from error
 
 
+@dataclass(frozen=True, slots=True)
+class Explanation:
+    """How a query finds its documents.
+
+    Attributes:
+        index: Name of the index that it uses; None if it goes through the whole collection.
+        candidates: Documents that it looks at, at most; a limit may end it earlier.
+        found: Documents that it returns.
+    """
+
+    index: str | None
+    candidates: int
+    found: int
+
+
 class Selection:
     """The documents of a collection that match, in an order.
 
     Attributes:
         matcher: The compiled selector.
+        candidates: Gives the documents that it has to look at.
     """
 
-    __slots__ = ("_candidates", "_sorter", "matcher")
+    __slots__ = ("_sorter", "candidates", "matcher")
 
     def __init__(
         self, collection: str, selector: Mapping[str, Any], sort: Sequence[tuple[str, int]] = ()
@@ -71,8 +91,8 @@ class Selection:
         """
         with query_errors():
             self.matcher = Matcher(selector)
-            self._sorter = Sorter(_with_id(sort)) if sort else None
-        self._candidates = _candidates(collection, selector)
+            self._sorter = Sorter(with_id(sort)) if sort else None
+        self.candidates: _Candidates = _candidates(collection, selector)
 
     def run(
         self,
@@ -85,7 +105,7 @@ class Selection:
         """Return the documents; the arguments are those of :class:`Query`."""
         with query_errors():
             return run_query(
-                _within_time(self._candidates(readable)),
+                _within_time(self.candidates(readable).documents),
                 matcher=self.matcher,
                 sorter=self._sorter,
                 skip=skip,
@@ -136,6 +156,22 @@ def compile_query(query: Query) -> Callable[[Readable], Sequence[Document]]:
     return find
 
 
+def compile_explain(query: Query) -> Callable[[Readable], Explanation]:
+    """Return what tells how a query finds its documents.
+
+    Raises:
+        OperationFailure: If the query does not compile.
+    """
+    selection = Selection(query.collection, query.selector, query.sort)
+
+    def explain(readable: Readable) -> Explanation:
+        found = len(selection.run(readable, skip=query.skip, limit=query.limit))
+        candidates = selection.candidates(readable)
+        return Explanation(candidates.index, sum(1 for _ in candidates.documents), found)
+
+    return explain
+
+
 def compile_count(query: Query) -> Callable[[Readable], int]:
     """Return what counts the documents of a query.
 
@@ -171,36 +207,19 @@ def compile_distinct(
     return distinct
 
 
-def _with_id(sort: Sequence[tuple[str, int]]) -> list[tuple[str, int]]:
-    """Let ``_id`` decide between equal documents, so that a window has one answer only."""
-    return [*sort] if any(path == "_id" for path, _ in sort) else [*sort, ("_id", 1)]
-
-
 def _candidates(collection: str, selector: Mapping[str, Any]) -> _Candidates:
     """Return what finds all documents that can match: by ``_id`` if the selector gives it."""
-    ids = _ids(selector.get("_id"))
-    if ids is None:
-        return lambda readable: readable.documents(collection)
+    bounds = bounds_of(selector)
+    ids = bounds["_id"].values if "_id" in bounds else None
+    if ids is None or not all(isinstance(value, _INDEXED_ID_TYPES) for value in ids):
+        return lambda readable: readable.candidates(collection, bounds)
     keys = list(dict.fromkeys(map(key_of, ids)))
 
-    def look_up(readable: Readable) -> Iterator[Document]:
-        for key in keys:
-            document = readable.document(collection, key)
-            if document is not None:
-                yield document
+    def look_up(readable: Readable) -> Candidates:
+        found = (readable.document(collection, key) for key in keys)
+        return Candidates("_id_", (document for document in found if document is not None))
 
     return look_up
-
-
-def _ids(wanted: Any) -> Sequence[Any] | None:
-    """Return the ids that a selector's ``_id`` allows; None if only matching can tell."""
-    ids: Sequence[Any] = (wanted,)
-    if is_document(wanted):
-        if wanted.keys() == {"$in"} and is_array(wanted["$in"]):
-            ids = wanted["$in"]
-        elif wanted.keys() == {"$eq"}:
-            ids = (wanted["$eq"],)
-    return ids if all(isinstance(value, _INDEXED_ID_TYPES) for value in ids) else None
 
 
 def _values_at(value: Any, parts: Parts) -> Iterator[Any]:

@@ -30,6 +30,7 @@ from typing import Any, Final, TypeAlias, assert_never
 from bolide.core.errors import StateError
 from bolide.server.stores._database import Database, Entry
 from bolide.server.stores._file_lock import FileLock
+from bolide.server.stores._sqlite_schema import DamagedRow
 from bolide.server.stores._transaction import OpenTransaction
 from bolide.server.stores._wakeup import WakeUp
 from bolide.server.stores._workspace import Workspace
@@ -162,6 +163,7 @@ class SQLiteWriter:
         *,
         max_bytes: int | None,
         history: int,
+        store_max_bytes: int,
     ) -> None:
         """Make a writer; :meth:`start` comes next.
 
@@ -170,11 +172,13 @@ class SQLiteWriter:
             deliver: Called on the event loop with outcomes, in order.
             max_bytes: Largest size of the file, bytes; None is what the disk holds.
             history: Changes that stay in the file.
+            store_max_bytes: Most bytes of BSON of all documents together.
         """
         self._path = path
         self._deliver = deliver
         self._max_bytes = max_bytes
         self._history = history
+        self._store_max_bytes = store_max_bytes
         self.wake_up: WakeUp | None = None
         self._loop = asyncio.get_running_loop()
         self._queue = SimpleQueue[Request]()
@@ -199,6 +203,11 @@ class SQLiteWriter:
     def submit(self, request: Request) -> None:
         """Hand over a request; its answer is set on the event loop."""
         self._queue.put(request)
+
+    @property
+    def document_bytes(self) -> int:
+        """Bytes of BSON of all documents; may be asked in any thread once it is open."""
+        return self._database.size
 
     def join(self) -> None:
         """Wait for the thread; it was told to close and has answered."""
@@ -237,7 +246,10 @@ class SQLiteWriter:
                 undo.callback(self._lock.close)
                 self._lock.acquire()
                 self._file = SQLiteFile(
-                    self._path, max_bytes=self._max_bytes, history=self._history
+                    self._path,
+                    max_bytes=self._max_bytes,
+                    history=self._history,
+                    store_max_bytes=self._store_max_bytes,
                 )
                 undo.callback(self._file.close)
                 # Others may write while this process reads what is there.
@@ -355,7 +367,7 @@ class SQLiteWriter:
     def _begin_again(self) -> Exception | None:
         try:
             self._file.begin()
-        except sqlite3.Error as error:
+        except Exception as error:
             return self._explained(error)
         return None
 
@@ -440,7 +452,7 @@ class SQLiteWriter:
 
     def _explained(self, error: Exception) -> Exception:
         """Return what the caller is told instead of an error of SQLite."""
-        if not isinstance(error, sqlite3.Error):
+        if not isinstance(error, sqlite3.Error | DamagedRow):
             return error
         failure = storage_failure(self._path, error)
         failure.__cause__ = error

@@ -10,7 +10,32 @@ import secrets
 import socket
 from pathlib import Path
 
-__all__ = ["WakeUp"]
+__all__ = ["WakeUp", "listening_processes"]
+
+
+def _reach(descriptor: int, folder: Path) -> str:
+    """Return a short name of an open folder: an address has room for 107 bytes."""
+    descriptors = "/proc/self/fd"
+    return f"{descriptors}/{descriptor}" if os.path.isdir(descriptors) else str(folder)
+
+
+def listening_processes(folder: Path) -> list[int]:
+    """Return the process ids of those who have a live socket in a folder; sends them nothing."""
+    try:
+        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except OSError:
+        return []
+    found: list[int] = []
+    try:
+        for name in os.listdir(descriptor):
+            process, _, _ = name.partition("-")
+            probe = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+            with probe, contextlib.suppress(OSError, ValueError):
+                probe.connect(f"{_reach(descriptor, folder)}/{name}")
+                found.append(int(process))
+    finally:
+        os.close(descriptor)
+    return sorted(found)
 
 
 class WakeUp:
@@ -29,11 +54,8 @@ class WakeUp:
         try:
             os.fchmod(self._folder, 0o700)
             self._socket.setblocking(False)
-            # An address has room for 107 bytes; through the open folder any path is short.
-            descriptors = "/proc/self/fd"
-            reach = f"{descriptors}/{self._folder}" if os.path.isdir(descriptors) else str(folder)
-            self._reach = reach
-            self._socket.bind(f"{reach}/{self._name}")
+            self._reach = _reach(self._folder, folder)
+            self._socket.bind(f"{self._reach}/{self._name}")
         except OSError:
             self._socket.close()
             os.close(self._folder)

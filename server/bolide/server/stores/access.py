@@ -99,10 +99,18 @@ def _may_leave(modifier: Mapping[str, Any], access: AccessFilter) -> bool:
     return any(
         not (name in _SETTERS and path == access.field and access.admits({path: value}))
         for name, operand in modifier.items()
-        if isinstance(operand, Mapping)
-        for path, value in operand.items()
+        for path, value in _entries(operand).items()
         if access.field in (_top(path), _top(value) if name == "$rename" else None)
     )
+
+
+# What stands in a modifier has no static type.
+def _entries(operand: object) -> Mapping[Any, Any]:
+    """Return the paths of an operator; an operand that has none does not compile anyway."""
+    if not isinstance(operand, Mapping):
+        return {}
+    entries: Mapping[Any, Any] = operand  # pyright: ignore[reportUnknownVariableType]
+    return entries
 
 
 def _top(path: object) -> str | None:

@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, runtime_checkable
 
 from pymongo.errors import DuplicateKeyError
 
@@ -28,6 +28,7 @@ __all__ = [
     "FeedListener",
     "FindAndModify",
     "FirstInsertFailed",
+    "HeldInMemory",
     "IndexSpec",
     "Insert",
     "Position",
@@ -315,6 +316,16 @@ class IndexSpec:
     sparse: bool = False
 
 
+@runtime_checkable
+class HeldInMemory(Protocol):
+    """A store that holds all documents in this process."""
+
+    @property
+    def document_bytes(self) -> int:
+        """Bytes of BSON of all documents."""
+        ...
+
+
 class FirstInsertFailed(DuplicateKeyError):
     """The insert before a write was refused, because a unique key is taken; nothing was written."""
 
@@ -399,6 +410,10 @@ class Store(Protocol):
     @property
     def feed_position(self) -> Position:
         """How far the feed has been delivered to listeners."""
+        ...
+
+    async def latest_position(self) -> Position:
+        """Return a position that is not before any commit acknowledged until now, by anybody."""
         ...
 
     def listen(self, listener: FeedListener) -> None:

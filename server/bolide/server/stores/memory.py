@@ -7,6 +7,7 @@ from typing import TypeVar
 
 from bolide.core.errors import StateError
 from bolide.server.clock import Clock
+from bolide.server.limits import STORE_MAX_BYTES
 from bolide.server.stores._database import Database
 from bolide.server.stores._embedded import EmbeddedStore, EmbeddedTransaction
 from bolide.server.stores._feed import Feed
@@ -27,17 +28,22 @@ class MemoryStore(EmbeddedStore):
     """
 
     def __init__(
-        self, *, clock: Clock | None = None, transaction_lifetime_s: float = TRANSACTION_LIFETIME_S
+        self,
+        *,
+        clock: Clock | None = None,
+        transaction_lifetime_s: float = TRANSACTION_LIFETIME_S,
+        store_max_bytes: int = STORE_MAX_BYTES,
     ) -> None:
         """Make an empty store.
 
         Args:
             clock: Ends transactions that take too long; None is the system's clock.
             transaction_lifetime_s: Longest life of a transaction, seconds.
+            store_max_bytes: Most bytes of BSON of all documents together.
         """
-        super().__init__(clock)
+        super().__init__(clock, store_max_bytes)
         self._transaction_lifetime_s = transaction_lifetime_s
-        self._database = Database()
+        self._database = Database(max_size=store_max_bytes)
         self._writer = asyncio.Lock()
         self._untold: list[Change] = []
         self._is_telling = False
@@ -54,6 +60,11 @@ class MemoryStore(EmbeddedStore):
             self._tell()
             self._feed.close()
             self._feed = None
+
+    @property
+    def document_bytes(self) -> int:
+        """Bytes of BSON of all documents."""
+        return self._database.size
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction]:
@@ -98,6 +109,8 @@ class MemoryStore(EmbeddedStore):
             change = self._database.apply(entry)
             if change is not None:
                 self._untold.append(change)
+        if workspace.entries:
+            self._watch_size()
         if workspace.entries and not self._is_telling:
             self._is_telling = True
             asyncio.get_running_loop().call_soon(self._tell)

@@ -12,6 +12,7 @@ from typing import Final, TypeVar, assert_never
 
 from bolide.core.errors import ConfigurationError, StateError
 from bolide.server.clock import Clock, Timer
+from bolide.server.limits import STORE_MAX_BYTES
 from bolide.server.stores._database import Database
 from bolide.server.stores._embedded import EmbeddedStore, EmbeddedTransaction
 from bolide.server.stores._feed import Feed
@@ -64,6 +65,7 @@ class SQLiteStore(EmbeddedStore):
         transaction_lifetime_s: float = TRANSACTION_LIFETIME_S,
         max_bytes: int | None = None,
         history: int = HISTORY_CHANGES,
+        store_max_bytes: int = STORE_MAX_BYTES,
     ) -> None:
         """Name the file; :meth:`open` opens it.
 
@@ -74,6 +76,7 @@ class SQLiteStore(EmbeddedStore):
             transaction_lifetime_s: Longest life of a transaction, seconds.
             max_bytes: Largest size of the file, bytes; None is what the disk holds.
             history: See :data:`HISTORY_CHANGES`.
+            store_max_bytes: Most bytes of BSON of all documents together.
 
         Raises:
             ConfigurationError: If the path is not one of a file.
@@ -82,7 +85,7 @@ class SQLiteStore(EmbeddedStore):
             raise ConfigurationError(
                 OPTION, f"sqlite:///{path}", "the path of a file; memory: keeps nothing"
             )
-        super().__init__(clock)
+        super().__init__(clock, store_max_bytes)
         # Lock and sockets lie beside the file itself, by whatever links it is reached.
         self.path = Path(path).resolve()
         self._look_every_s = look_every_s
@@ -103,7 +106,11 @@ class SQLiteStore(EmbeddedStore):
         if self._writer is not None:
             raise StateError("The store is open already.")
         writer = SQLiteWriter(
-            self.path, self._deliver, max_bytes=self._max_bytes, history=self._history
+            self.path,
+            self._deliver,
+            max_bytes=self._max_bytes,
+            history=self._history,
+            store_max_bytes=self._store_max_bytes,
         )
         opened = writer.start()
         try:
@@ -112,6 +119,7 @@ class SQLiteStore(EmbeddedStore):
             writer.submit(Close(self._new_answer()))
             raise
         self._writer = writer
+        self._watch_size()
         self._join_others(writer)
         self._look()
 
@@ -142,6 +150,11 @@ class SQLiteStore(EmbeddedStore):
             self._wake_up = None
         self._open_feed().close()
         self._feed = None
+
+    @property
+    def document_bytes(self) -> int:
+        """Bytes of BSON of all documents, as far as this process knows them; 0 if not open."""
+        return 0 if self._writer is None else self._writer.document_bytes
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction]:
@@ -233,6 +246,7 @@ class SQLiteStore(EmbeddedStore):
                     else:
                         answer.set_exception(error)
                 case ChangeBatch():
+                    self._watch_size()
                     self._open_feed().deliver(outcome)
                 case HistoryLost(position):
                     self._open_feed().lose_history(position)

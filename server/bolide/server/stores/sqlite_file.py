@@ -16,9 +16,24 @@ from pymongo.errors import OperationFailure
 from bolide.core.bson_codec import from_bson, to_bson
 from bolide.core.errors import ConfigurationError
 from bolide.core.values import Document
+from bolide.server.limits import STORE_MAX_BYTES
 from bolide.server.stores._database import Database, Entry
 from bolide.server.stores._errors import OUT_OF_DISK_SPACE, UNKNOWN_ERROR
 from bolide.server.stores._filesystem import NETWORK_FILE_SYSTEMS, file_system_of, read_mounts
+from bolide.server.stores._sqlite_schema import (
+    APPEND,
+    APPLICATION_ID,
+    DELETE,
+    PUT,
+    PUT_INDEXES,
+    READ_ON,
+    SCHEMA,
+    SCHEMA_VERSION,
+    DamagedRow,
+    checksum,
+    upgrade,
+    verify,
+)
 from bolide.server.stores.base import ChangeKind, IndexSpec
 
 __all__ = [
@@ -33,32 +48,9 @@ __all__ = [
 HISTORY_CHANGES: Final = 10_000
 """Changes that stay in the file; a process that is further behind reads everything again."""
 
-SCHEMA_VERSION: Final = 1
-APPLICATION_ID: Final = int.from_bytes(b"bold")
 OPTION: Final = "BOLIDE_STORE"
 # Other programs may hold SQLite's own locks for a moment; processes of Bolide have the lock file.
 BUSY_TIMEOUT_S: Final = 5.0
-
-SCHEMA: Final = f"""
-CREATE TABLE documents (
-    ord INTEGER PRIMARY KEY, collection TEXT NOT NULL, id BLOB NOT NULL, body BLOB NOT NULL,
-    UNIQUE (collection, id)
-);
-CREATE TABLE indexes (collection TEXT PRIMARY KEY, body BLOB NOT NULL) WITHOUT ROWID;
-CREATE TABLE changes (
-    seq INTEGER PRIMARY KEY AUTOINCREMENT, kind TEXT NOT NULL, collection TEXT NOT NULL,
-    id BLOB, body BLOB
-);
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {SCHEMA_VERSION};
-"""
-PUT: Final = (
-    "INSERT INTO documents (collection, id, body) VALUES (?, ?, ?)"
-    " ON CONFLICT (collection, id) DO UPDATE SET body = excluded.body"
-)
-DELETE: Final = "DELETE FROM documents WHERE collection = ? AND id = ?"
-APPEND: Final = "INSERT INTO changes (seq, kind, collection, id, body) VALUES (?, ?, ?, ?, ?)"
-READ_ON: Final = "SELECT seq, kind, collection, id, body FROM changes WHERE seq > ? ORDER BY seq"
 
 KINDS: Final[dict[str, ChangeKind | None]] = {
     "insert": ChangeKind.INSERT,
@@ -103,6 +95,8 @@ def _may(path: Path, mode: int) -> bool:
 
 def open_refusal(path: Path, error: OSError | sqlite3.Error | ValueError) -> ConfigurationError:
     """Turn an error on the way to an open store into one with a remedy."""
+    if isinstance(error, DamagedRow):
+        return _damaged(path, str(error))
     if isinstance(error, ValueError):
         return _damaged(path, "a document in it is no BSON")
     if isinstance(error, OSError):
@@ -123,9 +117,9 @@ def open_refusal(path: Path, error: OSError | sqlite3.Error | ValueError) -> Con
     return _refusal(path, f"a file that SQLite can use: {error} ({name})")
 
 
-def storage_failure(path: Path, error: sqlite3.Error) -> OperationFailure:
-    """Turn what SQLite says about a running store into an error with a remedy."""
-    name = _name_of(error)
+def storage_failure(path: Path, error: sqlite3.Error | DamagedRow) -> OperationFailure:
+    """Turn what is wrong with a running store into an error with a remedy."""
+    name = "SQLITE_CORRUPT" if isinstance(error, DamagedRow) else _name_of(error)
     if name == "SQLITE_FULL":
         return OperationFailure(
             f"Nothing was written, because the disk of {path} is full or the file has reached its"
@@ -146,21 +140,31 @@ def storage_failure(path: Path, error: sqlite3.Error) -> OperationFailure:
 class SQLiteFile:
     """An open database file; used in one thread only."""
 
-    def __init__(self, path: Path, *, max_bytes: int | None, history: int) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        max_bytes: int | None,
+        history: int,
+        store_max_bytes: int = STORE_MAX_BYTES,
+    ) -> None:
         """Open a file that :func:`check_place` accepted; the caller holds the file lock.
 
         Args:
             path: Absolute path of the file; created for this user only if it does not exist.
             max_bytes: Largest size of the file, bytes; None is what the disk holds.
             history: Changes that stay in the file.
+            store_max_bytes: Most bytes of BSON of all documents together.
 
         Raises:
-            ConfigurationError: If it is not a sound store of this version or an older one.
+            ConfigurationError: If it is not a sound store of this version or an older one, or
+                holds more than ``store_max_bytes``.
             OSError: If the file cannot be opened.
             sqlite3.Error: If SQLite cannot use it.
         """
         self._path = path
         self._history = history
+        self._store_max_bytes = store_max_bytes
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         self._connection = sqlite3.connect(path, timeout=BUSY_TIMEOUT_S, isolation_level=None)
         try:
@@ -189,8 +193,25 @@ class SQLiteFile:
             execute(f"PRAGMA max_page_count = {max_bytes // self._pragma('page_size')}")
         if is_new:
             self._connection.executescript(f"BEGIN IMMEDIATE; {SCHEMA} COMMIT;")
-        elif (problem := self._pragma("quick_check(1)")) != "ok":
+        elif (problem := self._pragma("integrity_check(1)")) != "ok":
             raise _damaged(self._path, problem)
+        else:
+            if version < SCHEMA_VERSION:
+                upgrade(self._connection)
+            self._check_size()
+
+    def _check_size(self) -> None:
+        # Of a length alone SQLite reads no more than the head of a row.
+        [size] = self._connection.execute(
+            "SELECT coalesce(sum(length(body)), 0) FROM documents"
+        ).fetchone()
+        if size > self._store_max_bytes:
+            raise ConfigurationError(
+                "store_max_bytes",
+                self._store_max_bytes,
+                f"at least {size}, the size of the documents in {self._path}, on machines with five"
+                " times as much memory for each node; or move to MongoDB",
+            )
 
     def load(self) -> Database:
         """Read everything that is committed.
@@ -211,10 +232,13 @@ class SQLiteFile:
     def _load(self) -> Database:
         execute = self._connection.execute
         counted = execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
-        database = Database(counted[0] if counted else 0)
-        for collection, body in execute("SELECT collection, body FROM documents ORDER BY ord"):
-            database.load(collection, from_bson(body))
-        for collection, body in execute("SELECT collection, body FROM indexes"):
+        database = Database(counted[0] if counted else 0, max_size=self._store_max_bytes)
+        rows = execute("SELECT collection, id, body, crc FROM documents ORDER BY ord")
+        for collection, id_body, body, crc in rows:
+            verify(collection, id_body, body, crc)
+            database.load(collection, from_bson(body), len(body))
+        for collection, body, crc in execute("SELECT collection, body, crc FROM indexes"):
+            verify(collection, None, body, crc)
             database.load_indexes(collection, _indexes_of(body))
         return database
 
@@ -224,12 +248,28 @@ class SQLiteFile:
         return version
 
     def read_on(self, position: int) -> list[Entry] | None:
-        """Return the changes after a position; None if they are not in the file any more."""
-        rows: list[tuple[int, str, str, bytes | None, bytes | None]]
+        """Return the changes after a position; None if they are not in the file any more.
+
+        Raises:
+            OperationFailure: If a newer Bolide has taken the file over.
+            DamagedRow: If a change is not as it was written.
+            sqlite3.Error: If SQLite cannot read them.
+        """
+        self._check_version()
+        rows: list[tuple[int, str, str, bytes | None, bytes | None, int]]
         rows = self._connection.execute(READ_ON, (position,)).fetchall()
         if rows and rows[0][0] != position + 1:
             return None
-        return [_entry(*row[1:]) for row in rows]
+        return [_entry(*row) for row in rows]
+
+    def _check_version(self) -> None:
+        version = self._pragma("user_version")
+        if version != SCHEMA_VERSION:
+            raise OperationFailure(
+                f"The database file {self._path} was taken over by another version of Bolide"
+                f" (format {version}): stop this node and start it with that version.",
+                UNKNOWN_ERROR,
+            )
 
     def begin(self) -> None:
         """Begin to write; the caller holds the file lock."""
@@ -243,7 +283,7 @@ class SQLiteFile:
             id_body, body = None, entry.body
             if entry.kind is None:
                 body = to_bson({"indexes": [_index_fields(index) for index in entry.indexes]})
-                execute("REPLACE INTO indexes VALUES (?, ?)", (collection, body))
+                execute(PUT_INDEXES, (collection, body, checksum(collection, None, body)))
             elif entry.kind is ChangeKind.COLLECTION_LOST:
                 execute("DELETE FROM documents WHERE collection = ?", (collection,))
                 execute("DELETE FROM indexes WHERE collection = ?", (collection,))
@@ -252,8 +292,9 @@ class SQLiteFile:
                 if body is None:
                     execute(DELETE, (collection, id_body))
                 else:
-                    execute(PUT, (collection, id_body, body))
-            execute(APPEND, (seq, name, collection, id_body, body))
+                    execute(PUT, (collection, id_body, body, checksum(collection, id_body, body)))
+            crc = checksum(f"{seq}{name}{collection}", id_body, body)
+            execute(APPEND, (seq, name, collection, id_body, body, crc))
         last = position + len(entries)
         step = max(1, self._history // 10)
         if position // step != last // step:
@@ -279,8 +320,11 @@ class SQLiteFile:
         return value
 
 
-def _entry(kind: str, collection: str, id_body: bytes | None, body: bytes | None) -> Entry:
+def _entry(
+    seq: int, kind: str, collection: str, id_body: bytes | None, body: bytes | None, crc: int
+) -> Entry:
     """Make an entry of a row; kind and bodies are as :meth:`SQLiteFile.append` wrote them."""
+    verify(f"{seq}{kind}{collection}", id_body, body, crc)
     change = KINDS[kind]
     if change is None and body is not None:
         return Entry(collection, None, indexes=_indexes_of(body))

@@ -6,6 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from bolide.core.errors import ConfigurationError
 from bolide.server.clock import Clock
+from bolide.server.limits import STORE_MAX_BYTES
 from bolide.server.stores.base import Store
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.stores.sqlite import SQLiteStore
@@ -16,13 +17,16 @@ __all__ = ["open_store"]
 _FORMS: Final = "sqlite:///file.db, sqlite:////absolute/file.db or memory:"
 
 
-def open_store(url: str, *, clock: Clock | None = None) -> Store:
+def open_store(
+    url: str, *, clock: Clock | None = None, store_max_bytes: int = STORE_MAX_BYTES
+) -> Store:
     """Make the store that a URL names; its ``open`` comes next.
 
     Args:
         url: ``sqlite:///relative``, ``sqlite:////absolute`` (``%`` escapes as in any URL), or
             ``memory:``.
         clock: The node's clock; None is the system's.
+        store_max_bytes: Most bytes of BSON that an embedded store holds in memory.
 
     Raises:
         ConfigurationError: If it is none of these; a URL that may hold a password is not repeated.
@@ -30,9 +34,9 @@ def open_store(url: str, *, clock: Clock | None = None) -> Store:
     scheme, separator, rest = url.partition(":")
     match scheme.lower() if separator else None:
         case "memory" if rest in ("", "//"):
-            return MemoryStore(clock=clock)
+            return MemoryStore(clock=clock, store_max_bytes=store_max_bytes)
         case "sqlite":
-            return SQLiteStore(_path_of(url), clock=clock)
+            return SQLiteStore(_path_of(url), clock=clock, store_max_bytes=store_max_bytes)
         case "mongodb" | "mongodb+srv":
             raise ConfigurationError(
                 OPTION, "(hidden)", f"{_FORMS}: MongoDB is not built yet into this version"

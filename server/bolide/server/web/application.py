@@ -94,7 +94,8 @@ class NodeApplication:
 
         def make_node() -> Node:
             build_id = settings.build_id or build_of(app.pages)
-            return Node(app, open_store(settings.store), settings=settings, build_id=build_id)
+            store = open_store(settings.store, store_max_bytes=settings.limits.store_max_bytes)
+            return Node(app, store, settings=settings, build_id=build_id)
 
         return cls(make_node, policy, app.pages)
 

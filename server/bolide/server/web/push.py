@@ -55,10 +55,14 @@ class PushReceiver(Protocol):
 class PushSocket(Protocol):
     """The server's side, for one connection. Nothing here awaits; use it on the event loop."""
 
-    write: Callable[[bytes], object]
-    """Send frames that are already framed, as many as the bytes hold, see
-    :func:`bolide.server.web.frames.text_frame`. It is the transport's own ``write``, or one that
-    does nothing once the connection closes: read the attribute anew for each call."""
+    @property
+    def write(self) -> Callable[[bytes], object]:
+        """Send frames that are already framed, as many as the bytes hold.
+
+        See :func:`bolide.server.web.frames.text_frame`. It is the transport's own ``write``, or one
+        that does nothing once the connection closes: read the attribute anew for each call.
+        """
+        ...
 
     def start(self, receiver: PushReceiver) -> None:
         """Give all messages to ``receiver`` from now on, instead of to ``receive()``.

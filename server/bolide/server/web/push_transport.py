@@ -10,10 +10,12 @@ from bolide.server.web.framing import FRAMES, RAW, BadFrame, TextFraming
 from bolide.server.web.push import PushSocket
 from bolide.server.web.socket import HEARTBEAT_INTERVAL_S, MESSAGES_PER_TURN, FrameReceiver
 
-__all__ = ["MAX_BACKLOG", "MESSAGES_PER_TURN", "PushTransport"]
+__all__ = ["MAX_BACKLOG", "MAX_BACKLOG_CHARACTERS", "MESSAGES_PER_TURN", "PushTransport"]
 
 MAX_BACKLOG = 20_000
 """Most messages of one peer that may wait for their turn."""
+MAX_BACKLOG_CHARACTERS = 8_388_608
+"""Size of these messages together, at most."""
 _NORMAL, _POLICY = 1000, 1008
 _BAD = (None,)
 
@@ -32,6 +34,7 @@ class PushTransport:
 
     __slots__ = (
         "_backlog",
+        "_backlog_size",
         "_clock",
         "_heartbeat",
         "_is_closed",
@@ -52,6 +55,7 @@ class PushTransport:
         self._heartbeat: Timer | None = None
         # None while it is empty, because an empty deque holds 700 bytes.
         self._backlog: deque[str | None] | None = None
+        self._backlog_size = 0
         self._is_closed = False
         self._was_busy = True
 
@@ -139,7 +143,8 @@ class PushTransport:
             backlog = deque(messages)
         else:
             backlog.extend(messages)
-        if len(backlog) > MAX_BACKLOG:
+        self._backlog_size += _size(messages)
+        if len(backlog) > MAX_BACKLOG or self._backlog_size > MAX_BACKLOG_CHARACTERS:
             self._backlog = None
             self.close("Too many messages wait to be handled", at_fault=True)
         elif self._backlog is None:
@@ -152,7 +157,9 @@ class PushTransport:
         if backlog is None:  # the session was closed meanwhile
             return
         count = min(MESSAGES_PER_TURN, len(backlog))
-        self._handle([backlog.popleft() for _ in range(count)])
+        messages = [backlog.popleft() for _ in range(count)]
+        self._backlog_size -= _size(messages)
+        self._handle(messages)
         if self._is_closed or not backlog:
             self._backlog = None
         else:
@@ -185,3 +192,8 @@ class PushTransport:
         if self._heartbeat is not None:
             self._heartbeat.cancel()
             self._heartbeat = None
+
+
+def _size(messages: Sequence[str | None]) -> int:
+    """Count the characters of messages."""
+    return sum(len(message) for message in messages if message is not None)

@@ -102,8 +102,6 @@ class BolideWebSocket(asyncio.Protocol):
         "_timer", "_transport", "_waiter", "_writing_paused", "write",
     )  # fmt: skip
 
-    write: Callable[[bytes], object]
-
     def __init__(
         self,
         config: Config,
@@ -124,7 +122,7 @@ class BolideWebSocket(asyncio.Protocol):
         self._name = ""
         self._answer: tuple[int, Iterable[tuple[bytes, bytes]], bytearray] | None = None
         self._reader = FrameReader(config.ws_max_size)
-        self.write = _discard
+        self.write: Callable[[bytes], object] = _discard
         # Messages for receive(), and who waits for one.
         self._connect_given = False
         self._queue: list[str | bytes] = []
@@ -278,7 +276,7 @@ class BolideWebSocket(asyncio.Protocol):
         """Run the application, and close what it leaves open."""
         code = CloseCode.NORMAL
         try:
-            result = await cast(Any, self._config.loaded_app)(scope, self.receive, self.send)
+            result = await cast(Any, self._config).loaded_app(scope, self.receive, self.send)
         except ClientDisconnected:
             return
         except asyncio.CancelledError:

@@ -1,7 +1,7 @@
 import pytest
 
-from bolide.core.minimongo.errors import MinimongoError
-from bolide.core.minimongo.regex import MAX_PATTERN_LENGTH, regex_test
+from bolide.core.minimongo.errors import MatchTimeout, MinimongoError
+from bolide.core.minimongo.regex import MAX_PATTERN_LENGTH, TimeLimit, regex_test
 from bolide.core.values import Regex
 
 
@@ -143,3 +143,17 @@ def test_a_search_has_a_time_limit() -> None:
     test = regex_test("^(a|aa)+$")
     with pytest.raises(MinimongoError, match=r"longer than 0\.1 s"):
         test("a" * 100 + "!")
+
+
+def test_searches_may_share_a_time() -> None:
+    left = [1.0, 0.0]
+    limit, test = TimeLimit(lambda: left.pop(0)), regex_test("b")
+    with limit:
+        assert test("abc")
+        with pytest.raises(MatchTimeout):
+            test("abc")
+        assert not test(5)
+    assert test("abc")
+    left.append(1e-6)
+    with limit, pytest.raises(MatchTimeout):
+        regex_test("^(a|aa)+$")("a" * 60 + "b")

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from bolide.core.minimongo.errors import MinimongoError
-from bolide.core.minimongo.sorter import EMPTY_ARRAY, Sorter
+from bolide.core.minimongo.sorter import EMPTY_ARRAY, Sorter, with_id
 from bolide.core.values import UNDEFINED, Regex
 
 EMPTY: list[object] = []
@@ -109,3 +109,8 @@ def test_two_arrays_at_once_are_refused(spec: Any) -> None:
 def test_regular_expressions_cannot_be_sorted() -> None:
     with pytest.raises(MinimongoError, match="no order"):
         Sorter({"a": 1}).compare({"a": Regex("x")}, {"a": Regex("y")})
+
+
+def test_the_id_decides_between_equal_documents() -> None:
+    assert with_id([("a", -1)]) == [("a", -1), ("_id", 1)]
+    assert with_id([("_id", -1), ("a", 1)]) == [("_id", -1), ("a", 1)]

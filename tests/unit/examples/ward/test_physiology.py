@@ -15,7 +15,7 @@ def day(seed: int, seconds: int = 3_600) -> list[VitalSigns]:
     return [model.advance() for _ in range(seconds)]
 
 
-@settings(max_examples=10)
+@settings(max_examples=10, deadline=None)
 @given(st.integers())
 def test_signs_stay_in_the_range_of_the_living(seed: int) -> None:
     for signs in day(seed, 600):

@@ -65,6 +65,14 @@ def test_a_shut_gate_is_gone_round() -> None:
     assert (world.sent, world.told) == ([], [("1", 2)])
 
 
+def test_those_whose_gate_is_shut_are_told_first() -> None:
+    world = World()
+    world.followers.add(world.source("1"))
+    world.in_step("2", is_open=False)
+    world.followers.tell(CHANGES)
+    assert world.told == [("2", 2), ("1", 2)]
+
+
 def test_those_on_their_own_are_told() -> None:
     world = World()
     source = world.source("1")

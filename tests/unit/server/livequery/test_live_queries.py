@@ -11,8 +11,12 @@ import pytest_asyncio
 from bolide.core.ddp.messages import Added, Changed, Removed
 from bolide.core.errors import StateError
 from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.values import Regex
+from bolide.server.limits import Limits
 from bolide.server.livequery.live_queries import LiveQueries
-from bolide.server.livequery.multiplexer import Multiplexer
+from bolide.server.livequery.multiplexer import MAX_KEPT_CHANGES, Multiplexer, Surroundings
+from bolide.server.livequery.turns import QueryTooExpensive
+from bolide.server.metrics import Metrics
 from bolide.server.sessions.source import FollowedView
 from bolide.server.sessions.view_change import ViewChange
 from bolide.server.stores.base import (
@@ -31,6 +35,7 @@ from bolide.server.turn import Turn
 
 ALL = Query(collection="c")
 TWO = Query(collection="c", sort=(("n", 1),), limit=2)
+ANY_TWO = Query(collection="c", limit=2)
 
 
 class GatedStore(MemoryStore):
@@ -42,7 +47,13 @@ class GatedStore(MemoryStore):
         self.gate.set()
         self.is_reading = asyncio.Event()
         self.error: Exception | None = None
+        self.position_error: Exception | None = None
         self.reads = 0
+
+    async def latest_position(self) -> Position:
+        if self.position_error is not None:
+            raise self.position_error
+        return await super().latest_position()
 
     async def read(self, query: Query, *, after: Position | None = None) -> Snapshot:
         snapshot = await super().read(query, after=after)
@@ -102,7 +113,12 @@ class World:
     async def delete(self, id: str) -> None:
         await self.store.write(Delete(collection="c", selector={"_id": id}))
 
+    async def deliver(self) -> None:
+        """Wait until the feed has delivered what was written."""
+        await self.store.feed_reached((await MemoryStore.read(self.store, ALL)).position)
+
     async def settle(self) -> None:
+        """Wait until all that was written was told."""
         receipt = await self.store.write(
             Insert(collection="fence", documents=[{"_id": object_id()}])
         )
@@ -179,6 +195,21 @@ async def test_a_change_while_the_first_result_is_read_is_not_lost(world: World)
     assert replica.documents == {"b": {"n": 2}}
 
 
+async def test_what_leaves_while_the_first_result_is_read_is_not_kept(world: World) -> None:
+    await world.insert({"_id": "a", "w": 1}, {"_id": "b", "w": 1})
+    world.store.hold()
+    replica = Replica()
+    query = Query(collection="c", selector={"w": 1})
+    following = asyncio.create_task(world.live.follow(query, replica))
+    await world.store.is_reading.wait()
+    await world.update("a", {"$set": {"w": 2}})
+    await world.deliver()
+    world.store.gate.set()
+    await following
+    await world.settle()
+    assert set(replica.documents) == {"b"}
+
+
 async def test_a_change_that_the_snapshot_has_is_not_told_twice(world: World) -> None:
     replica = Replica()
     following = asyncio.create_task(world.live.follow(ALL, replica))
@@ -233,7 +264,7 @@ async def test_a_window_is_always_what_find_returns(world: World) -> None:
 
 
 async def test_a_burst_ends_in_few_readings(world: World) -> None:
-    await world.live.follow(TWO, Replica())
+    await world.live.follow(ANY_TWO, Replica())
     (multiplexer,) = world.live
     for number in range(50):
         await world.insert({"_id": str(number), "n": number})
@@ -266,6 +297,24 @@ async def test_a_collection_that_is_dropped_is_read_again(world: World) -> None:
     await world.store.drop_collection("c")
     await world.settle()
     assert replica.documents == {}
+
+
+async def test_what_follows_a_drop_is_not_shown_beside_what_was_dropped(world: World) -> None:
+    await world.insert({"_id": "a"})
+    world.store.hold()
+    replica = Replica()
+    following = asyncio.create_task(world.live.follow(ALL, replica))
+    await world.store.is_reading.wait()
+    await world.store.drop_collection("c")
+    await asyncio.sleep(0)
+    await world.insert({"_id": "b"})
+    world.store.gate.set()  # for the first reading only
+    world.store.hold()
+    await following
+    assert replica.documents == {"a": {}}
+    world.store.gate.set()
+    await world.settle()
+    assert replica.documents == {"b": {}}
 
 
 async def test_lost_history_is_read_again(world: World) -> None:
@@ -318,14 +367,14 @@ async def test_a_first_reading_that_fails_is_told_to_all_and_forgotten(world: Wo
 
 async def test_a_later_reading_that_fails_ends_the_query(world: World) -> None:
     replica = Replica()
-    following = await world.live.follow(TWO, replica)
+    following = await world.live.follow(ANY_TWO, replica)
     world.store.error = StateError("no")
     await world.insert({"_id": "a", "n": 1})
     await world.settle()
     assert isinstance(replica.error, StateError)
     world.store.error = None
     other = Replica()
-    await world.live.follow(TWO, other)
+    await world.live.follow(ANY_TWO, other)
     assert other.documents == {"a": {"n": 1}}
     following.stop()
     assert len(world.live) == 1
@@ -382,8 +431,21 @@ async def test_a_query_nobody_waits_for_any_more_is_given_up(world: World) -> No
     world.store.gate.set()
 
 
+async def test_who_cannot_join_leaves_the_query_to_the_others(world: World) -> None:
+    replica = Replica()
+    await world.live.follow(ALL, replica)
+    world.store.position_error = StateError("no")
+    with pytest.raises(StateError, match="no"):
+        await world.live.follow(ALL, Replica())
+    world.store.position_error = None
+    await world.insert({"_id": "a"})
+    await world.settle()
+    assert replica.documents == {"a": {}}
+    assert len(world.live) == 1
+
+
 async def test_nobody_joins_a_query_that_ended(world: World) -> None:
-    multiplexer = Multiplexer(ALL, world.store, Turn())
+    multiplexer = Multiplexer(ALL, Surroundings.around(world.store))
     await multiplexer.start()
     multiplexer.close()
     with pytest.raises(StateError):
@@ -421,7 +483,7 @@ async def test_changes_during_a_reading_are_told_after_it(world: World) -> None:
     world.live.history_lost(world.store.feed_position)
     await world.store.is_reading.wait()
     await world.insert({"_id": "b"})
-    await world.store.feed_reached((await MemoryStore.read(world.store, ALL)).position)
+    await world.deliver()
     assert set(replica.documents) == {"a"}
     world.store.gate.set()
     await world.settle()
@@ -431,14 +493,14 @@ async def test_changes_during_a_reading_are_told_after_it(world: World) -> None:
 
 async def test_a_fence_does_not_wait_for_the_writes_of_others(world: World) -> None:
     replica = Replica()
-    await world.live.follow(TWO, replica)
+    await world.live.follow(ANY_TWO, replica)
     world.store.hold()
     await world.insert({"_id": "a", "n": 1})
     await world.store.is_reading.wait()
-    mine = (await MemoryStore.read(world.store, TWO)).position
+    mine = (await MemoryStore.read(world.store, ANY_TWO)).position
     settling = asyncio.create_task(world.live.settle({"c": mine}))
     await world.insert({"_id": "b", "n": 2})
-    await world.store.feed_reached((await MemoryStore.read(world.store, TWO)).position)
+    await world.store.feed_reached((await MemoryStore.read(world.store, ANY_TWO)).position)
     gate, world.store.gate = world.store.gate, asyncio.Event()
     gate.set()
     await settling
@@ -456,3 +518,351 @@ async def test_settling_ends_with_a_query_that_is_left_before_it_reads_again(wor
     following.stop()
     await settling
     assert multiplexer.is_closed
+
+
+class Stopwatch:
+    """A stopwatch that moves on by ``step`` seconds each time somebody looks."""
+
+    def __init__(self) -> None:
+        self.time = 0.0
+        self.step = 0.0
+
+    def __call__(self) -> float:
+        self.time += self.step
+        return self.time
+
+
+async def make_world(**options: Any) -> World:
+    store = GatedStore()
+    await store.open()
+    return World(store, LiveQueries(store, Turn(), **options))
+
+
+async def end(world: World) -> None:
+    world.live.close()
+    await world.store.close()
+
+
+def rereads(metrics: Metrics) -> dict[str, float]:
+    (family,) = metrics.live_query_rereads.collect()
+    return {s.labels["reason"]: s.value for s in family.samples if s.name.endswith("_total")}
+
+
+async def test_a_window_moves_up_from_its_buffer_without_a_reading(world: World) -> None:
+    await world.insert(*({"_id": str(n), "n": n} for n in range(30)))
+    replica = Replica()
+    await world.live.follow(TWO, replica)
+    (multiplexer,) = world.live
+    for n in range(10):
+        await world.delete(str(n))
+        await world.settle()
+        assert set(replica.documents) == {str(n + 1), str(n + 2)}
+    assert multiplexer.reread_count == 0
+    await world.delete("10")
+    await world.delete("11")
+    await world.settle()
+    assert set(replica.documents) == {"12", "13"}
+    assert multiplexer.reread_count == 1
+
+
+async def test_a_window_skips_and_projects(world: World) -> None:
+    await world.insert(*({"_id": str(n), "n": n, "x": n} for n in range(5)))
+    replica = Replica()
+    query = Query(collection="c", sort=(("n", -1),), skip=1, limit=2, projection={"x": 1})
+    await world.live.follow(query, replica)
+    assert replica.documents == {"3": {"x": 3}, "2": {"x": 2}}
+    await world.update("0", {"$set": {"n": 9}})
+    await world.update("2", {"$set": {"n": 2.5}})
+    await world.settle()
+    assert replica.documents == {"4": {"x": 4}, "3": {"x": 3}}
+    assert [m.reread_count for m in world.live] == [0]
+
+
+async def test_a_window_that_changes_while_it_is_read_follows(world: World) -> None:
+    await world.insert(*({"_id": str(n), "n": n} for n in range(20)))
+    replica = Replica()
+    await world.live.follow(TWO, replica)
+    world.store.hold()
+    for n in range(11):
+        await world.delete(str(n))
+    await world.store.is_reading.wait()
+    told = len(replica.turns)
+    await world.insert({"_id": "first", "n": -1})
+    await world.update("19", {"$set": {"n": 11.5}})
+    await world.deliver()
+    assert len(replica.turns) == told
+    world.store.gate.set()
+    await world.settle()
+    assert set(replica.documents) == {"first", "11"}
+
+
+async def test_what_leaves_while_a_window_is_read_does_not_stay_in_its_buffer(
+    world: World,
+) -> None:
+    await world.insert(*({"_id": str(n), "n": n, "w": 1} for n in range(30)))
+    replica = Replica()
+    query = Query(collection="c", selector={"w": 1}, sort=(("n", 1),), limit=2)
+    await world.live.follow(query, replica)
+    world.store.hold()
+    for n in range(11):
+        await world.delete(str(n))
+    await world.store.is_reading.wait()
+    await world.update("15", {"$set": {"w": 2}})
+    await world.deliver()
+    world.store.gate.set()
+    for n in range(11, 15):
+        await world.delete(str(n))
+    await world.settle()
+    assert set(replica.documents) == {"16", "17"}
+
+
+async def test_a_far_page_is_read_again(world: World) -> None:
+    await world.live.follow(Query(collection="c", sort=(("n", 1),), skip=1001, limit=1), Replica())
+    (statistics,) = world.live.statistics()
+    assert statistics.driver == "re-query"
+    assert "1000" in statistics.reason
+
+
+async def test_a_document_that_has_no_place_ends_its_window_only(world: World) -> None:
+    replica, other = Replica(), Replica()
+    query = Query(collection="c", sort=(("a.x", 1), ("b.x", 1)), limit=2)
+    await world.live.follow(query, replica)
+    await world.live.follow(ALL, other)
+    await world.insert({"_id": "z", "a": [{"x": 1}], "b": [{"x": 1}, {"x": 2}]})
+    await world.settle()
+    assert isinstance(replica.error, MinimongoError)
+    assert set(other.documents) == {"z"}
+    # It was failed, not left: the next one begins anew.
+    assert [m.is_closed for m in world.live] == [True, False]
+
+
+async def test_a_change_reaches_only_the_queries_it_can_affect(world: World) -> None:
+    for n in range(20):
+        await world.live.follow(Query(collection="c", selector={"w": n}), Replica())
+    await world.insert({"_id": "a", "w": 3}, {"_id": "b", "w": 4})
+    await world.settle()
+    await world.update("a", {"$set": {"w": 5}})
+    await world.settle()
+    assert [m.changes_seen for m in world.live] == [0, 0, 0, 2, 1, 1] + [0] * 14
+    assert [m.changes_told for m in world.live] == [0, 0, 0, 2, 1, 1] + [0] * 14
+
+
+async def test_a_document_that_comes_and_goes_in_one_batch_is_not_told(world: World) -> None:
+    replica = Replica()
+    await world.live.follow(Query(collection="c", selector={"w": 1}), replica)
+    async with world.store.transaction() as transaction:
+        await transaction.write(Insert(collection="c", documents=[{"_id": "a", "w": 1}]))
+        await transaction.write(
+            Update(collection="c", selector={"_id": "a"}, modifier={"$set": {"w": 2}})
+        )
+    await world.settle()
+    assert replica.turns == []
+
+
+async def test_a_turn_that_is_full_leaves_the_rest_to_the_next(world: World) -> None:
+    stopwatch = Stopwatch()
+    slow = await make_world(stopwatch=stopwatch)
+    replicas = [Replica() for _ in range(6)]
+    for n, replica in enumerate(replicas):
+        await slow.live.follow(Query(collection="c", selector={"n": {"$ne": -n - 1}}), replica)
+    turns: list[int] = []
+    told = asyncio.Event()
+
+    def look() -> None:
+        turns.append(sum(bool(replica.documents) for replica in replicas))
+        if turns[-1] == len(replicas):
+            told.set()
+        else:
+            asyncio.get_running_loop().call_soon(look)
+
+    stopwatch.step = 0.03
+    asyncio.get_running_loop().call_soon(look)
+    await slow.insert({"_id": "a", "n": 1}, {"_id": "b", "n": 2})
+    await slow.settle()
+    await told.wait()
+    stopwatch.step = 0.0
+    # Others had their turn while some queries were late, and each saw its batch as one.
+    assert len({number for number in turns if 0 < number < 6}) >= 2
+    assert all(len(replica.turns) == 1 for replica in replicas)
+    assert all(set(replica.documents) == {"a", "b"} for replica in replicas)
+    await end(slow)
+
+
+async def test_changes_that_come_while_a_query_is_late_are_not_lost(world: World) -> None:
+    stopwatch = Stopwatch()
+    slow = await make_world(stopwatch=stopwatch)
+    replica, first = Replica(), Replica()
+    await slow.live.follow(Query(collection="c", selector={"n": {"$gte": 0}}), first)
+    await slow.live.follow(Query(collection="c", selector={"w": 1}), replica)
+    stopwatch.step = 0.06
+    await slow.insert(*({"_id": str(n), "w": 1, "n": n} for n in range(4)))
+    await slow.deliver()
+    await slow.update("0", {"$set": {"w": 2}})
+    await slow.deliver()
+    await slow.delete("1")
+    await slow.deliver()
+    assert replica.documents == {}
+    await slow.settle()
+    assert set(replica.documents) == {"2", "3"}
+    assert set(first.documents) == {"0", "2", "3"}
+    await slow.insert({"_id": "9", "w": 1})
+    await slow.live.idle()
+    stopwatch.step = 0.0
+    await end(slow)
+
+
+async def test_a_query_that_is_late_may_be_left(world: World) -> None:
+    stopwatch = Stopwatch()
+    slow = await make_world(stopwatch=stopwatch)
+    following = await slow.live.follow(ALL, Replica())
+    (multiplexer,) = slow.live
+    stopwatch.step = 0.2
+    snapshot = await slow.store.read(ALL)
+    changes = [
+        Change(_After(snapshot.position), "c", id, ChangeKind.INSERT, None, {"_id": id})
+        for id in "abc"
+    ]
+    slow.live.changes_received(ChangeBatch(snapshot.position, changes))
+    settling = asyncio.create_task(multiplexer.settled())
+    await asyncio.sleep(0)
+    assert not settling.done()
+    following.stop()
+    await settling
+    await end(slow)
+
+
+async def test_a_query_that_costs_too_much_is_ended_and_others_go_on(world: World) -> None:
+    stopwatch = Stopwatch()
+    slow = await make_world(stopwatch=stopwatch)
+    replica, other = Replica(), Replica()
+    await slow.live.follow(ALL, replica)
+    await slow.live.follow(Query(collection="d"), other)
+    stopwatch.step = 0.09
+    for n in range(9):
+        await slow.insert({"_id": str(n)})
+        await slow.settle()
+    stopwatch.step = 0.0
+    assert isinstance(replica.error, QueryTooExpensive)
+    await slow.store.write(Insert(collection="d", documents=[{"_id": "a"}]))
+    await slow.deliver()
+    assert set(other.documents) == {"a"}
+    await end(slow)
+
+
+async def test_a_pattern_that_takes_too_long_ends_its_query(world: World) -> None:
+    replica, other = Replica(), Replica()
+    await world.live.follow(Query(collection="c", selector={"x": Regex("^(a|aa)+$")}), replica)
+    await world.live.follow(ALL, other)
+    await world.insert({"_id": "a", "x": "a" * 60 + "b"})
+    await world.settle()
+    assert isinstance(replica.error, QueryTooExpensive)
+    assert set(other.documents) == {"a"}
+
+
+async def test_after_lost_history_few_queries_are_read_at_a_time() -> None:
+    metrics = Metrics()
+    world = await make_world(limits=Limits(max_live_query_rereads=2), metrics=metrics)
+    replicas = [Replica() for _ in range(10)]
+    for n, replica in enumerate(replicas):
+        await world.live.follow(Query(collection="c", selector={"n": n}), replica)
+    world.store.unlisten(world.live)
+    await world.insert(*({"_id": str(n), "n": n} for n in range(10)))
+    position = (await world.store.read(ALL)).position
+    await world.store.feed_reached(position)
+    world.store.listen(world.live)
+    reads = world.store.reads
+    world.store.hold()
+    world.live.history_lost(position)
+    await world.store.is_reading.wait()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert world.store.reads == reads + 2
+    world.store.gate.set()
+    await world.live.idle()
+    assert [set(replica.documents) for replica in replicas] == [{str(n)} for n in range(10)]
+    assert rereads(metrics) == {"history lost": 10}
+    assert metrics.registry.get_sample_value("bolide_history_losses_total") == 1
+    await end(world)
+
+
+async def test_a_lost_collection_is_read_again_alone() -> None:
+    metrics = Metrics()
+    world = await make_world(metrics=metrics)
+    await world.live.follow(ALL, Replica())
+    await world.live.follow(Query(collection="d"), Replica())
+    await world.insert({"_id": "a"})
+    await world.store.drop_collection("c")
+    await world.settle()
+    await world.live.idle()
+    assert [m.reread_count for m in world.live] == [1, 0]
+    assert rereads(metrics) == {"collection lost": 1}
+    await end(world)
+
+
+async def test_history_lost_means_nothing_to_a_query_that_ended(world: World) -> None:
+    await world.live.follow(ALL, Replica())
+    (multiplexer,) = world.live
+    multiplexer.close()
+    multiplexer.history_lost(world.store.feed_position)
+    await multiplexer.settled()
+    assert multiplexer.reread_count == 0
+
+
+async def test_statistics_show_no_value(world: World) -> None:
+    queries = [
+        Query(collection="c", selector={"ward": "secret"}),
+        Query(collection="c", selector={"ward": "secret", "n": {"$gt": 4711}}),
+        Query(collection="c", selector={"n": {"$gt": 4711}}),
+        Query(collection="c", selector={"n": {"$ne": "secret"}}),
+        Query(collection="c", selector={"n": {"$in": []}}),
+        Query(collection="c", selector={"ward": "secret"}, sort=(("n", -1),), skip=1, limit=2),
+        Query(collection="c", limit=2),
+        Query(collection="c", selector={"at": {"$near": [47, 11]}}),
+    ]
+    for query in queries:
+        await world.live.follow(query, Replica())
+    await world.insert(*({"_id": str(n), "ward": "secret", "n": n} for n in range(5)))
+    await world.settle()
+    statistics = world.live.statistics()
+    assert [s.driver for s in statistics] == [
+        "index eq ward", "index eq ward", "index range n", "scan", "index eq", "window",
+        "re-query", "re-query",
+    ]  # fmt: skip
+    assert "secret" not in repr(statistics)
+    texts = [s.selector + s.sort + s.driver + s.reason for s in statistics]
+    assert not any("47" in text for text in texts)
+    window = statistics[5]
+    assert window.selector == "{ward: ?}"
+    assert window.sort == "n descending"
+    assert (window.skip, window.limit, window.followers) == (1, 2, 1)
+    assert (window.documents_published, window.documents_held) == (2, 5)
+    assert (window.changes_seen, window.changes_told, window.rereads) == (5, 2, 0)
+    assert window.matching_s > 0
+    assert "index eq ward" in window.reason
+
+
+@pytest.mark.parametrize("is_first", [True, False], ids=["first reading", "later reading"])
+async def test_too_many_changes_during_a_reading_are_read_instead(
+    world: World, is_first: bool
+) -> None:
+    replica = Replica()
+    if is_first:
+        world.store.hold()
+    following = asyncio.create_task(world.live.follow(ALL, replica))
+    if not is_first:
+        await following
+        world.store.hold()
+        world.live.history_lost(world.store.feed_position)
+    await world.store.is_reading.wait()
+    (multiplexer,) = world.live
+    documents = [{"_id": str(n)} for n in range(MAX_KEPT_CHANGES // 2 + 1)]
+    for _ in range(2):
+        await world.insert(*documents)
+        await world.store.write(Delete(collection="c", selector={}, many=True))
+        await world.deliver()
+    await world.insert({"_id": "last"})
+    world.store.gate.set()
+    await following
+    await world.settle()
+    assert set(replica.documents) == {"last"}
+    assert multiplexer.reread_count == (1 if is_first else 2)

@@ -15,6 +15,7 @@ from bolide.server.arguments import Pattern
 from bolide.server.context import Context
 from bolide.server.limits import Limits
 from bolide.server.sessions.ratelimit import RateLimitRule
+from bolide.server.stores.base import HeldInMemory
 from bolide.server.testing import TestClient, TestNode
 
 
@@ -726,6 +727,8 @@ async def test_metrics_count_what_happened() -> None:
         assert "bolide_sessions 1.0" in text
         assert "bolide_subscriptions 1.0" in text
         assert "bolide_live_queries 1.0" in text
+        assert isinstance(node.store, HeldInMemory)
+        assert f"bolide_store_bytes {node.store.document_bytes:.1f}" in text
         assert 'bolide_method_seconds_count{method="tasks.add",outcome="ok"} 1.0' in text
         with pytest.raises(MethodError):
             await client.call("a name with PHI")

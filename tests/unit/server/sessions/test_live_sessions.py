@@ -50,6 +50,10 @@ class World:
     async def insert(self, *ids: str, **fields: Any) -> None:
         await self.wards.insert_many([{"_id": id, **fields} for id in ids])
 
+    async def insert_events(self, count: int) -> None:
+        await self.events.insert_many([{"text": "x" * 100} for _ in range(count)])
+        await self.settle()
+
     async def settle(self) -> None:
         await self.node.settle()
 
@@ -67,6 +71,14 @@ def make_app(proceed: asyncio.Event) -> tuple[App, Collection, Collection]:
     async def big(ctx: Context, least: int) -> object:
         return wards.find({"beds": {"$gte": least}})
 
+    @app.publish("wards.named", public=True)
+    async def named(ctx: Context, name: str) -> object:
+        return wards.find({"name": name})
+
+    @app.publish("wards.joined", public=True)
+    async def joined(ctx: Context, name: str) -> object:
+        return wards.find({"name": name}, children=[lambda ward: wards.find({"in": ward["_id"]})])
+
     @app.publish("wards.hung", public=True)
     async def hung(ctx: Context) -> object:
         ctx.unblock()
@@ -78,6 +90,10 @@ def make_app(proceed: asyncio.Event) -> tuple[App, Collection, Collection]:
         for number in range(count):
             ctx.added("events", str(number), {"text": "x" * 100})
         ctx.ready()
+
+    @app.publish("events.stored", public=True)
+    async def stored(ctx: Context) -> object:
+        return events.find()
 
     @app.method("set", public=True)
     async def set_beds(ctx: Context, id: str, beds: int) -> None:
@@ -98,7 +114,7 @@ def make_app(proceed: asyncio.Event) -> tuple[App, Collection, Collection]:
 async def world() -> AsyncGenerator[World]:
     proceed = asyncio.Event()
     app, wards, events = make_app(proceed)
-    limits = Limits(max_outbound_bytes=10_000, max_resync_ids=5)
+    limits = Limits(max_outbound_bytes=10_000, max_resync_ids=5, max_resync_bytes=5_000)
     async with TestNode(app, limits=limits) as node:
         world = World(node, wards, events, proceed)
         await world.insert("a", "b", beds=1)
@@ -171,6 +187,20 @@ async def test_a_document_that_moves_between_queries_is_changed(world: World) ->
     await world.wards.update_one({"_id": "a"}, {"$set": {"beds": 2}})
     await world.settle()
     assert kinds(since(client, number)) == ["Changed", "Changed"]
+
+
+async def test_a_join_of_the_same_documents_hides_none_of_a_full_client(world: World) -> None:
+    client = await world.node.connect()
+    await client.subscribe("wards.named", "x")
+    await client.subscribe("wards.joined", "x")  # empty: it shares nothing yet
+    client.send(Sub("s", "events", (1,)))
+    client.socket.stall()
+    await world.settle()
+    await world.insert("c", name="x")
+    await world.settle()
+    client.socket.drain()
+    await world.settle()
+    assert client.document("wards", "c") == {"_id": "c", "name": "x"}
 
 
 async def test_updated_comes_after_the_data_also_in_step(world: World) -> None:
@@ -292,6 +322,27 @@ async def test_strategies_without_views_are_limited(world: World) -> None:
     assert client.close_reason == "More waits for you than a session may hold"
 
 
+async def test_changes_of_live_queries_without_views_are_limited(world: World) -> None:
+    client = await world.node.connect()
+    await client.subscribe("events.stored")
+    client.socket.stall()
+    await world.insert_events(90)  # the socket takes it before it is full
+    await world.insert_events(30)
+    assert client.close_reason is None
+    await world.insert_events(60)
+    assert client.close_reason == "More waits for you than a session may hold"
+
+
+async def test_documents_without_views_are_limited_during_a_resync(world: World) -> None:
+    client = await come_back(world)
+    client.send(Sub("e", "events.stored"))
+    await world.settle()
+    await world.insert_events(30)
+    assert client.close_reason is None
+    await world.insert_events(60)
+    assert client.close_reason == "Too much waits for the end of a comparison of views"
+
+
 async def test_pings_that_are_not_read_are_limited(world: World) -> None:
     client = await world.node.connect()
     await client.subscribe("wards")
@@ -383,8 +434,48 @@ async def test_changes_between_the_comparison_and_the_end_are_sent(world: World)
     await world.settle()
     client.send(Have({"events": {}, "left": {}}))
     await world.settle()
-    assert kinds(since(client, 2)) == ["Added", "Changed", "Ready"]
+    assert kinds(since(client, 2)) == ["Changed", "Added", "Ready"]
     assert client.document("wards", "a") == {"_id": "a", "beds": 8}
+
+
+async def test_what_is_not_merged_is_removed_before_it_is_sent_anew(world: World) -> None:
+    client = await come_back(world)
+    client.send(Sub("e", "events", (2,)))
+    client.send(Resync(("e",), {"events": bytes(16)}))
+    await world.settle()
+    assert since(client, 1) == [Want(("events",))]
+    held = {"1": {"text": "old"}, "9": {"text": "old"}}
+    client.hold("events", held)
+    client.send(Have({"events": digests(held)}))
+    await world.settle()
+    assert kinds(since(client, 2)) == ["Removed", "Removed", "Added", "Added", "Ready"]
+    assert [d["_id"] for d in client.documents("events")] == ["0", "1"]
+
+
+async def test_a_void_resync_sends_what_is_not_merged_once(world: World) -> None:
+    client = await come_back(world)
+    client.send(Sub("e", "events", (1,)))
+    client.send(Resync(("e",), {"events": bytes(16)}))
+    client.send(Method("1", "login", ("ada",)))
+    await world.settle()
+    assert kinds(since(client, 2)) == ["Void", "Added", "Ready", "Result", "Updated"]
+
+
+async def test_a_session_that_cannot_write_ends_and_the_others_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    broken, well = await world.node.connect(), await world.node.connect()
+    await well.subscribe("wards")
+
+    def fail(packets: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(broken.socket, "send", fail)
+    broken.send(Sub("s", "wards"))
+    await world.insert("c")
+    await world.settle()
+    assert broken.close_reason == "The server failed; connect again"
+    assert len(well.documents("wards")) == 3
 
 
 async def test_a_hanging_subscription_holds_up_the_others_for_a_while_only(world: World) -> None:
@@ -445,9 +536,28 @@ async def test_another_user_in_the_middle_makes_a_resync_void(world: World) -> N
     assert kinds(since(client, 1)) == [
         "Want", "Void", "Added", "Added", "Ready", "Result", "Updated"
     ]  # fmt: skip
+    # The client sent these before it knew.
     client.send(Have({}))
+    client.send(Resync((), {}))
     await world.settle()
-    assert kinds(since(client, 0)[-1:]) == ["Error"]
+    assert len(since(client, 1)) == 7
+
+
+async def test_what_changes_at_the_end_of_a_user_change_is_told_once(world: World) -> None:
+    client = await world.node.connect()
+    await client.subscribe("wards")
+    client.send(Sub("h", "wards.hung"))
+    client.send(Method("m", "login", ("u",)))
+    await world.settle()
+    await world.insert("c")
+    await world.settle()
+    await world.wards.delete_one({"_id": "c"})
+    await asyncio.sleep(0)  # the live query knows, nobody was told yet
+    client.socket.driver.session.end_user_change()
+    client.socket.driver.pump()
+    await world.settle()
+    # The client itself checks that it is told nothing of what it does not hold.
+    assert [document["_id"] for document in client.documents("wards")] == ["a", "b"]
 
 
 @pytest.mark.parametrize("wants", [False, True])
@@ -465,6 +575,19 @@ async def test_the_documents_of_a_resync_are_limited(world: World) -> None:
     client.send(Resync((), {"wards": bytes(16)}))
     await world.settle()
     client.send(Have({"wards": {str(number): bytes(16) for number in range(6)}}))
+    await world.settle()
+    assert client.close_reason == "You hold more documents than a resync may name"
+
+
+async def test_the_bytes_of_a_resync_are_limited(world: World) -> None:
+    client = await come_back(world)
+    client.send(Resync((), {"wards": bytes(16)}))
+    await world.settle()
+    for number in range(2):
+        client.send(Have({"wards": {f"{number}{'x' * 2_000}": bytes(16)}}, more=True))
+        await world.settle()
+        assert client.close_reason is None
+    client.send(Have({"wards": {"y" * 2_000: bytes(16)}}, more=True))
     await world.settle()
     assert client.close_reason == "You hold more documents than a resync may name"
 

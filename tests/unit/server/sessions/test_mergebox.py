@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from bolide.core.ddp.digests import view_digest
 from bolide.core.ddp.messages import Added, Changed, Removed
 from bolide.core.errors import LocalProtocolError
 from bolide.core.values import UNDEFINED, ObjectId
@@ -192,3 +193,15 @@ def test_a_document_added_twice_leaves_with_its_subscription() -> None:
     box.apply("B", added(x=3))
     assert list(box.stop("A")) == [Changed("c", "1", {"x": 3}, ("y",))]
     assert list(box.stop("B")) == [Removed("c", "1")]
+
+
+def test_a_collection_that_nobody_published_has_a_digest_and_is_not_kept() -> None:
+    asked: list[str] = []
+
+    def strategy_of(name: str) -> PublicationStrategy:
+        asked.append(name)
+        return MERGE
+
+    box = MergeBox(strategy_of)
+    assert box.digest("made up") == view_digest({})
+    assert asked == []

@@ -162,7 +162,11 @@ def test_messages_are_counted_while_they_wait(world: World) -> None:
 def test_a_change_that_nothing_else_follows_is_sent_as_it_was_shared(known: World) -> None:
     change = ViewChange.changed("c", "a", {"x": 5}, {"x": 1, "y": 1}, {"x": 5, "y": 1})
     known.outbox.note(change.message, change.before, change)
-    packets = known.outbox.take(lambda *_: pytest.fail("looked at the document"), WIRE, 1)
+
+    def visible(collection: str, key: Key) -> Fields | None:
+        pytest.fail("looked at the document")
+
+    packets = known.outbox.take(visible, WIRE, 1)
     assert packets[0] is change.packet(WIRE)
 
 

@@ -1,10 +1,11 @@
+import os
 import select
 import socket
 from pathlib import Path
 
 import pytest
 
-from bolide.server.stores._wakeup import WakeUp
+from bolide.server.stores._wakeup import WakeUp, listening_processes
 
 
 def is_awake(wake_up: WakeUp) -> bool:
@@ -86,3 +87,17 @@ def test_where_no_socket_can_be_bound_nothing_is_left_open(
     folder.mkdir()
     with pytest.raises(OSError, match="too long"):
         WakeUp(folder / "wake")
+
+
+def test_living_sockets_tell_their_processes_and_dead_ones_do_not(tmp_path: Path) -> None:
+    folder = tmp_path / "wake"
+    assert listening_processes(folder) == []
+    one, two = WakeUp(folder), WakeUp(folder)
+    (folder / "not a socket").touch()
+    dead = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    dead.bind(str(folder / "1-dead"))
+    dead.close()
+    assert listening_processes(folder) == [os.getpid(), os.getpid()]
+    two.close()
+    assert listening_processes(folder) == [os.getpid()]
+    one.close()

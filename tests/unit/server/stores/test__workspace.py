@@ -176,6 +176,32 @@ def test_dropping_nothing_changes_nothing() -> None:
     Workspace(database_of(index=BY_CODE)).drop_collection("beds")
 
 
+def size_of(document: Document) -> int:
+    return len(str(document))
+
+
+def test_what_makes_the_data_too_large_is_refused_and_what_is_smaller_is_not() -> None:
+    database = Database(max_size=100)
+    workspace = Workspace(database)
+    workspace.insert("beds", {"_id": 1}, b"x" * 60)
+    with pytest.raises(WriteError, match=r"60 bytes of 100.*MongoDB") as caught:
+        workspace.insert("beds", {"_id": 2}, b"x" * 41)
+    assert caught.value.code == 146
+    workspace.insert("beds", {"_id": 2}, b"x" * 40)
+    with pytest.raises(WriteError, match="store_max_bytes"):
+        workspace.change("beds", {"_id": 2}, {"_id": 2, "n": 1}, b"x" * 41, ChangeKind.UPDATE)
+    commit(database, workspace)
+    database.max_size = 50
+    workspace = Workspace(database)
+    workspace.change("beds", {"_id": 1}, {"_id": 1, "n": 1}, b"x" * 59, ChangeKind.UPDATE)
+    workspace.delete("beds", {"_id": 2})
+    assert workspace.size == 59
+    workspace.drop_collection("beds")
+    assert workspace.size == 0
+    workspace.insert("beds", {"_id": 2}, b"x" * 50)
+    assert commit(database, workspace).size == 50
+
+
 STEPS = st.lists(
     st.tuples(
         st.sampled_from(["insert", "change", "delete", "drop", "commit"]),
@@ -195,17 +221,19 @@ def test_a_workspace_shows_what_its_commit_will_make(steps: list[tuple[str, int,
         document: Document = {"_id": id, "code": code}
         known = workspace.document("beds", key_of(id))
         if step == "commit":
-            shown = list(workspace.documents("beds"))
+            shown, size = list(workspace.documents("beds")), workspace.size
             commit(database, workspace)
+            assert database.size == size == sum(map(size_of, shown))
             assert list(database.documents("beds")) == shown
             assert database.position == workspace.position - len(workspace.entries)
             workspace = Workspace(database)
             continue
         try:
             if step == "insert":
-                workspace.insert("beds", document, b"")
+                workspace.insert("beds", document, b"x" * size_of(document))
             elif step == "change" and known is not None:
-                workspace.change("beds", known, document, b"", ChangeKind.UPDATE)
+                body = b"x" * size_of(document)
+                workspace.change("beds", known, document, body, ChangeKind.UPDATE)
             elif step == "delete" and known is not None:
                 workspace.delete("beds", known)
             elif step == "drop":

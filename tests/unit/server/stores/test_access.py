@@ -27,19 +27,19 @@ def test_without_a_filter_the_selector_stays_itself() -> None:
     assert effective_selector(query) is query.selector
 
 
-@pytest.mark.parametrize(
-    ("selector", "expected"),
-    [
-        ({}, ONLY),
-        ({"_id": "a", "n": 1}, {"_id": "a", "n": 1, **ONLY}),
-        ({"$and": [{"n": 1}]}, {"$and": [{"n": 1}], **ONLY}),
-        ({"ward": "7"}, {"ward": "7", "$and": [ONLY]}),
-        ({"ward": "7", "$and": [{"n": 1}]}, {"ward": "7", "$and": [{"n": 1}, ONLY]}),
-        ({"ward.0": "7"}, {"ward.0": "7", "$and": [ONLY]}),
-        ({"ward": "7", "$and": []}, {"$and": [{"ward": "7", "$and": []}, ONLY]}),
-        ({"ward": "7", "$and": 5}, {"$and": [{"ward": "7", "$and": 5}, ONLY]}),
-    ],
-)
+CONJUNCTS: list[tuple[Document, Document]] = [
+    ({}, ONLY),
+    ({"_id": "a", "n": 1}, {"_id": "a", "n": 1, **ONLY}),
+    ({"$and": [{"n": 1}]}, {"$and": [{"n": 1}], **ONLY}),
+    ({"ward": "7"}, {"ward": "7", "$and": [ONLY]}),
+    ({"ward": "7", "$and": [{"n": 1}]}, {"ward": "7", "$and": [{"n": 1}, ONLY]}),
+    ({"ward.0": "7"}, {"ward.0": "7", "$and": [ONLY]}),
+    ({"ward": "7", "$and": []}, {"$and": [{"ward": "7", "$and": []}, ONLY]}),
+    ({"ward": "7", "$and": 5}, {"$and": [{"ward": "7", "$and": 5}, ONLY]}),
+]
+
+
+@pytest.mark.parametrize(("selector", "expected"), CONJUNCTS)
 def test_the_filter_is_one_more_conjunct(selector: Document, expected: Document) -> None:
     delete = Delete(collection="beds", selector=selector, access=SEVEN)
     assert effective_selector(delete) == expected

@@ -1,8 +1,10 @@
 from pathlib import Path
 
 import pytest
+from pymongo.errors import WriteError
 
 from bolide.core.errors import ConfigurationError
+from bolide.server.stores.base import Insert
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.stores.sqlite import SQLiteStore
 from bolide.server.stores.urls import open_store
@@ -53,3 +55,15 @@ def test_any_other_url_is_refused_without_its_password(url: str) -> None:
 def test_mongodb_is_not_built_yet_and_the_error_says_so() -> None:
     with pytest.raises(ConfigurationError, match="MongoDB is not built yet"):
         open_store("mongodb://localhost/db")
+
+
+@pytest.mark.parametrize("url", ["memory:", "sqlite:///small.db"])
+async def test_the_store_has_the_size_limit_of_the_settings(
+    url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = open_store(url, store_max_bytes=20)
+    await store.open()
+    with pytest.raises(WriteError, match="store_max_bytes"):
+        await store.write(Insert(collection="beds", documents=[{"_id": 1, "name": "Ada"}]))
+    await store.close()

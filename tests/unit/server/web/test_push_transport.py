@@ -9,7 +9,12 @@ from bolide.server.testing import FakeClock
 from bolide.server.web.frames import text_frame
 from bolide.server.web.framing import RAW, SOCKJS, TextFraming
 from bolide.server.web.push import PushReceiver
-from bolide.server.web.push_transport import MAX_BACKLOG, MESSAGES_PER_TURN, PushTransport
+from bolide.server.web.push_transport import (
+    MAX_BACKLOG,
+    MAX_BACKLOG_CHARACTERS,
+    MESSAGES_PER_TURN,
+    PushTransport,
+)
 
 
 class Push:
@@ -142,4 +147,14 @@ async def test_what_waits_for_its_turn_ends_with_the_connection(lost: bool) -> N
 def test_a_peer_that_floods_is_given_up() -> None:
     world = World(SOCKJS)
     world.push.receiver.message_received(json.dumps(["a"] * (MAX_BACKLOG + 1)))
+    assert world.push.closes == [(1008, "Too many messages wait to be handled")]
+
+
+async def test_the_size_of_what_waits_is_limited() -> None:
+    world = World(SOCKJS)
+    receive = world.push.receiver.message_received
+    receive(json.dumps(["a"] * (2 * MESSAGES_PER_TURN)))
+    receive(json.dumps("b" * (MAX_BACKLOG_CHARACTERS - MESSAGES_PER_TURN)))
+    assert world.push.closes == []
+    receive(json.dumps("c"))
     assert world.push.closes == [(1008, "Too many messages wait to be handled")]

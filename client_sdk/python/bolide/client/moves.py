@@ -1,0 +1,54 @@
+"""Decide when a client obeys a server that asks it to connect anew.
+
+Sans-I/O: the caller owns the clock, the random numbers and the sockets.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+__all__ = ["MAX_WITHIN_S", "MIN_BETWEEN_S", "Moves", "Plan"]
+
+MAX_WITHIN_S: Final = 600.0
+"""A server cannot make a client plan further ahead, seconds."""
+MIN_BETWEEN_S: Final = 30.0
+"""Time in which only one request to move is obeyed, seconds."""
+
+# What is left of the time is for dialling and for calls that are still unanswered.
+_SHARE_FOR_WAITING: Final = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """When to move.
+
+    Attributes:
+        start: When the new connection is to be opened, monotonic time in seconds.
+        end: When the server may close the old one.
+    """
+
+    start: float
+    end: float
+
+
+class Moves:
+    """The requests to move that one client gets."""
+
+    __slots__ = ("_next",)
+
+    def __init__(self) -> None:
+        """Obey the first one."""
+        self._next: float | None = None
+
+    def asked(self, within_s: float, now: float, fraction: float) -> Plan | None:
+        """Take a request; None if it is not obeyed.
+
+        Args:
+            within_s: Time that the server gives, seconds.
+            now: Monotonic time, seconds.
+            fraction: Random number, 0 inclusive to 1 exclusive: clients spread over the time.
+        """
+        if self._next is not None and now < self._next:
+            return None
+        self._next = now + MIN_BETWEEN_S
+        within_s = min(max(within_s, 0.0), MAX_WITHIN_S)
+        return Plan(now + within_s * _SHARE_FOR_WAITING * fraction, now + within_s)

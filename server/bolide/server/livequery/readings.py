@@ -1,0 +1,94 @@
+"""Reading live queries again: few at a time, and again when the store cannot be reached."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+import structlog
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+
+from bolide.server.clock import Clock, SystemClock
+from bolide.server.limits import Limits
+from bolide.server.log import describe_failure
+from bolide.server.stores.base import Position, Query, Snapshot, Store
+
+__all__ = ["FIRST_RETRY_S", "LAST_RETRY_S", "Readings"]
+
+FIRST_RETRY_S: Final = 0.1
+LAST_RETRY_S: Final = 10.0
+"""Pause after a reading that failed, seconds: the first, doubled each time up to the last."""
+
+# MongoDB's numbers for: host unreachable or not found, unknown error (SQLite's file too), network
+# timeout, shutdown in progress, read concern not yet available, primary stepped down, snapshot
+# too old or unavailable, time limit, socket error, not primary, interrupted, recovering, disk
+# full.
+_PASSING_CODES: Final = frozenset(
+    {6, 7, 8, 89, 91, 134, 189, 239, 246, 262, 9001, 10107, 11600, 11602, 13435, 13436, 14031}
+)
+_PASSING_LABELS: Final = ("RetryableReadError", "TransientTransactionError")
+
+
+class Readings:
+    """Reads for all live queries of a node.
+
+    A recovery after lost history reads every query; a limit keeps it from asking the store for all
+    at once. An error that may pass is no reason to end a view: it only gets late.
+
+    Args:
+        store: Open.
+        limits: ``max_live_query_rereads`` is how many readings run at the same time.
+        clock: Measures the pauses.
+    """
+
+    def __init__(
+        self, store: Store, limits: Limits | None = None, clock: Clock | None = None
+    ) -> None:
+        """Begin with nothing to read."""
+        self._store = store
+        self._clock = clock or SystemClock()
+        self._free = asyncio.Semaphore((limits or Limits()).max_live_query_rereads)
+        self._log = structlog.get_logger("bolide.livequery")
+
+    async def read(self, query: Query, after: Callable[[], Position | None]) -> Snapshot:
+        """Read a query again, as often as it takes.
+
+        Args:
+            query: What to read.
+            after: Asked when the reading begins: the position it must not lie before.
+
+        Raises:
+            Exception: What the store raised, if trying again would not help.
+        """
+        pause = FIRST_RETRY_S
+        while True:
+            try:
+                async with self._free:
+                    return await self._store.read(query, after=after())
+            except Exception as error:
+                if not _may_pass(error):
+                    raise
+                self._log.warning(
+                    "a live query could not be read and tries again",
+                    collection=query.collection,
+                    pause_s=pause,
+                    **describe_failure(error),
+                )
+            await self._sleep(pause)
+            pause = min(2 * pause, LAST_RETRY_S)
+
+    async def _sleep(self, seconds: float) -> None:
+        over = asyncio.Event()
+        timer = self._clock.call_at(self._clock.now() + seconds, over.set)
+        try:
+            await over.wait()
+        finally:
+            timer.cancel()
+
+
+def _may_pass(error: Exception) -> bool:
+    """Tell whether the same reading may succeed later."""
+    if isinstance(error, ConnectionFailure | OSError):
+        return True
+    if isinstance(error, OperationFailure) and error.code in _PASSING_CODES:
+        return True
+    return isinstance(error, PyMongoError) and any(map(error.has_error_label, _PASSING_LABELS))

@@ -1,0 +1,49 @@
+"""Certificates of an authority that lives as long as a test."""
+
+import ssl
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import trustme
+
+__all__ = ["Authority", "Files"]
+
+
+@dataclass(frozen=True)
+class Files:
+    """What a node is given."""
+
+    cert: str
+    key: str
+
+
+class Authority:
+    """An authority, and clients that trust it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._ca = trustme.CA()
+        self._issued = 0
+
+    def issue(self, *names: str, not_after: datetime | None = None) -> Files:
+        """Write a certificate with its chain, and its key as its owner would keep it."""
+        self._issued += 1
+        issued = self._ca.issue_cert(*(names or ("127.0.0.1", "localhost")), not_after=not_after)
+        cert, key = (self._folder / f"{kind}{self._issued}.pem" for kind in ("cert", "key"))
+        for blob in issued.cert_chain_pems:
+            blob.write_to_path(cert, append=True)
+        issued.private_key_pem.write_to_path(key)
+        key.chmod(0o600)
+        return Files(str(cert), str(key))
+
+    def client_context(self) -> ssl.SSLContext:
+        context = ssl.create_default_context()
+        self._ca.configure_trust(context)  # pyright: ignore[reportUnknownMemberType]
+        return context
+
+    def file(self) -> Path:
+        """Write the authority's own certificate, for programs that are told by a variable."""
+        path = self._folder / "authority.pem"
+        self._ca.cert_pem.write_to_path(path)
+        return path

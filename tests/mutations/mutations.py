@@ -1,0 +1,244 @@
+"""The mutations of live queries and stores, and all of them together.
+
+A mistake is a text of a source file that is replaced by another one; it must be there exactly
+once, so that a mutation that no longer fits the code is noticed.
+"""
+
+from tests.mutations.mutation import ON_SQLITE, Mutation
+from tests.mutations.session_mutations import SESSION_MUTATIONS
+
+__all__ = ["MUTATIONS"]
+
+_LIVE_QUERIES = "server/bolide/server/livequery/live_queries.py"
+_MULTIPLEXER = "server/bolide/server/livequery/multiplexer.py"
+_ROUTER = "server/bolide/server/livequery/router.py"
+_RESULT = "server/bolide/server/livequery/result.py"
+_FOLLOWERS = "server/bolide/server/livequery/followers.py"
+_JOIN = "server/bolide/server/publications/joins/join.py"
+_SUBSCRIPTION = "server/bolide/server/sessions/subscription_run.py"
+_GATEWAY = "server/bolide/server/access/gateway.py"
+_MEMORY = "server/bolide/server/stores/memory.py"
+_SQLITE_FILE = "server/bolide/server/stores/sqlite_file.py"
+_SQLITE_WRITER = "server/bolide/server/stores/_sqlite_writer.py"
+_WAKE_UP = "server/bolide/server/stores/_wakeup.py"
+
+_ROUTING = ("tests/property/test_routing.py",)
+_JOINS = ("tests/unit/server/publications/joins", "tests/property/test_joins.py")
+
+MUTATIONS = (
+    Mutation(
+        "router: forgets who holds a document",
+        _ROUTER,
+        "        if key in self._holder:\n            found[self._holder[key]] = None\n",
+        "        if False:\n            found[self._holder[key]] = None\n",
+        "a document that stops matching leaves the queries that hold it",
+    ),
+    Mutation(
+        "router: does not look into arrays",
+        _ROUTER,
+        "            if not is_array(value):\n",
+        "            if True:\n",
+        "a query is found by each element of an array",
+    ),
+    Mutation(
+        "router: a range is open where it is closed",
+        _ROUTER,
+        "least, greatest = spans.get(kind, (key, key))",
+        "least = greatest = key",
+        "a query is found by all values of an array together",
+        _ROUTING,
+    ),
+    Mutation(
+        "early changes are dropped",
+        _MULTIPLEXER,
+        "        self._early.append((changes, position))\n"
+        "        self._kept += len(changes)\n"
+        "        if self._kept",
+        "        if self._kept",
+        "what happens during the first read is not missed",
+    ),
+    Mutation(
+        "old changes are applied again",
+        _MULTIPLEXER,
+        "new = [change for change in changes if not change.position <= before]",
+        "new = list(changes)",
+        "a snapshot joins the feed at its own position",
+    ),
+    Mutation(
+        "too many kept changes are forgotten",
+        _MULTIPLEXER,
+        '        else:\n            self._reread(position, "too many changes")\n',
+        "",
+        "changes that are not kept are read",
+        ("tests/unit/server/livequery",),
+    ),
+    Mutation(
+        "ready before the first documents",
+        _SUBSCRIPTION,
+        "        await asyncio.gather(\n            *(self._follow_query(query)",
+        "        self.ready()\n"
+        "        await asyncio.gather(\n            *(self._follow_query(query)",
+        "ready implies its data",
+    ),
+    Mutation(
+        "history lost during the first read is ignored",
+        _MULTIPLEXER,
+        'self._stale_since, self._stale_because = position, "history lost"',
+        "pass",
+        "a first read from before the gap is read again",
+    ),
+    Mutation(
+        "a dropped collection is ignored",
+        _MULTIPLEXER,
+        "                    if change.kind is ChangeKind.COLLECTION_LOST:\n",
+        "                    if change.kind is ChangeKind.COLLECTION_LOST:\n"
+        "                        continue\n"
+        "                    if False:\n",
+        "what is dropped leaves every view",
+    ),
+    Mutation(
+        "transaction in pieces",
+        _LIVE_QUERIES,
+        "        for multiplexer, changes, last in tuple(self._router.route(batch.changes)):\n"
+        "            multiplexer.changes_received(changes, last.position)\n",
+        "        later = asyncio.get_running_loop().call_soon\n"
+        "        for number, change in enumerate(batch.changes):\n"
+        "            for multiplexer, some, last in tuple(self._router.route([change])):\n"
+        "                if number:\n"
+        "                    later(later, multiplexer.changes_received, some, last.position)\n"
+        "                else:\n"
+        "                    multiplexer.changes_received(some, last.position)\n",
+        "a transaction is seen whole or not at all",
+    ),
+    Mutation(
+        "the fence does not let live queries tell",
+        _LIVE_QUERIES,
+        "            for multiplexer in touched:\n                multiplexer.catch_up()\n",
+        "",
+        "updated implies its data",
+    ),
+    Mutation(
+        "the fence does not wait for joins",
+        _LIVE_QUERIES,
+        "        await self.dependents.settled(fence.keys())\n",
+        "",
+        "updated implies the children of what was written",
+        ("tests/property/test_joins.py", "tests/unit/server/publications/joins"),
+    ),
+    Mutation(
+        "join: lets go before it follows",
+        _JOIN,
+        "        async with asyncio.TaskGroup() as tasks:\n"
+        "            for source in opened:\n"
+        "                tasks.create_task(self._open(source))\n"
+        "        for source in ended:\n"
+        "            self._end(source)\n",
+        "        for source in ended:\n"
+        "            self._end(source)\n"
+        "        async with asyncio.TaskGroup() as tasks:\n"
+        "            for source in opened:\n"
+        "                tasks.create_task(self._open(source))\n",
+        "what two queries share stays in the client without a word",
+        _JOINS,
+    ),
+    Mutation(
+        "window: is not read when it runs dry",
+        _RESULT,
+        "        return not self._window.must_be_read\n",
+        "        return True\n",
+        "what follows moves up into a window",
+    ),
+    Mutation(
+        "window: ties are not broken by _id",
+        _RESULT,
+        "            Sorter(with_id(query.sort)),\n",
+        "            Sorter(query.sort),\n",
+        "equal sort keys have one order",
+    ),
+    Mutation(
+        "window: misses what enters it",
+        _RESULT,
+        "            self._window.put(key, after)\n",
+        "            if key in self._window:\n                self._window.put(key, after)\n",
+        "a document that enters a window is shown",
+    ),
+    Mutation(
+        "a burst ends before its last state",
+        _MULTIPLEXER,
+        "        if self._stale_since is not None:\n"
+        "            self._reread(self._stale_since, self._stale_because)\n"
+        "        else:\n"
+        "            self._take_kept()\n",
+        "        self._take_kept()\n",
+        "what changes while a query is read again is read too",
+    ),
+    Mutation(
+        "in step: a shut gate is taken for open",
+        _FOLLOWERS,
+        "                if gate.is_open and bundle is not None:\n",
+        "                if bundle is not None:\n",
+        "shared packets overtake nothing",
+    ),
+    Mutation(
+        "lost history is ignored",
+        _LIVE_QUERIES,
+        "            multiplexer.history_lost(position)",
+        "            pass",
+        "history may be lost, results may not",
+    ),
+    Mutation(
+        "a gap in the file is not noticed",
+        _SQLITE_FILE,
+        "        if rows and rows[0][0] != position + 1:\n            return None\n",
+        "",
+        "a process that fell behind knows it",
+        ON_SQLITE,
+    ),
+    Mutation(
+        "feed out of order",
+        _MEMORY,
+        "ChangeBatch(self._database.position, changes)",
+        "ChangeBatch(self._database.position, changes[::-1])",
+        "changes come in the order of their commits",
+    ),
+    Mutation(
+        "the fence does not wait for the feed",
+        _LIVE_QUERIES,
+        "            await self._store.feed_reached(position)\n",
+        "",
+        "updated implies its data",
+        ON_SQLITE,
+    ),
+    Mutation(
+        "the fence does not wait for windows",
+        _LIVE_QUERIES,
+        "            await asyncio.gather(*(multiplexer.settled(position) for"
+        " multiplexer in touched))\n",
+        "            del touched\n",
+        "updated implies its data, in windows too",
+    ),
+    Mutation(
+        "the fence forgets transactions",
+        _GATEWAY,
+        "            invocation.wrote(transaction.receipt)",
+        "            pass",
+        "updated implies the data of a transaction",
+    ),
+    Mutation(
+        "reads do not see other processes",
+        _SQLITE_WRITER,
+        "            if version != self._data_version:",
+        "            if False:",
+        "who changes the process reads his own writes",
+        ("tests/integration/sqlite/test_processes.py",),
+    ),
+    Mutation(
+        "nobody is woken",
+        _WAKE_UP,
+        '                self._socket.sendto(b"!", f"{self._reach}/{name}")',
+        "                pass",
+        "a commit wakes the other processes",
+        ("tests/integration/sqlite/test_processes.py::test_processes_wake_each_other",),
+    ),
+    *SESSION_MUTATIONS,
+)

@@ -1,0 +1,236 @@
+"""The mutations of sessions: merge box, outbox, in-step set, resync, calls, access."""
+
+from tests.mutations.mutation import Mutation
+
+__all__ = ["SESSION_MUTATIONS"]
+
+_MERGE_BOX = "server/bolide/server/sessions/mergebox.py"
+_VIEW_CHANGE = "server/bolide/server/sessions/view_change.py"
+_CLIENT_VIEW = "server/bolide/server/sessions/client_view.py"
+_OUTBOX = "server/bolide/server/sessions/outbox.py"
+_DRIVER = "server/bolide/server/sessions/driver.py"
+_MULTIPLEXER = "server/bolide/server/livequery/multiplexer.py"
+_DIGESTS = "core/bolide/core/ddp/digests.py"
+_CLAIM = "server/bolide/server/access/claim.py"
+_CALLS = "server/bolide/server/methods/calls.py"
+
+_SESSIONS = ("tests/unit/server/sessions/test_live_sessions.py",)
+_OUTBOXES = ("tests/unit/server/sessions/test_outbox.py",)
+_ONCE = ("tests/unit/server/methods/test_calls.py",)
+
+SESSION_MUTATIONS = (
+    Mutation(
+        "a field that is gone stays",
+        _VIEW_CHANGE,
+        "    changes.update({name: UNDEFINED for name in old if name not in new})\n",
+        "",
+        "a field that was removed leaves the view",
+    ),
+    Mutation(
+        "merge box: the last subscription wins",
+        _MERGE_BOX,
+        "        claims.append(_Claim(owner, value))",
+        "        claims.insert(0, _Claim(owner, value))",
+        "the first subscription that claims a field has it",
+        ("tests/unit/server/sessions/test_mergebox.py",),
+    ),
+    Mutation(
+        "merge box: a document stays for who left",
+        _MERGE_BOX,
+        "        owners.discard(owner)\n        if not owners:\n",
+        "        if not owners:\n",
+        "a document leaves with its last subscription",
+    ),
+    Mutation(
+        "merge box: a document leaves with the first who lets go",
+        _MERGE_BOX,
+        "                if users:\n                    return None\n",
+        "",
+        "a document that is not merged stays while anybody uses it",
+    ),
+    Mutation(
+        "a field of another subscription does not come back",
+        _MERGE_BOX,
+        "            if not equals(claims[0].value, left[0].value):\n"
+        "                visible[name] = left[0].value\n",
+        "",
+        "when the first claim ends the next one shows",
+        ("tests/unit/server/sessions/test_mergebox.py",),
+    ),
+    Mutation(
+        "merge box: shares no longer without catching up",
+        _CLIENT_VIEW,
+        "        sole.view.catch_up()\n        sole.view.step_out(sole)\n",
+        "        sole.view.step_out(sole)\n",
+        "a second owner joins what the client was told",
+        _SESSIONS,
+    ),
+    Mutation(
+        "merge box: shares again without catching up",
+        _CLIENT_VIEW,
+        "        lone.view.catch_up()\n",
+        "",
+        "the last owner's result is the view once it was told",
+        _SESSIONS,
+    ),
+    Mutation(
+        "in step: nobody steps out",
+        _CLIENT_VIEW,
+        "        sole.view.catch_up()\n        sole.view.step_out(sole)\n",
+        "        sole.view.catch_up()\n",
+        "who is not alone in a collection gets no shared packets",
+    ),
+    Mutation(
+        "in step: the gate is open while something waits",
+        _CLIENT_VIEW,
+        '        """Send a message, after all documents that were published before it."""\n'
+        "        self.gate.is_open = False\n",
+        '        """Send a message, after all documents that were published before it."""\n',
+        "shared packets overtake no message",
+        _SESSIONS,
+    ),
+    Mutation(
+        "in step: the gate is open while the socket is full",
+        _CLIENT_VIEW,
+        "            self._is_ended or self._is_full or self.is_paused",
+        "            self._is_ended or self.is_paused",
+        "a socket that is full takes nothing",
+        _SESSIONS,
+    ),
+    Mutation(
+        "outbox: a message is no barrier",
+        _OUTBOX,
+        "if not self._generations or self._generations[-1].messages:",
+        "if not self._generations:",
+        "a collection that changes all the time holds up no message",
+        _OUTBOXES,
+    ),
+    Mutation(
+        "outbox: messages overtake documents",
+        _OUTBOX,
+        "        generation = self._generations[-1] if self._generations else self._open()\n",
+        "        generation = self._generations[0] if self._generations else self._open()\n",
+        "updated implies its data, for slow readers too",
+        _OUTBOXES,
+    ),
+    Mutation(
+        "outbox: what waits for a slow reader keeps its changes",
+        _CLIENT_VIEW,
+        "        self._outbox.settle()\n",
+        "",
+        "a slow reader costs names, not changes",
+        ("tests/unit/server/sessions",),
+    ),
+    Mutation(
+        "outbox: a document that came back keeps old fields",
+        _OUTBOX,
+        "            for name in before:\n                names.setdefault(name, True)\n",
+        "            pass\n",
+        "a document that was removed and added again has its new fields only",
+    ),
+    Mutation(
+        "outbox: is not closed by another user",
+        _CLIENT_VIEW,
+        "        if self._before is not None:\n            return True\n",
+        "",
+        "a user change is one difference",
+    ),
+    Mutation(
+        "a user change keeps what only the old user may see",
+        _MERGE_BOX,
+        "                if key not in new:\n                    yield Removed(name, id), fields\n",
+        "                if False:\n                    yield Removed(name, id), fields\n",
+        "after a user change only the new user's documents are left",
+    ),
+    Mutation(
+        "access: a loss is not noticed",
+        _DRIVER,
+        "            if difference:\n",
+        "            if difference.gained:\n",
+        "what a person may not see any more is taken back",
+    ),
+    Mutation(
+        "resync: compares what was not told yet",
+        _CLIENT_VIEW,
+        "                source.view.catch_up()\n        wanted =",
+        "                pass\n        wanted =",
+        "a resync compares with what the followers were told",
+        _SESSIONS,
+    ),
+    Mutation(
+        "resync: ends without what was not told yet",
+        _CLIENT_VIEW,
+        "                source.view.catch_up()\n        compared,",
+        "                pass\n        compared,",
+        "a resync ends with what the followers were told",
+        _SESSIONS,
+    ),
+    Mutation(
+        "resync: a digest leaves out a field",
+        _DIGESTS,
+        "    return _digest(canonical(dict(fields)))\n",
+        "    return _digest(canonical(dict(list(fields.items())[1:])))\n",
+        "a document that differs is sent",
+    ),
+    Mutation(
+        "resync: the digest of a view is of another time",
+        _MULTIPLEXER,
+        "            self._digest = None\n",
+        "",
+        "a view that differs is sent",
+        _SESSIONS,
+    ),
+    Mutation(
+        "resync: a replacement is a plain added",
+        _OUTBOX,
+        "replace=dirty.is_replaced",
+        "replace=False",
+        "added comes only for what the client does not hold",
+    ),
+    Mutation(
+        "resync: strays stay",
+        _CLIENT_VIEW,
+        "        for wire_id in have.keys() - documents.keys():\n",
+        "        for wire_id in ():\n",
+        "what is in no view is taken away",
+    ),
+    Mutation(
+        "call: nobody claims",
+        _CLAIM,
+        "receipt = await store.write(operation, first=self._insert())",
+        "receipt = await store.write(operation)",
+        "a call that is made again runs once",
+    ),
+    Mutation(
+        "call: nobody claims in a transaction",
+        _CLAIM,
+        "                await transaction.write(self._insert())\n",
+        "                pass\n",
+        "a call that is made again runs once, in a transaction too",
+        ("tests/unit/server/access/test_claim.py", *_ONCE),
+    ),
+    Mutation(
+        "call: a claim that another has is ours",
+        _CLAIM,
+        'self.is_taken = bool(found) and found[0]["run"] == self._run',
+        "self.is_taken = bool(found)",
+        "of two nodes that run one call, one cannot write",
+        ("tests/unit/server/access/test_claim.py", *_ONCE),
+    ),
+    Mutation(
+        "call: the outcome is not stored",
+        _CALLS,
+        "            await self._store_outcome(key, outcome)\n",
+        "            pass\n",
+        "a call that is made again is told what it was told",
+        _ONCE,
+    ),
+    Mutation(
+        "call: arguments may differ",
+        _CALLS,
+        "    if known != given:\n",
+        "    if False:\n",
+        "another call does not get this one's outcome",
+        _ONCE,
+    ),
+)

@@ -1,0 +1,200 @@
+"""A store that a test can slow down and let forget, within what the port allows."""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any
+
+from tests.property.live_core.model import History
+
+from bolide.core.errors import StateError
+from bolide.server.stores.base import (
+    ChangeBatch,
+    ChangeKind,
+    FeedListener,
+    Query,
+    Receipt,
+    Snapshot,
+    Store,
+    Transaction,
+    WriteOperation,
+)
+
+__all__ = ["FaultyStore", "written"]
+
+written: ContextVar[dict[str, int] | None] = ContextVar("written", default=None)
+"""Where the position of a method's last write to each collection goes."""
+
+_ANSWER_TURNS = 3  # an answer is on its way while other things happen
+
+
+class FaultyStore:
+    """A store between a node and the real one.
+
+    The feed and the answers of reads can be held back; a batch of the feed can be replaced by the
+    message that it was lost.
+
+    Attributes:
+        store: The real one.
+        reads: Query, as text -> how often it was read.
+        losses: How often all queries had to be read again.
+    """
+
+    def __init__(self, store: Store, history: History) -> None:
+        self.store = store
+        self.reads: Counter[str] = Counter()
+        self.losses = 0
+        self.batches = 0
+        self._history = history
+        self._listeners: list[FeedListener] = []
+        self._position: Any = None
+        self._waiting: list[tuple[Any, asyncio.Future[None]]] = []
+        self._batches: deque[ChangeBatch | int] = deque()
+        self._holds_feed = self._holds_reads = False
+        self._held_reads: list[asyncio.Future[None]] = []
+        self._to_lose = 0
+
+    # What the port has beyond this goes straight through.
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.store, name)
+
+    # Faults
+
+    def hold_feed(self) -> None:
+        """Tell of nothing more until told to."""
+        self._holds_feed = True
+
+    def hold_reads(self) -> None:
+        """Answer no read until told to."""
+        self._holds_reads = True
+
+    def lose_next(self) -> None:
+        """Let the next batch be lost."""
+        self._to_lose += 1
+
+    def deliver_one(self) -> None:
+        """Tell of the oldest batch that is held."""
+        if self._batches:
+            self._deliver(self._batches.popleft())
+
+    def answer_one(self, number: int) -> None:
+        """Answer one of the reads that are held."""
+        if self._held_reads:
+            held = self._held_reads.pop(number % len(self._held_reads))
+            if not held.done():  # who asked may have given up
+                held.set_result(None)
+
+    def release(self) -> None:
+        """Hold nothing any more."""
+        self._holds_feed = self._holds_reads = False
+        while self._batches:
+            self.deliver_one()
+        while self._held_reads:
+            self.answer_one(0)
+
+    # The port
+
+    async def open(self) -> None:
+        await self.store.open()
+        self._position = self.store.feed_position
+        self.store.listen(self)
+
+    async def close(self) -> None:
+        self.release()
+        await self.store.close()
+        for _, future in self._waiting:
+            if not future.done():
+                future.set_exception(StateError("The store was closed."))
+
+    async def read(self, query: Query, **options: Any) -> Snapshot:
+        snapshot: Snapshot = await self.store.read(query, **options)
+        self.reads[repr(query)] += 1
+        if self._holds_reads:
+            held = asyncio.get_running_loop().create_future()
+            self._held_reads.append(held)
+            await held
+        for _ in range(_ANSWER_TURNS):
+            await asyncio.sleep(0)
+        return snapshot
+
+    async def write(self, operation: WriteOperation, **options: Any) -> Receipt:
+        receipt: Receipt = await self.store.write(operation, **options)
+        self._note(receipt)
+        return receipt
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Transaction]:
+        async with self.store.transaction() as transaction:
+            yield transaction
+        if transaction.receipt is not None:
+            self._note(transaction.receipt)
+
+    @property
+    def feed_position(self) -> Any:
+        return self._position
+
+    def listen(self, listener: FeedListener) -> None:
+        self._listeners.append(listener)
+
+    def unlisten(self, listener: FeedListener) -> None:
+        if listener in self._listeners:
+            self._listeners.remove(listener)
+
+    async def feed_reached(self, position: Any) -> None:
+        if not position <= self._position:
+            future = asyncio.get_running_loop().create_future()
+            self._waiting.append((position, future))
+            await future
+
+    # The listener of the real store
+
+    def changes_received(self, batch: ChangeBatch) -> None:
+        self._history.record(batch.changes)
+        self._take(batch)
+
+    def history_lost(self, position: Any) -> None:
+        self._take(position)
+
+    # Inside
+
+    def _note(self, receipt: Receipt) -> None:
+        position = receipt.position
+        if isinstance(position, int):
+            self._history.ends.add(position)
+            positions = written.get()
+            if positions is not None:
+                for collection in receipt.collections:
+                    positions[collection] = position
+
+    def _take(self, news: ChangeBatch | int) -> None:
+        if self._to_lose and isinstance(news, ChangeBatch):
+            self._to_lose -= 1
+            assert isinstance(news.position, int)
+            news = news.position
+        if self._holds_feed:
+            self._batches.append(news)
+        else:
+            self._deliver(news)
+
+    def _deliver(self, news: ChangeBatch | int) -> None:
+        for listener in tuple(self._listeners):
+            if isinstance(news, int):
+                listener.history_lost(news)
+            else:
+                listener.changes_received(news)
+        if isinstance(news, int):
+            self.losses += 1
+            self._position = news
+        else:
+            self.batches += 1
+            kinds = (change.kind for change in news.changes)
+            self.losses += sum(kind is ChangeKind.COLLECTION_LOST for kind in kinds)
+            self._position = news.position
+        waiting, self._waiting = self._waiting, []
+        for wanted, future in waiting:
+            if not wanted <= self._position:
+                self._waiting.append((wanted, future))
+            elif not future.done():
+                future.set_result(None)
