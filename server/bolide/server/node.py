@@ -264,7 +264,11 @@ class Node:
 
     def _access_changed(self, user_id: str | None) -> None:
         for driver in tuple(self._drivers):
-            driver.access_changed(user_id)
+            try:
+                driver.access_changed(user_id)
+            except Exception as error:  # nobody keeps what was taken away: neither it nor others
+                log_failure(self._log, error, task="access changed")
+                driver.close("The server failed; connect again")
 
     async def _forget(self, driver: SessionDriver) -> None:
         await driver.ended.wait()

@@ -437,13 +437,16 @@ class Session:
         """Return the active subscriptions, universal ones too, without those being replaced."""
         return [*self._subscriptions.values(), *self._universal]
 
-    def restart(self, subscription: Subscription, *, keeps_documents: bool) -> Subscription:
+    def restart(self, subscription: Subscription, *, keeps_documents: bool) -> Subscription | None:
         """Replace a subscription by a new run of it; ``ready`` is not sent a second time.
 
         Args:
             subscription: One of :meth:`running_subscriptions`.
             keeps_documents: What it published stays, and stays current, until :meth:`end_former`
                 of the new run; otherwise it is taken back now.
+
+        Returns:
+            The new run; None if the subscription failed while it was taken back, and ended.
         """
         new = Subscription(
             subscription.id,
@@ -457,6 +460,8 @@ class Session:
         for old in (former, subscription):
             if old is not None and old is not new.former:
                 self._take_back(old)
+        if subscription not in self.running_subscriptions():
+            return None
         if new.id is not None:
             self._subscriptions[new.id] = new
         else:
