@@ -453,6 +453,7 @@ class Session:
             subscription.name,
             subscription.params,
             is_ready=subscription.is_ready,
+            size=subscription.size,
         )
         former, subscription.former = subscription.former, None
         if keeps_documents:
@@ -495,7 +496,7 @@ class Session:
         self._stop_all()
         self._universal.clear()
         self._subscriptions = {
-            sub.id: Subscription(sub.id, sub.name, sub.params)
+            sub.id: Subscription(sub.id, sub.name, sub.params, size=sub.size)
             for sub in named
             if sub.id is not None
         }
@@ -589,7 +590,7 @@ class Session:
             self._queued_bytes -= size
             match message:
                 case Sub():
-                    self._subscribe(message)
+                    self._subscribe(message, size)
                 case Unsub():
                     self._unsubscribe(message)
                 case Method():
@@ -598,13 +599,18 @@ class Session:
                     self._send(Error(message.reason, message.offending_message))
         self._look_at_resync()
 
-    def _subscribe(self, message: Sub) -> None:
+    def _subscribe(self, message: Sub, size: int) -> None:
         if message.id in self._subscriptions:
             return
-        if len(self._subscriptions) >= self._limits.max_subscriptions:
+        limits = self._limits
+        if (
+            len(self._subscriptions) >= limits.max_subscriptions
+            or sum(sub.size for sub in self._subscriptions.values()) + size
+            > limits.max_subscription_bytes
+        ):
             self._send(Nosub(message.id, _too_many("subscriptions")))
             return
-        subscription = Subscription(message.id, message.name, message.params)
+        subscription = Subscription(message.id, message.name, message.params, size=size)
         self._subscriptions[message.id] = subscription
         self._current = Work()
         self._events.append(SubscribeRequested(self._current, subscription))
