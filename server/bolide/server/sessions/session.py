@@ -103,6 +103,7 @@ class Session:
     __slots__ = (
         "_build_id",
         "_current",
+        "_ended_late",
         "_events",
         "_handshake_deadline",
         "_heartbeat",
@@ -169,6 +170,7 @@ class Session:
         self._late: list[bytes] = []
         self._late_size = 0
         self._ready_late: list[str] = []
+        self._ended_late: set[str] = set()
 
     # What comes in
 
@@ -377,7 +379,11 @@ class Session:
         if subscription.id is None:
             return
         if self._view.is_paused:
-            self._ready_late.append(subscription.id)
+            if subscription.id in self._ended_late:
+                # Another subscription of this id ended: its nosub comes first.
+                self._send(Ready((subscription.id,)))
+            else:
+                self._ready_late.append(subscription.id)
             self._look_at_resync()
         else:
             self._send(Ready((subscription.id,)))
@@ -731,6 +737,8 @@ class Session:
         else:
             self._late.append(packet)
             self._late_size += len(packet)
+            if isinstance(message, Nosub):
+                self._ended_late.add(message.id)
         self._check_waiting()
 
     def _send_urgent(self, message: ServerMessage) -> None:
@@ -743,6 +751,7 @@ class Session:
         if self._ready_late:
             ready, self._ready_late = self._ready_late, []
             self._send(Ready(tuple(ready)))
+        self._ended_late.clear()
         late, self._late, self._late_size = self._late, [], 0
         for packet in late:
             self._view.message(packet)

@@ -24,6 +24,7 @@ from bolide.core.ddp.messages import (
     Resync,
     ServerMessage,
     Sub,
+    Unsub,
     Updated,
     Void,
     Want,
@@ -565,6 +566,19 @@ async def test_a_refused_subscription_is_told_after_the_documents(world: World) 
     await world.settle()
     assert kinds(since(client, 1)) == ["Want", "Added", "Added", "Ready", "Nosub"]
     assert isinstance(client.messages[-1], Nosub)
+
+
+async def test_an_id_that_is_used_again_is_ready_after_its_nosub(world: World) -> None:
+    client = await come_back(world)
+    for message in (Sub("s", "wards"), Unsub("s"), Sub("s", "wards"), Resync(("s",), {})):
+        client.send(message)
+        await world.settle()
+    messages = since(client, 1)
+    assert [m for m in messages if isinstance(m, Ready | Nosub)] == [
+        Ready(("s",)),
+        Nosub("s"),
+        Ready(("s",)),
+    ]
 
 
 async def test_calls_are_answered_after_the_resync(world: World) -> None:
