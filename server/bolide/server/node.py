@@ -266,7 +266,11 @@ class Node:
 
     def _access_changed(self, user_id: str | None) -> None:
         for driver in tuple(self._drivers):
-            driver.access_changed(user_id)
+            try:
+                driver.access_changed(user_id)
+            except Exception as error:  # nobody keeps what was taken away: neither it nor others
+                log_failure(self._log, error, task="access changed")
+                driver.close("The server failed; connect again")
 
     async def _end_tasks(self, tasks: set[asyncio.Task[None]]) -> None:
         """Wait for methods to end, then cancel what is left."""

@@ -68,10 +68,10 @@ class Claim:
         try:
             receipt = await store.write(operation, first=self._insert())
         except FirstInsertFailed:
-            # Another run's, or that of a write of ours that goes on at the same time.
+            # Another run's, or that of a write of ours that goes on at the same time; if it was
+            # forgotten meanwhile, neither has one.
             self._is_uncertain = True
-            await self.find_out(store)
-            return await store.write(operation)
+            return await self.write(store, operation)
         except BaseException:
             self._is_uncertain = True
             raise

@@ -125,8 +125,9 @@ class ClientView:
         if not self._box.join(source, source.collection, view):
             self.apply(source, view.initial())
             return
-        for change in view.initial():
-            change.packet(self.gate.wire)
+        initial = view.initial()
+        for number, change in enumerate(initial):
+            self._check_sendable(source, initial, number)
             self._note(change.message, change.before, change)
         self._step_in(source)
 
@@ -137,9 +138,8 @@ class ClientView:
             EJSONError: If a value cannot be sent; what came before it is published.
             LocalProtocolError: If a document is changed or removed that is not in the view.
         """
-        for change in changes:
-            # What cannot be sent must not be in the view; packets are shared, so not in vain.
-            change.packet(self.gate.wire)
+        for number, change in enumerate(changes):
+            self._check_sendable(owner, changes, number)
             collection = change.message.collection
             self._share_no_longer(collection, owner)
             before = change.before
@@ -358,6 +358,23 @@ class ClientView:
                 self._outbox.message(packet)
         elif not self._is_held_back(collection):
             self._outbox.note(message, before, None if self._is_full else shared)
+
+    def _check_sendable(self, owner: Owner, changes: Sequence[ViewChange], number: int) -> None:
+        """Make sure that a change can be sent; packets are shared, so they are not made in vain.
+
+        Raises:
+            EJSONError: If not; this change and those after it are not in the view.
+        """
+        try:
+            changes[number].packet(self.gate.wire)
+        except EJSONError:
+            collection = changes[number].message.collection
+            if isinstance(owner, Source) and self._box.sole_owner(collection) == owner:
+                # Its result has them already, and the client is to be told of none.
+                assert owner.view is not None
+                owner.view.step_out(owner)
+                self._box.merge_without(collection, changes[number:])
+            raise
 
     def _take_unmerged(self) -> list[bytes]:
         unmerged, self._unmerged = self._unmerged, []

@@ -263,8 +263,9 @@ class SessionDriver:
                 new = self.session.restart(
                     subscription, keeps_documents=keeps and self.services.app.merges_all
                 )
-                # Begun before the queue can go on: an unsub that waits there is to find it.
-                self._run_anew(new, run.publication)
+                if new is not None:
+                    # Begun before the queue can go on: an unsub that waits there is to find it.
+                    self._run_anew(new, run.publication)
                 self.pump()
 
     async def published(self) -> None:

@@ -50,6 +50,7 @@ class Subscription:
         is_ready: ``ready`` was reached, by this run or a former one.
         former: The run that this one replaces; what it published stays until this one did.
         sources: What publishes on its behalf besides itself; each is an owner in the merge box.
+        size: Of the client's message, bytes; its arguments are held as long as it is open.
     """
 
     id: str | None
@@ -60,6 +61,7 @@ class Subscription:
     is_ready: bool = False
     former: "Subscription | None" = None
     sources: dict[Hashable, None] = field(default_factory=dict[Hashable, None])
+    size: int = 0
 
     @property
     def is_universal(self) -> bool:

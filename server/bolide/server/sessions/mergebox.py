@@ -10,7 +10,7 @@ first one. Follows Meteor's ddp-server, ``session_document_view`` and ``session_
 message for message; see ``docs/design/sessions.md``.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeAlias
 
@@ -257,6 +257,18 @@ class MergeBox:
             owner, view = found.sole
             found.sole = None
             found.views = {key: _View(id, owner, fields) for key, id, fields in view.documents()}
+
+    def merge_without(self, collection: str, changes: Sequence[ViewChange]) -> None:
+        """Do as :meth:`merge`, without the last changes of the sole owner's result."""
+        self.merge(collection)
+        found = self._collection(collection)
+        for change in reversed(changes):
+            id = change.message.id
+            if isinstance(change.message, Added):
+                found.views.pop(key_of(id), None)
+            else:
+                (owner,) = found.owners
+                found.views[key_of(id)] = _View(id, owner, change.before)
 
     def lone_owner(self, collection: str) -> Owner | None:
         """Return the only owner of a collection, if it is a live query and not the view itself."""

@@ -102,6 +102,7 @@ class Session:
     __slots__ = (
         "_build_id",
         "_current",
+        "_ended_late",
         "_events",
         "_handshake_deadline",
         "_heartbeat",
@@ -171,6 +172,7 @@ class Session:
         self._late: list[bytes] = []
         self._late_size = 0
         self._ready_late: list[str] = []
+        self._ended_late: set[str] = set()
 
     # What comes in
 
@@ -383,7 +385,11 @@ class Session:
         if subscription.id is None:
             return
         if self._view.is_paused:
-            self._ready_late.append(subscription.id)
+            if subscription.id in self._ended_late:
+                # Another subscription of this id ended: its nosub comes first.
+                self._send(Ready((subscription.id,)))
+            else:
+                self._ready_late.append(subscription.id)
             self._look_at_resync()
         else:
             self._send(Ready((subscription.id,)))
@@ -443,19 +449,23 @@ class Session:
         """Return the active subscriptions, universal ones too, without those being replaced."""
         return [*self._subscriptions.values(), *self._universal]
 
-    def restart(self, subscription: Subscription, *, keeps_documents: bool) -> Subscription:
+    def restart(self, subscription: Subscription, *, keeps_documents: bool) -> Subscription | None:
         """Replace a subscription by a new run of it; ``ready`` is not sent a second time.
 
         Args:
             subscription: One of :meth:`running_subscriptions`.
             keeps_documents: What it published stays, and stays current, until :meth:`end_former`
                 of the new run; otherwise it is taken back now.
+
+        Returns:
+            The new run; None if the subscription failed while it was taken back, and ended.
         """
         new = Subscription(
             subscription.id,
             subscription.name,
             subscription.params,
             is_ready=subscription.is_ready,
+            size=subscription.size,
         )
         former, subscription.former = subscription.former, None
         if keeps_documents:
@@ -463,6 +473,8 @@ class Session:
         for old in (former, subscription):
             if old is not None and old is not new.former:
                 self._take_back(old)
+        if subscription not in self.running_subscriptions():
+            return None
         if new.id is not None:
             self._subscriptions[new.id] = new
         else:
@@ -497,7 +509,7 @@ class Session:
         self._stop_all()
         self._universal.clear()
         self._subscriptions = {
-            sub.id: Subscription(sub.id, sub.name, sub.params)
+            sub.id: Subscription(sub.id, sub.name, sub.params, size=sub.size)
             for sub in named
             if sub.id is not None
         }
@@ -594,7 +606,7 @@ class Session:
             self._queued_bytes -= size
             match message:
                 case Sub():
-                    self._subscribe(message)
+                    self._subscribe(message, size)
                 case Unsub():
                     self._unsubscribe(message)
                 case Method():
@@ -603,13 +615,18 @@ class Session:
                     self._send(Error(message.reason, message.offending_message))
         self._look_at_resync()
 
-    def _subscribe(self, message: Sub) -> None:
+    def _subscribe(self, message: Sub, size: int) -> None:
         if message.id in self._subscriptions:
             return
-        if len(self._subscriptions) >= self._limits.max_subscriptions:
+        limits = self._limits
+        if (
+            len(self._subscriptions) >= limits.max_subscriptions
+            or sum(sub.size for sub in self._subscriptions.values()) + size
+            > limits.max_subscription_bytes
+        ):
             self._send(Nosub(message.id, _too_many("subscriptions")))
             return
-        subscription = Subscription(message.id, message.name, message.params)
+        subscription = Subscription(message.id, message.name, message.params, size=size)
         self._subscriptions[message.id] = subscription
         self._current = Work()
         self._events.append(SubscribeRequested(self._current, subscription))
@@ -729,6 +746,8 @@ class Session:
         if view.is_paused:
             self._late.append(packet)
             self._late_size += len(packet)
+            if isinstance(message, Nosub):
+                self._ended_late.add(message.id)
         else:
             view.message(packet)
             if not view.is_full:
@@ -745,6 +764,7 @@ class Session:
         if self._ready_late:
             ready, self._ready_late = self._ready_late, []
             self._send(Ready(tuple(ready)))
+        self._ended_late.clear()
         late, self._late, self._late_size = self._late, [], 0
         for packet in late:
             self._view.message(packet)

@@ -8,7 +8,7 @@ import pytest_asyncio
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from bolide.server.access.claim import CALLS, CallTaken, Claim
-from bolide.server.stores.base import Insert, Query, Receipt, Update, WriteOperation
+from bolide.server.stores.base import Delete, Insert, Query, Receipt, Update, WriteOperation
 from bolide.server.stores.memory import MemoryStore
 
 
@@ -18,8 +18,15 @@ class Unsteady(MemoryStore):
     def __init__(self) -> None:
         super().__init__()
         self.loses_answer = False
+        self.forgets_claims = False
 
     async def write(self, operation: WriteOperation, *, first: Insert | None = None) -> Receipt:
+        if self.forgets_claims:
+            self.forgets_claims = False
+            try:
+                return await super().write(operation, first=first)
+            finally:
+                await super().write(Delete(collection=CALLS, selector={}, many=True))
         receipt = await super().write(operation, first=first)
         if self.loses_answer:
             self.loses_answer = False
@@ -71,6 +78,15 @@ async def test_two_writes_of_one_run_at_a_time_are_one_run(store: Unsteady) -> N
     one = claim()
     await asyncio.gather(one.write(store, insert("a")), one.write(store, insert("b")))
     assert await ids(store, "c") == ["a", "b"]
+
+
+async def test_a_claim_that_is_forgotten_at_once_is_made_anew(store: Unsteady) -> None:
+    await claim().write(store, insert("a"))
+    other = claim()
+    store.forgets_claims = True
+    await other.write(store, insert("b"))
+    assert other.is_taken
+    assert (await ids(store, CALLS), await ids(store, "c")) == (["call"], ["a", "b"])
 
 
 async def test_a_write_that_failed_leaves_no_claim(store: Unsteady) -> None:

@@ -10,6 +10,7 @@ from bolide.core.ddp.messages import Added, Changed, Nosub, Ready, Removed, Serv
 from bolide.core.errors import AuthError, MethodError
 from bolide.server import AccessRequest, App, Context, PublicationStrategy
 from bolide.server.settings import Settings
+from bolide.server.stores.base import Change, ChangeBatch, ChangeKind
 from bolide.server.testing import TestClient, TestNode
 
 
@@ -449,3 +450,47 @@ async def test_a_test_can_wait_for_publications_that_run_again(clinic: Clinic) -
         await waiting
         await node.settle()
         assert shown(client) == {"a", "b"}
+
+
+def tell_unsendable(node: TestNode) -> None:
+    """Let live queries learn of a patient of ward 7 whom no message can carry."""
+    # Positions of the memory store are numbers.
+    position: Any = node.node.store.feed_position + 1  # type: ignore[operator]
+    patient = {"_id": "z", "ward": "7", "name": "\ud800"}
+    change = Change(position, "patients", "z", ChangeKind.INSERT, None, patient)
+    node.node.services.live_queries.changes_received(ChangeBatch(position, [change]))
+
+
+async def test_what_fails_while_it_is_taken_back_ends_and_is_not_run_again(clinic: Clinic) -> None:
+    clinic.app.publish(None)(clinic.universal)
+    async with TestNode(clinic.app) as node:
+        await clinic.fill()
+        client = await node.connect(user_id="ann")
+        subscription = await client.subscribe("ward", "7")
+        runs = clinic.runs
+        tell_unsendable(node)
+        clinic.grant()
+        assert client.socket.driver.session.running_subscriptions() == []
+        await node.settle()
+        assert shown(client) == set()
+        assert subscription.is_stopped
+        assert clinic.runs == runs
+        assert client.close_reason is None
+
+
+async def test_a_session_that_fails_is_closed_and_the_others_are_asked(clinic: Clinic) -> None:
+    async with TestNode(clinic.app) as node:
+        await clinic.fill()
+        clients = [await node.connect(user_id="ann") for _ in range(2)]
+        for client in clients:
+            await client.subscribe("ward", "7")
+        runs = clients[0].socket.driver._runs  # a session that is half dead
+        (subscription,) = runs
+        runs[subscription].decisions = None  # type: ignore[assignment]
+        clinic.grant()
+        await node.settle()
+        assert [client.close_reason for client in clients] == [
+            "The server failed; connect again",
+            None,
+        ]
+        assert shown(clients[1]) == set()

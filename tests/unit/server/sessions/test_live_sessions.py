@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,13 +24,18 @@ from bolide.core.ddp.messages import (
     Resync,
     ServerMessage,
     Sub,
+    Unsub,
     Updated,
     Void,
     Want,
 )
+from bolide.core.errors import MethodError
 from bolide.server import App, Collection, Context, PublicationStrategy
 from bolide.server.limits import Limits
 from bolide.server.livequery.multiplexer import Multiplexer
+from bolide.server.sessions.source import FollowedView
+from bolide.server.sessions.view_change import ViewChange
+from bolide.server.stores.base import Change, ChangeBatch, ChangeKind
 from bolide.server.testing import TestClient, TestNode
 
 
@@ -201,6 +206,65 @@ async def test_a_join_of_the_same_documents_hides_none_of_a_full_client(world: W
     client.socket.drain()
     await world.settle()
     assert client.document("wards", "c") == {"_id": "c", "name": "x"}
+
+
+def tell_live_query(world: World, *changes: tuple[ChangeKind, str, Any]) -> None:
+    """Let the only live query learn of changes that no store would take."""
+    position: Any = world.node.node.store.feed_position
+    batch = [
+        Change(position + number, "wards", id, kind, None, after)
+        for number, (kind, id, after) in enumerate(changes, start=1)
+    ]
+    world.node.node.services.live_queries.changes_received(
+        ChangeBatch(position + len(batch), batch)
+    )
+
+
+class Patient:
+    """A follower that takes everything."""
+
+    def view_joined(self, view: FollowedView) -> None: ...
+
+    def view_changed(self, changes: Sequence[ViewChange]) -> None: ...
+
+    def view_failed(self, error: Exception) -> None: ...
+
+
+UNSENDABLE = {"name": "\ud800"}
+
+
+@pytest.mark.parametrize("is_full", [False, True])
+async def test_what_cannot_be_sent_is_not_taken_back(world: World, is_full: bool) -> None:
+    client = await world.node.connect()
+    await client.subscribe("wards")
+    if is_full:
+        client.socket.stall()
+        await world.wards.update_one({"_id": "a"}, {"$set": {"beds": 2}})
+        await world.settle()
+    tell_live_query(
+        world,
+        (ChangeKind.INSERT, "c", {"_id": "c"}),
+        (ChangeKind.INSERT, "d", {"_id": "d", **UNSENDABLE}),
+        (ChangeKind.INSERT, "e", {"_id": "e"}),
+        (ChangeKind.UPDATE, "a", {"_id": "a", **UNSENDABLE}),
+        (ChangeKind.DELETE, "b", None),
+    )
+    await world.settle()
+    client.socket.drain()
+    await world.settle()
+    # The client itself checks that it is told nothing of what it does not hold.
+    assert client.documents("wards") == []
+    assert isinstance(client.messages[-1], Nosub)
+    assert client.messages[-1].error is not None
+
+
+async def test_a_first_result_that_cannot_be_sent_is_not_taken_back(world: World) -> None:
+    await world.node.node.services.live_queries.follow(world.wards.find().query, Patient())
+    tell_live_query(world, (ChangeKind.INSERT, "c", {"_id": "c", **UNSENDABLE}))
+    client = await world.node.connect()
+    with pytest.raises(MethodError):
+        await client.subscribe("wards")
+    assert client.documents("wards") == []
 
 
 async def test_updated_comes_after_the_data_also_in_step(world: World) -> None:
@@ -502,6 +566,19 @@ async def test_a_refused_subscription_is_told_after_the_documents(world: World) 
     await world.settle()
     assert kinds(since(client, 1)) == ["Want", "Added", "Added", "Ready", "Nosub"]
     assert isinstance(client.messages[-1], Nosub)
+
+
+async def test_an_id_that_is_used_again_is_ready_after_its_nosub(world: World) -> None:
+    client = await come_back(world)
+    for message in (Sub("s", "wards"), Unsub("s"), Sub("s", "wards"), Resync(("s",), {})):
+        client.send(message)
+        await world.settle()
+    messages = since(client, 1)
+    assert [m for m in messages if isinstance(m, Ready | Nosub)] == [
+        Ready(("s",)),
+        Nosub("s"),
+        Ready(("s",)),
+    ]
 
 
 async def test_calls_are_answered_after_the_resync(world: World) -> None:

@@ -357,6 +357,30 @@ def test_subscriptions_are_limited() -> None:
     assert nosub["error"]["error"] == "too-many-requests"
 
 
+def test_what_subscriptions_hold_is_limited_until_they_end() -> None:
+    session = make_session(limits=Limits(max_subscription_bytes=250))
+    params = ["x" * 100]
+
+    def is_run(id: str) -> bool:
+        events = receive(session, msg="sub", id=id, name="p", params=params)
+        for event in events:
+            assert isinstance(event, SubscribeRequested)
+            session.finish(event.work)
+        return bool(events)
+
+    assert is_run("1")
+    assert not is_run("2")
+    (nosub,) = sent(session)
+    assert nosub["error"]["error"] == "too-many-requests"
+    session.begin_user_change()
+    session.end_user_change()
+    session.restart(session.subscriptions["1"], keeps_documents=False)
+    session.events_received()
+    assert not is_run("3")
+    receive(session, msg="unsub", id="1")
+    assert is_run("4")
+
+
 @pytest.mark.parametrize("limits", [Limits(max_queued_messages=3), Limits(max_queued_bytes=4 * 50)])
 def test_a_queue_that_grows_too_long_closes_the_session(limits: Limits) -> None:
     session = make_session(limits=limits)
