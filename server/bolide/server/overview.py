@@ -422,5 +422,5 @@ def _live_query_totals(live_queries: Sequence[Multiplexer]) -> LiveQueryTotals:
         changes_seen=sum(one.changes_seen for one in live_queries),
         changes_told=sum(one.changes_told for one in live_queries),
         rereads=sum(one.reread_count for one in live_queries),
-        cost_s=sum(one.cost_s for one in live_queries),
+        cost_s=sum((one.cost_s for one in live_queries), 0.0),
     )
