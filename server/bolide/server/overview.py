@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from heapq import nlargest
 from importlib.metadata import version
+from ipaddress import ip_address
 from typing import Any, Final, TypeVar
 
 from bolide.server.livequery.multiplexer import Multiplexer
@@ -95,7 +96,7 @@ class SessionRow:
 
     Attributes:
         id: Its first characters.
-        address: The peer's address, None if unknown.
+        address: The peer's address, None if unknown or no IP address.
         is_logged_in: Somebody is; not who.
         age_s: Time since its socket was accepted, seconds.
         speaks_bolide: It negotiated our extensions.
@@ -333,7 +334,7 @@ def _session_row(driver: SessionDriver) -> SessionRow:
     session = driver.session
     return SessionRow(
         id=session.id[:_SHOWN_OF_ID],
-        address=driver.info.client_address,
+        address=_address(driver.info.client_address),
         is_logged_in=driver.user_id is not None,
         age_s=driver.services.clock.now() - driver.accepted_at,
         speaks_bolide=session.speaks_bolide,
@@ -348,6 +349,15 @@ def _session_row(driver: SessionDriver) -> SessionRow:
         queued_messages=session.queued_messages,
         methods_in_flight=session.methods_in_flight,
     )
+
+
+def _address(text: str | None) -> str | None:
+    """Return an address, if it is one: a server that believes proxies passes on any header."""
+    try:
+        # A zone, after the percent sign, could be any text too.
+        return str(ip_address((text or "").partition("%")[0]))
+    except ValueError:
+        return None
 
 
 def _publications(driver: SessionDriver) -> tuple[PublicationCount, ...]:

@@ -14,7 +14,7 @@ from bolide.server import AccessRequest, App, Context
 from bolide.server.node import Node
 from bolide.server.overview import MAX_PUBLICATIONS, LiveQueryRow, Overview, take_overview
 from bolide.server.stores.memory import MemoryStore
-from bolide.server.testing import TestNode
+from bolide.server.testing import TestNode, TestSocket
 
 MARK = "Ada-1815"
 
@@ -90,6 +90,25 @@ async def test_a_session_is_told_without_what_was_typed_in_it(node: TestNode) ->
     assert MARK not in msgspec.json.encode(overview).decode()
     totals = overview.sessions
     assert (totals.count, totals.subscriptions, totals.documents) == (1, 2, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ("10.0.0.7", "10.0.0.7"),
+        ("2001:DB8::7", "2001:db8::7"),
+        (f"fe80::1%{MARK}", "fe80::1"),
+        (MARK, None),
+        ("", None),
+        (None, None),
+    ],
+)
+async def test_an_address_is_told_if_it_is_one(
+    node: TestNode, given: str | None, told: str | None
+) -> None:
+    node.node.open_session(TestSocket(), client_address=given)
+    (row,) = (await take_overview(node.node)).session_rows
+    assert row.address == told
 
 
 async def test_what_waits_in_a_session_is_told(node: TestNode, gate: asyncio.Event) -> None:
