@@ -1,17 +1,15 @@
 """Show what a database file is like."""
 
 from collections.abc import Iterator
-from typing import Final
 
 from rich.console import Console
 from rich.table import Table
 
+from bolide.ops.amounts import size_text
 from bolide.ops.printable import printable
 from bolide.server.stores.inspection import FileReport
 
 __all__ = ["print_report", "report_rows"]
-
-_UNITS: Final = ((10**9, "GB"), (10**6, "MB"), (10**3, "kB"))
 
 
 def report_rows(report: FileReport, max_bytes: int) -> Iterator[tuple[str, str]]:
@@ -25,21 +23,21 @@ def report_rows(report: FileReport, max_bytes: int) -> Iterator[tuple[str, str]]
     yield "state", _state(report)
     for problem in report.problems:
         yield "problem", problem
-    yield "file system", f"{report.file_system or 'unknown'}, {_size(report.free_bytes)} free"
+    yield "file system", f"{report.file_system or 'unknown'}, {size_text(report.free_bytes)} free"
     running = ", ".join(map(str, report.processes))
     yield "processes", f"{len(report.processes)} ({running})" if running else "none"
     if not report.exists:
         return
-    yield "size", f"{_size(report.file_bytes)}, and {_size(report.log_bytes)} of log"
+    yield "size", f"{size_text(report.file_bytes)}, and {size_text(report.log_bytes)} of log"
     if report.format is not None:
         yield "format", str(report.format)
     if report.oldest is not None:
         kept = report.position - report.oldest + 1
         yield "changes", f"{report.position}; {kept} are kept, the oldest is {report.oldest}"
     total = sum(collection.bytes for collection in report.collections)
-    yield "documents", f"{_size(total)} of {_size(max_bytes)} ({total / max_bytes:.0%})"
+    yield "documents", f"{size_text(total)} of {size_text(max_bytes)} ({total / max_bytes:.0%})"
     for collection in report.collections:
-        yield f"  {collection.name}", f"{collection.documents} in {_size(collection.bytes)}"
+        yield f"  {collection.name}", f"{collection.documents} in {size_text(collection.bytes)}"
 
 
 def print_report(report: FileReport, max_bytes: int, console: Console) -> None:
@@ -67,11 +65,3 @@ def _state(report: FileReport) -> str:
     if not report.exists:
         return "not there yet: the first node makes it"
     return "not usable: see the problems below" if report.problems else "sound"
-
-
-def _size(count: int) -> str:
-    """Write a number of bytes, such as ``12.3 MB``."""
-    for factor, unit in _UNITS:
-        if count >= factor:
-            return f"{count / factor:.1f} {unit}"
-    return f"{count} bytes"

@@ -90,6 +90,7 @@ class Node:
         self._drivers: set[SessionDriver] = set()
         self._is_stopping = False
         self._is_draining = False
+        self._started_at: float | None = None
         self._next_clean_up: Timer | None = None
         self._log = structlog.get_logger("bolide.node")
 
@@ -99,6 +100,7 @@ class Node:
         Raises:
             ConfigurationError: If the store cannot be used.
         """
+        self._started_at = self.clock.now()
         await self.store.open()
         try:
             self.app.attach(self.store)
@@ -219,6 +221,21 @@ class Node:
         if self._services is None:
             raise StateError("The node does not run.")
         return self._services
+
+    @property
+    def build_id(self) -> str:
+        """What clients are told of the build."""
+        return self._build_id
+
+    @property
+    def uptime_s(self) -> float:
+        """Time since it began to start, seconds; 0 before."""
+        return 0.0 if self._started_at is None else self.clock.now() - self._started_at
+
+    @property
+    def is_draining(self) -> bool:
+        """It takes no more sessions, and lets those that are open go elsewhere."""
+        return self._is_draining
 
     @property
     def is_ready(self) -> bool:

@@ -27,10 +27,11 @@ class Command:
         err: Standard error.
     """
 
-    def __init__(self, process: asyncio.subprocess.Process) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, terminal: int | None = None) -> None:
         self.out = ""
         self.err = ""
         self.process = process
+        self._terminal = terminal
         self._news = asyncio.Event()
 
     def take(self, stream: str, data: bytes) -> None:
@@ -60,6 +61,11 @@ class Command:
     def send(self, number: signal.Signals) -> None:
         self.process.send_signal(number)
 
+    def type(self, keys: str) -> None:
+        """Press keys, if it runs in a terminal."""
+        assert self._terminal is not None
+        os.write(self._terminal, keys.encode())
+
     async def status(self) -> int:
         """Wait for its end; return the exit status."""
         async with asyncio.timeout(TIMEOUT_S):
@@ -85,7 +91,7 @@ async def bolide(tmp_path: Path) -> AsyncGenerator[Start]:
                 *words, cwd=tmp_path, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
             )
             os.close(theirs)
-            command = Command(process)
+            command = Command(process, ours)
             readers.append(asyncio.create_task(_read_terminal(command, ours)))
         else:
             process = await asyncio.create_subprocess_exec(

@@ -8,32 +8,16 @@ import asyncio
 import io
 import json
 import logging
-from collections.abc import AsyncGenerator, Generator
+from collections.abc import AsyncGenerator
 from typing import Any
 
 import httpx
-import pytest
 import pytest_asyncio
-import structlog
 from tests.integration.conftest import Peer, Serve
+from tests.integration.privacy.conftest import MARK
 
 from bolide.server import App, Context, EJSONValue, MethodError, Settings
-from bolide.server.log import configure_log
 from bolide.server.web.management import create_management
-
-MARK = "Mrs-Ada-Lovelace-MRN-1815"
-
-
-@pytest.fixture
-def log() -> Generator[io.StringIO]:
-    stream = io.StringIO()
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    configure_log(stream, level=logging.DEBUG)
-    yield stream
-    root.handlers[:] = handlers
-    root.setLevel(level)
-    structlog.reset_defaults()
 
 
 def make_app(gate: asyncio.Event) -> App:
@@ -140,7 +124,8 @@ class World:
         seen: list[str] = []
         while '"last"' not in "".join(seen[-2:]) or "updated" not in "".join(seen[-2:]):
             seen.append(str(await self.other.connection.recv()))
-        return "\n".join(seen) + (await self.metrics.get("/metrics")).text
+        told = [(await self.metrics.get(path)).text for path in ("/metrics", "/top?limit=1000")]
+        return "\n".join([*seen, *told])
 
 
 @pytest_asyncio.fixture

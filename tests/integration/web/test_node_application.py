@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 from starlette.applications import Starlette
 from starlette.routing import Mount
@@ -19,6 +20,7 @@ from websockets.uri import parse_uri
 from bolide.core.errors import ConfigurationError
 from bolide.server import App, Context, Settings
 from bolide.server.limits import Limits
+from bolide.server.overview import Overview
 from bolide.server.web.management import create_management
 
 
@@ -233,6 +235,30 @@ async def test_the_management_listener_tells_how_the_node_is(serve: Serve) -> No
         metrics = await http.get("/metrics")
         assert metrics.headers["content-type"].startswith("text/plain; version=0.0.4")
         assert "bolide_sessions 1.0" in metrics.text
+
+
+async def test_the_overview_is_for_a_node_that_runs_and_has_a_limit(serve: Serve) -> None:
+    app = make_app()
+    management = await serve(create_management(app.asgi), lifespan="off")
+    async with httpx.AsyncClient(base_url=f"http://{management}") as http:
+        assert (await http.get("/top")).status_code == 503
+        address = await serve(app.asgi)
+        for _ in range(2):
+            await (await serve.peer(address)).connect()
+        for bad in ("0", "1001", "-1", "1e2", "", "\u0664", "9" * 5000):
+            refused = await http.get("/top", params={"limit": bad})
+            assert (refused.status_code, refused.text) == (
+                400,
+                "limit is a whole number, 1 to 1000.\n",
+            )
+        for rows in (1, 1000):
+            told = await http.get("/top", params={"limit": rows})
+            overview = msgspec.json.decode(told.content, type=Overview)
+            assert overview.sessions.count == 2
+            assert len(overview.session_rows) == min(rows, 2)
+        assert told.headers["cache-control"] == "no-store"
+        assert len((await http.get("/top")).json()["session_rows"]) == 2
+        assert (await http.post("/top")).status_code == 405
 
 
 async def test_a_node_that_stops_says_why(serve: Serve) -> None:

@@ -7,8 +7,9 @@ when it must be read again, is known by :mod:`~bolide.server.livequery.result`.
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, Final
 
 from bolide.core.ddp.digests import document_digest, view_digest
@@ -51,6 +52,7 @@ class Surroundings:
         turns: The time they may take.
         turn: Lets them tell their followers at its end.
         metrics: What they count.
+        numbers: By which they are told apart.
     """
 
     store: Store
@@ -59,6 +61,7 @@ class Surroundings:
     turns: Turns
     turn: Turn
     metrics: Metrics
+    numbers: Iterator[int] = field(default_factory=lambda: count(1))
 
     @classmethod
     def around(cls, store: Store) -> "Surroundings":
@@ -85,11 +88,13 @@ class Multiplexer:
 
     Attributes:
         query: What is followed.
+        number: Its own among all live queries of the node.
         driver: How it is kept up to date, see
             :class:`~bolide.server.livequery.statistics.LiveQueryStatistics`.
         reason: Why it is kept in this way.
         reread_count: How often it was read again.
         changes_seen: Changes it was asked about.
+        reading_s: Time that its readings took, waiting for the store included, seconds.
         changes_told: Documents that entered, changed or left.
 
     Raises:
@@ -100,7 +105,9 @@ class Multiplexer:
     def __init__(self, query: Query, surroundings: Surroundings) -> None:
         """Compile the query and listen to the router; nothing is read yet."""
         self.query = query
+        self.number = next(surroundings.numbers)
         self.reread_count = 0
+        self.reading_s = 0.0
         self.changes_seen = 0
         self.changes_told = 0
         self._surroundings = surroundings
@@ -119,6 +126,7 @@ class Multiplexer:
         self._starting: asyncio.Task[None] | None = None
         self._stale_since: Position | None = None
         self._stale_because = ""
+        self._reread_because = ""
         self._rereading: asyncio.Task[None] | None = None
         self._late: asyncio.Event | None = None
         self._is_closed = False
@@ -146,9 +154,26 @@ class Multiplexer:
         return self._followers.in_step_count
 
     @property
+    def cost_s(self) -> float:
+        """All time spent on it, matching and reading, seconds."""
+        return self._account.seconds + self.reading_s
+
+    @property
+    def state(self) -> str:
+        """``live``, or why followers have to wait, in words."""
+        if self._is_closed:
+            return "ended"
+        if self._position is None:
+            return "read first"
+        if self._rereading is not None:
+            return f"read again: {self._stale_because or self._reread_because}"
+        return "live" if self._late is None else "no time for all changes in one turn"
+
+    @property
     def statistics(self) -> LiveQueryStatistics:
         """What it costs, without any value."""
         return LiveQueryStatistics(
+            number=self.number,
             collection=self.query.collection,
             selector=shape_of(effective_selector(self.query)),
             sort=sort_shape(self.query.sort),
@@ -156,13 +181,18 @@ class Multiplexer:
             limit=self.query.limit,
             driver=self.driver,
             reason=self.reason,
+            state=self.state,
             followers=self.follower_count,
+            in_step=self.in_step_count,
             documents_published=len(self._entries),
             documents_held=self._result.held_count,
             changes_seen=self.changes_seen,
             changes_told=self.changes_told,
+            changes_waiting=self._kept,
             rereads=self.reread_count,
+            reread_because=self._reread_because,
             matching_s=self._account.seconds,
+            reading_s=self.reading_s,
         )
 
     async def start(self) -> None:
@@ -305,9 +335,11 @@ class Multiplexer:
         return self._rereading is not None and not self._result.is_requeried
 
     async def _start(self) -> None:
+        began = self._turns.now()
         snapshot = await self._surroundings.store.read(
             self._result.reading, after=self._stale_since
         )
+        self.reading_s += self._turns.now() - began
         self._result.load(snapshot.documents)
         self._result.flush()
         self._position = snapshot.position
@@ -410,11 +442,14 @@ class Multiplexer:
             self._rereading = asyncio.create_task(self._read_again())
 
     async def _read_again(self) -> None:
+        began = self._turns.now()
         try:
             snapshot = await self._surroundings.readings.read(
                 self._result.reading, lambda: self._stale_since
             )
+            self.reading_s += self._turns.now() - began
             self.reread_count += 1
+            self._reread_because = self._stale_because
             self._surroundings.metrics.live_query_rereads.labels(self._stale_because).inc()
             self._replace(snapshot)
         except Exception as error:

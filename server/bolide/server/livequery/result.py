@@ -284,4 +284,6 @@ def make_result(query: Query, matcher: Matcher) -> tuple[QueryResult, str]:
         return RequeriedResult(query, matcher), "limit or skip without sort"
     if query.skip > MAX_HELD_SKIP:
         return RequeriedResult(query, matcher), f"skips more than {MAX_HELD_SKIP} documents"
-    return WindowResult(query, matcher), f"sorted, skips {query.skip}, limited to {query.limit}"
+    # How many is an argument of a client as often as not, and no business of who reads this.
+    asked = [name for name, number in (("skip", query.skip), ("limit", query.limit)) if number]
+    return WindowResult(query, matcher), f"sorted, with {' and '.join(asked)}"

@@ -10,6 +10,7 @@ class LiveQueryStatistics:
     """One live query at one moment; it holds no value of a selector or document.
 
     Attributes:
+        number: Its own, as long as the node runs.
         collection: Name of the collection.
         selector: Its shape, every value as ``?``.
         sort: Its order; empty: none.
@@ -18,15 +19,21 @@ class LiveQueryStatistics:
         driver: How it is kept: ``index eq FIELD``, ``index range FIELD``, ``scan``, ``window`` or
             ``re-query``.
         reason: Why it is kept in this way.
+        state: ``live``, or why followers have to wait, in words.
         followers: Subscriptions that follow it.
+        in_step: How many of them get shared packets straight to their sockets.
         documents_published: Documents that a follower has.
         documents_held: Documents that it holds, those beyond a window included.
         changes_seen: Changes it was asked about.
         changes_told: Documents that entered, changed or left what is published.
+        changes_waiting: Changes kept until they can be taken.
         rereads: How often it was read again.
+        reread_because: Why it was last; empty: it never was.
         matching_s: Time spent on changes, seconds.
+        reading_s: Time that its readings took, waiting for the store included, seconds.
     """
 
+    number: int
     collection: str
     selector: str
     sort: str
@@ -34,10 +41,15 @@ class LiveQueryStatistics:
     limit: int
     driver: str
     reason: str
+    state: str
     followers: int
+    in_step: int
     documents_published: int
     documents_held: int
     changes_seen: int
     changes_told: int
+    changes_waiting: int
     rereads: int
+    reread_because: str
     matching_s: float
+    reading_s: float

@@ -51,6 +51,7 @@ class SessionDriver:
         user_id: Who is logged in.
         info: What handlers learn of the session.
         ended: The session is over, and so is its socket.
+        accepted_at: When its socket was accepted, monotonic seconds.
     """
 
     __slots__ = (
@@ -62,6 +63,7 @@ class SessionDriver:
         "_timer",
         "_timer_at",
         "_transport",
+        "accepted_at",
         "ended",
         "info",
         "log",
@@ -82,6 +84,7 @@ class SessionDriver:
         """Wait for the peer's first message."""
         self.services = services
         self.user_id: str | None = None
+        self.accepted_at = services.clock.now()
         self.log = services.log.bind(session=session_id)
         self.info = SessionInfo(session_id, client_address, headers, self._close_by_handler)
         settings = services.settings
@@ -273,6 +276,16 @@ class SessionDriver:
         # The end of one may let the next one begin.
         while under_way := [run for run in self._runs.values() if not run.first_done.is_set()]:
             await asyncio.gather(*(run.first_done.wait() for run in under_way))
+
+    @property
+    def runs(self) -> Mapping[Subscription, SubscriptionRun]:
+        """The runs of publish functions, by subscription."""
+        return self._runs
+
+    @property
+    def socket_bytes(self) -> int:
+        """What was given to the socket and not taken by the peer's system yet, bytes."""
+        return self._transport.waiting_bytes
 
     # Inside
 

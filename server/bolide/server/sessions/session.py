@@ -290,6 +290,11 @@ class Session:
         return self._subscriptions
 
     @property
+    def subscription_count(self) -> int:
+        """How many subscriptions are active, universal ones too."""
+        return len(self._subscriptions) + len(self._universal)
+
+    @property
     def document_count(self) -> int:
         """How many documents the client holds."""
         return self._view.document_count
@@ -298,6 +303,26 @@ class Session:
     def waiting_documents(self) -> int:
         """How many documents changed and were not sent yet."""
         return self._view.waiting_documents
+
+    @property
+    def waiting_bytes(self) -> int:
+        """Size of the messages that were not sent yet, documents not counted, bytes."""
+        return self._view.message_bytes + self._late_size
+
+    @property
+    def is_full(self) -> bool:
+        """Its socket takes nothing now."""
+        return self._view.is_full
+
+    @property
+    def methods_in_flight(self) -> int:
+        """How many calls were begun and are not ``updated`` yet."""
+        return self._running_methods
+
+    @property
+    def queued_messages(self) -> int:
+        """How many messages of the peer wait for those before them."""
+        return len(self._queue)
 
     # What handlers do
 

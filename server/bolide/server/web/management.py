@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
+from bolide.server.overview import DEFAULT_ROWS, MAX_ROWS, take_overview
 from bolide.server.web.application import NodeApplication
 
 __all__ = ["MAX_DRAIN_S", "create_management"]
@@ -26,8 +27,10 @@ def create_management(application: NodeApplication) -> Starlette:
 
     ``/livez`` answers 200 while the process can answer at all. ``/readyz`` answers 200 while the
     node takes sessions and its store works, else 503; its JSON carries ``sessions``. ``/metrics``
-    is Prometheus' text format. POST ``/drain`` with ``{"within": seconds}`` lets the node take no
-    more sessions and asks its clients to go elsewhere; the answer says how many there are.
+    is Prometheus' text format. ``/top`` is an :class:`~bolide.server.overview.Overview` as JSON;
+    ``?limit=`` says how many sessions and live queries it tells of. POST ``/drain`` with
+    ``{"within": seconds}`` lets the node take no more sessions and asks its clients to go
+    elsewhere; the answer says how many there are.
 
     Args:
         application: The application whose node is asked.
@@ -49,6 +52,19 @@ def create_management(application: NodeApplication) -> Starlette:
         exposition = node.metrics.exposition() if node else b""
         return Response(exposition, media_type=_EXPOSITION)
 
+    async def top(request: Request) -> Response:
+        node = application.node
+        if node is None:
+            return PlainTextResponse("The node does not run.\n", status_code=503)
+        try:
+            rows = _rows(request.query_params.get("limit"))
+        except ValueError:
+            text = f"limit is a whole number, 1 to {MAX_ROWS}.\n"
+            return PlainTextResponse(text, status_code=400)
+        overview = msgspec.json.encode(await take_overview(node, rows))
+        headers = {"cache-control": "no-store"}
+        return Response(overview, media_type="application/json", headers=headers)
+
     async def drain(request: Request) -> Response:
         node = application.node
         if node is None:
@@ -67,9 +83,25 @@ def create_management(application: NodeApplication) -> Starlette:
             Route("/livez", livez),
             Route("/readyz", readyz),
             Route("/metrics", metrics),
+            Route("/top", top),
             Route("/drain", drain, methods=["POST"]),
         ]
     )
+
+
+def _rows(text: str | None) -> int:
+    """Read how many rows of a kind are wanted.
+
+    Raises:
+        ValueError: If there can not be so many.
+    """
+    if text is None:
+        return DEFAULT_ROWS
+    if not (text.isascii() and text.isdigit() and len(text) <= len(str(MAX_ROWS))):
+        raise ValueError
+    if not 1 <= (rows := int(text)) <= MAX_ROWS:
+        raise ValueError
+    return rows
 
 
 def _within(body: bytes) -> float:

@@ -702,7 +702,11 @@ async def test_changes_that_come_while_a_query_is_late_are_not_lost(world: World
     await slow.delete("1")
     await slow.deliver()
     assert replica.documents == {}
+    late = slow.live.statistics()[-1]
+    assert late.state == "no time for all changes in one turn"
+    assert late.changes_waiting > 0
     await slow.settle()
+    assert [told.state for told in slow.live.statistics()] == ["live", "live"]
     assert set(replica.documents) == {"2", "3"}
     assert set(first.documents) == {"0", "2", "3"}
     await slow.insert({"_id": "9", "w": 1})
@@ -806,6 +810,7 @@ async def test_history_lost_means_nothing_to_a_query_that_ended(world: World) ->
     multiplexer.history_lost(world.store.feed_position)
     await multiplexer.settled()
     assert multiplexer.reread_count == 0
+    assert multiplexer.state == "ended"
 
 
 async def test_statistics_show_no_value(world: World) -> None:
