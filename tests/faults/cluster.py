@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 
 __all__ = ["TIMEOUT_S", "Cluster", "NodeProcess"]
@@ -18,12 +19,24 @@ _LISTENS = re.compile(r"http://127\.0\.0\.1:(\d+)/")
 class NodeProcess:
     """One ``bolide run``; it keeps its port when it comes back.
 
+    Args:
+        database: Its store, in the folder in which it runs.
+        app: What it serves; in a module beside this one.
+        environment: Further variables.
+
     Attributes:
         output: What it has said since it was started last.
     """
 
-    def __init__(self, database: Path) -> None:
+    def __init__(
+        self,
+        database: Path,
+        app: str = "counting:app",
+        environment: Mapping[str, str] | None = None,
+    ) -> None:
         self._database = database
+        self._app = app
+        self._environment = environment or {}
         self._port = 0
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
@@ -47,10 +60,11 @@ class NodeProcess:
             "PYTHONUNBUFFERED": "1",
             # So long a repeated call waits for its first run in a process that is gone.
             "BOLIDE_CALL_WAIT_S": "1",
+            **self._environment,
         }
         self.output = ""
         self._process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "bolide.ops", "run", "counting:app"),
+            *(sys.executable, "-m", "bolide.ops", "run", self._app),
             *("--host", "127.0.0.1", "--port", str(self._port)),
             cwd=self._database.parent,
             env=environment,
