@@ -455,7 +455,8 @@ async def test_a_test_can_wait_for_publications_that_run_again(clinic: Clinic) -
 def tell_unsendable(node: TestNode) -> None:
     """Let live queries learn of a patient of ward 7 whom no message can carry."""
     # Positions of the memory store are numbers.
-    position: Any = node.node.store.feed_position + 1  # type: ignore[operator]
+    last: Any = node.node.store.feed_position
+    position: Any = last + 1
     patient = {"_id": "z", "ward": "7", "name": "\ud800"}
     change = Change(position, "patients", "z", ChangeKind.INSERT, None, patient)
     node.node.services.live_queries.changes_received(ChangeBatch(position, [change]))
@@ -484,7 +485,8 @@ async def test_a_session_that_fails_is_closed_and_the_others_are_asked(clinic: C
         clients = [await node.connect(user_id="ann") for _ in range(2)]
         for client in clients:
             await client.subscribe("ward", "7")
-        runs = clients[0].socket.driver._runs  # a session that is half dead
+        # A session that is half dead.
+        runs = clients[0].socket.driver._runs  # pyright: ignore[reportPrivateUsage]
         (subscription,) = runs
         runs[subscription].decisions = None  # type: ignore[assignment]
         clinic.grant()
