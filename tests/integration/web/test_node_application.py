@@ -301,3 +301,27 @@ async def test_the_build_is_that_of_the_pages_unless_it_is_set(
         builds.append((await peer.read())["bolide"]["build"])
     assert builds[0] == builds[1] != builds[2]
     assert builds[3] == "7.1"
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"Origin": "http://127.0.0.1:3000"},
+        {"Origin": "null"},
+        {"Host": "evil.example"},
+        {"Host": "evil.example:80"},
+        {"Host": ""},
+    ],
+)
+async def test_a_page_may_not_ask_the_management_listener(
+    serve: Serve, headers: dict[str, str]
+) -> None:
+    app = make_app()
+    management = await serve(create_management(app.asgi), lifespan="off")
+    await serve(app.asgi)
+    async with httpx.AsyncClient(base_url=f"http://{management}") as http:
+        for method, path in (("GET", "/top"), ("GET", "/readyz"), ("POST", "/drain")):
+            answer = await http.request(method, path, headers=headers, content=b'{"within":0}')
+            assert answer.status_code == 403
+        for name in ("localhost", "[::1]:3000", "127.0.0.1"):
+            assert (await http.get("/readyz", headers={"Host": name})).status_code == 200

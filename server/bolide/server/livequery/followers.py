@@ -97,7 +97,11 @@ class Followers:
         # For those who were in step the result is their client's view already, ahead of what it was
         # told: they come first, before another follower of the same client can make it be merged.
         for follower in (*alone, *self._own):
-            follower.view_changed(changes)
+            try:
+                follower.view_changed(changes)
+            except Exception as error:  # it breaks its promise, the others keep theirs
+                self.discard(follower)
+                follower.view_failed(error)
 
     def fail(self, error: Exception) -> None:
         """Tell everybody that the query ended, and let all go."""

@@ -15,6 +15,7 @@ from bolide.server.methods.errors import log_failure, wire_error
 from bolide.server.methods.registry import Method
 from bolide.server.random_ids import random_seed
 from bolide.server.sessions.events import MethodRequested
+from bolide.server.sessions.session import SessionState
 from bolide.server.stores.base import Position
 
 if TYPE_CHECKING:
@@ -124,7 +125,7 @@ class MethodRun:
             self._observe(outcome)
             driver.method_ends(self)
             session.finish(work)
-            if self._fence:
+            if self._fence and session.state is not SessionState.CLOSED:
                 driver.pump()
                 await self._settle()
             session.updated(work)

@@ -134,6 +134,9 @@ class NodeApplication:
         node = self._node
         assert node is not None, _NOT_STARTED  # _Started answered otherwise
         await websocket.accept()
+        if not node.is_ready:  # a drain began meanwhile
+            await websocket.close(1012, _TAKES_NONE)
+            return
         address = websocket.client.host if websocket.client else None
         push: PushSocket | None = websocket.scope.get("extensions", {}).get(EXTENSION)
         if push is not None:

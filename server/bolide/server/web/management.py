@@ -1,16 +1,20 @@
 """The management listener: is the node alive, may it get sessions, what does it do.
 
-A listener of its own, on loopback, so that no balancer can forward to it by mistake.
+A listener of its own, on loopback, so that no balancer can forward to it by mistake. Programs ask
+here; a page that a browser shows on the same machine may not.
 """
 
 from typing import Final
 
 import msgspec
 from starlette.applications import Starlette
-from starlette.requests import Request
+from starlette.middleware import Middleware
+from starlette.requests import HTTPConnection, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bolide.server.loopback import is_loopback
 from bolide.server.overview import DEFAULT_ROWS, MAX_ROWS, take_overview
 from bolide.server.web.application import NodeApplication
 
@@ -85,8 +89,26 @@ def create_management(application: NodeApplication) -> Starlette:
             Route("/metrics", metrics),
             Route("/top", top),
             Route("/drain", drain, methods=["POST"]),
-        ]
+        ],
+        middleware=[Middleware(_NoPages)],
     )
+
+
+class _NoPages:
+    """Refuse what a browser sends for a page: it could drain the node, or read by DNS rebinding."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            headers = HTTPConnection(scope).headers
+            name = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
+            if "origin" in headers or not is_loopback(name):
+                text = "Programs of this machine may ask here, by its loopback address.\n"
+                await PlainTextResponse(text, status_code=403)(scope, receive, send)
+                return
+        await self._app(scope, receive, send)
 
 
 def _rows(text: str | None) -> int:

@@ -124,3 +124,17 @@ def test_a_source_gives_its_view_on() -> None:
     view: FollowedView = None  # type: ignore[assignment]  # never looked into
     source.view_joined(view)
     assert world.told == [("1", 0)]
+
+
+def test_one_that_fails_ends_alone() -> None:
+    world = World()
+
+    def fail(source: Source, changes: Sequence[ViewChange] | None) -> None:
+        raise RuntimeError
+
+    failing = Source(Subscription("1", "p"), "c", fail, lambda error: world.failed.append("1"))
+    world.followers.add(failing)
+    world.followers.add(world.source("2"))
+    for _ in range(2):
+        world.followers.tell(CHANGES)
+    assert (world.failed, world.told) == (["1"], [("2", 2), ("2", 2)])
