@@ -125,6 +125,7 @@ SESSION_MUTATIONS = (
         "        if self._before is not None:\n            return True\n",
         "",
         "a user change is one difference",
+        ("tests/unit/server/sessions",),
     ),
     Mutation(
         "a user change keeps what only the old user may see",
