@@ -66,14 +66,6 @@ SESSION_MUTATIONS = (
         _SESSIONS,
     ),
     Mutation(
-        "merge box: shares again without catching up",
-        _CLIENT_VIEW,
-        "        lone.view.catch_up()\n",
-        "",
-        "the last owner's result is the view once it was told",
-        _SESSIONS,
-    ),
-    Mutation(
         "in step: nobody steps out",
         _CLIENT_VIEW,
         "        sole.view.catch_up()\n        sole.view.step_out(sole)\n",
@@ -83,11 +75,9 @@ SESSION_MUTATIONS = (
     Mutation(
         "in step: the gate is open while something waits",
         _CLIENT_VIEW,
-        '        """Send a message, after all documents that were published before it."""\n'
-        "        self.gate.is_open = False\n",
-        '        """Send a message, after all documents that were published before it."""\n',
-        "shared packets overtake no message",
-        _SESSIONS,
+        "        collection = message.collection\n        self.gate.is_open = False\n",
+        "        collection = message.collection\n",
+        "shared packets overtake no document",
     ),
     Mutation(
         "in step: the gate is open while the socket is full",
@@ -127,6 +117,7 @@ SESSION_MUTATIONS = (
         "            for name in before:\n                names.setdefault(name, True)\n",
         "            pass\n",
         "a document that was removed and added again has its new fields only",
+        _OUTBOXES,
     ),
     Mutation(
         "outbox: is not closed by another user",
@@ -134,6 +125,7 @@ SESSION_MUTATIONS = (
         "        if self._before is not None:\n            return True\n",
         "",
         "a user change is one difference",
+        ("tests/unit/server/sessions",),
     ),
     Mutation(
         "a user change keeps what only the old user may see",
@@ -171,6 +163,7 @@ SESSION_MUTATIONS = (
         "    return _digest(canonical(dict(fields)))\n",
         "    return _digest(canonical(dict(list(fields.items())[1:])))\n",
         "a document that differs is sent",
+        ("tests/unit/core/ddp/test_digests.py",),
     ),
     Mutation(
         "resync: the digest of a view is of another time",

@@ -95,8 +95,9 @@ RARE: Mapping[str, tuple[Weighted, ...]] = {
         (3, step("drain", readers)),
     ),
     "resyncs": (
-        (6, step("come back", readers, nodes, DAMAGE, CHUNK, st.booleans())),
+        (12, step("come back", readers, nodes, DAMAGE, CHUNK, st.booleans())),
         (3, step("ask", readers)),
+        (3, step("settle")),
     ),
     "repeats": ((5, step("repeat", readers, numbers)), (3, step("reconnect", readers, nodes))),
     "wards": (
@@ -105,6 +106,10 @@ RARE: Mapping[str, tuple[Weighted, ...]] = {
         (3, step("subscribe", readers, st.just(BEDS))),
     ),
 }
+
+
+# Of these each schedule has one: they need what others left.
+OFTEN = ("resyncs", "resyncs", "resyncs", "repeats", "slow readers", "wards", "reads")
 
 
 @st.composite
@@ -117,7 +122,9 @@ def schedules(draw: st.DrawFn) -> list[Step]:
     size = draw(st.sampled_from([0, 1, 2, 3, 4, 4, 4]))
     some = draw(st.lists(st.sampled_from(NAMES), min_size=1, max_size=5, unique=True))
     writes = draw(st.lists(st.sampled_from(WORK), max_size=8, unique=True))
-    troubles = draw(st.lists(st.sampled_from(list(RARE)), max_size=5, unique=True))
+    often = draw(st.sampled_from(OFTEN))
+    some_more = draw(st.lists(st.sampled_from(list(RARE)), max_size=5, unique=True))
+    troubles = dict.fromkeys([often, *some_more])
     subscribe = step("subscribe", readers, st.sampled_from(some))
     work = one_of(*((1, write) for write in (PUT, *writes)))
     calls = st.tuples(st.just("call"), readers, work).map(lambda s: (s[0], s[1], *s[2]))

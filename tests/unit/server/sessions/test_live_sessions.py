@@ -1,9 +1,11 @@
 """Sessions over live queries: in step, on their own, full, and coming back."""
 
 import asyncio
+import gc
 import json
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -35,7 +37,7 @@ from bolide.server.limits import Limits
 from bolide.server.livequery.multiplexer import Multiplexer
 from bolide.server.sessions.source import FollowedView
 from bolide.server.sessions.view_change import ViewChange
-from bolide.server.stores.base import Change, ChangeBatch, ChangeKind
+from bolide.server.stores.base import Change, ChangeBatch, ChangeKind, Position
 from bolide.server.testing import TestClient, TestNode
 
 
@@ -47,6 +49,7 @@ class World:
     wards: Collection
     events: Collection
     proceed: asyncio.Event
+    by_hand_of: list[Context]
 
     def live_query(self) -> Multiplexer:
         (found,) = self.node.node.services.live_queries
@@ -63,7 +66,9 @@ class World:
         await self.node.settle()
 
 
-def make_app(proceed: asyncio.Event) -> tuple[App, Collection, Collection]:
+def make_app(
+    proceed: asyncio.Event, by_hand_of: list[Context]
+) -> tuple[App, Collection, Collection]:
     app = App()
     wards = app.collection("wards")
     events = app.collection("events", strategy=PublicationStrategy.NO_MERGE)
@@ -100,6 +105,11 @@ def make_app(proceed: asyncio.Event) -> tuple[App, Collection, Collection]:
     async def stored(ctx: Context) -> object:
         return events.find()
 
+    @app.publish("wards.byHand", public=True)
+    async def by_hand(ctx: Context) -> None:
+        by_hand_of.append(ctx)
+        ctx.ready()
+
     @app.method("set", public=True)
     async def set_beds(ctx: Context, id: str, beds: int) -> None:
         await wards.update_one({"_id": id}, {"$set": {"beds": beds}})
@@ -118,10 +128,11 @@ def make_app(proceed: asyncio.Event) -> tuple[App, Collection, Collection]:
 @pytest_asyncio.fixture
 async def world() -> AsyncGenerator[World]:
     proceed = asyncio.Event()
-    app, wards, events = make_app(proceed)
+    by_hand_of: list[Context] = []
+    app, wards, events = make_app(proceed, by_hand_of)
     limits = Limits(max_outbound_bytes=10_000, max_resync_ids=5, max_resync_bytes=5_000)
     async with TestNode(app, limits=limits) as node:
-        world = World(node, wards, events, proceed)
+        world = World(node, wards, events, proceed, by_hand_of)
         await world.insert("a", "b", beds=1)
         yield world
         proceed.set()
@@ -148,6 +159,54 @@ async def test_a_lone_subscription_is_in_step(world: World) -> None:
     for client, writes in zip(clients, before, strict=True):
         assert client.socket.writes == writes + 1
         assert {d["beds"] for d in client.documents("wards")} == {2}
+
+
+class InTheSameTurn:
+    """Does something once, after the live queries got a change and before they tell of it."""
+
+    def __init__(self, do: Callable[[], object]) -> None:
+        self._do: Callable[[], object] | None = do
+
+    def changes_received(self, batch: ChangeBatch) -> None:
+        do, self._do = self._do, None
+        if do is not None:
+            do()
+
+    def history_lost(self, position: Position) -> None:
+        raise AssertionError
+
+
+async def test_a_second_owner_joins_what_was_told_already(world: World) -> None:
+    client = await world.node.connect()
+    await client.subscribe("wards")
+    await client.subscribe("wards.byHand")
+    [by_hand] = world.by_hand_of
+    publish = partial(by_hand.added, "wards", "d", {"beds": 3})
+    world.node.store.listen(InTheSameTurn(publish))
+    await world.insert("c", beds=2)
+    await world.settle()
+    assert {d["_id"] for d in client.documents("wards")} == {"a", "b", "c", "d"}
+    await world.wards.delete_many({"_id": {"$in": ["a", "c"]}})
+    await world.settle()
+    assert {d["_id"] for d in client.documents("wards")} == {"b", "d"}
+
+
+async def test_what_waits_is_kept_as_names_once_the_socket_is_full(world: World) -> None:
+    client = await world.node.connect()
+    await client.subscribe("wards")
+    await client.subscribe("wards.big", 0)
+    # Changes wait to be sent at the end of the turn; before it the socket is full.
+    pause = client.socket.driver.writing_paused
+    deliver = world.node.node.services.turn.deliver_later
+    world.node.store.listen(InTheSameTurn(partial(deliver, pause)))
+    await world.wards.update_one({"_id": "a"}, {"$set": {"beds": 77}})
+    await world.settle()
+    gc.collect()
+    kept = [one for one in gc.get_objects() if isinstance(one, ViewChange)]
+    assert not [one for one in kept if one.message == Changed("wards", "a", {"beds": 77})]
+    client.socket.driver.writing_resumed()
+    await world.settle()
+    assert client.document("wards", "a") == {"_id": "a", "beds": 77}
 
 
 async def test_a_second_subscription_ends_the_step_and_its_end_restores_it(world: World) -> None:
@@ -453,6 +512,21 @@ async def test_an_unchanged_view_is_not_sent_again(world: World) -> None:
     assert world.live_query().in_step_count == 1
 
 
+async def test_a_digest_is_of_the_view_of_now(world: World) -> None:
+    stays = await world.node.connect()
+    await stays.subscribe("wards")
+    held = dict(HELD)
+    for beds in (1, 2, 3):
+        await world.wards.update_one({"_id": "a"}, {"$set": {"beds": beds}})
+        await world.settle()
+        held["a"] = {"beds": beds}
+        client = await come_back(world)
+        client.send(Sub("s", "wards"))
+        client.send(Resync(("s",), {"wards": view_digest(digests(held))}))
+        await world.settle()
+        assert since(client, 1) == [Want(()), Ready(("s",))]
+
+
 async def test_a_changed_view_is_sent_as_its_difference(world: World) -> None:
     held = {**HELD, "a": {"beds": 7, "old": True}, "gone": {"beds": 1}}
     await world.insert("new", beds=4)
@@ -540,6 +614,34 @@ async def test_a_session_that_cannot_write_ends_and_the_others_go_on(
     await world.settle()
     assert broken.close_reason == "The server failed; connect again"
     assert len(well.documents("wards")) == 3
+
+
+async def test_a_comparison_includes_what_was_not_told_yet(world: World) -> None:
+    # The client saw the new ward on another node.
+    held = {**HELD, "c": {"beds": 2}}
+    client = await come_back(world)
+    client.send(Sub("s", "wards"))
+    await world.settle()
+    resync = Resync(("s",), {"wards": view_digest(digests(held))})
+    client.hold("wards", held)
+    world.node.store.listen(InTheSameTurn(partial(client.send, resync)))
+    await world.insert("c", beds=2)
+    await world.settle()
+    assert since(client, 1) == [Want(()), Ready(("s",))]
+
+
+async def test_the_end_of_a_resync_includes_what_was_not_told_yet(world: World) -> None:
+    held = {**HELD, "c": {"beds": 2}}
+    client = await come_back(world)
+    client.send(Sub("s", "wards"))
+    client.send(Resync(("s",), {"wards": bytes(16)}))
+    await world.settle()
+    client.hold("wards", held)
+    have = Have({"wards": digests(held)})
+    world.node.store.listen(InTheSameTurn(partial(client.send, have)))
+    await world.insert("c", beds=2)
+    await world.settle()
+    assert since(client, 1) == [Want(("wards",)), Ready(("s",))]
 
 
 async def test_a_hanging_subscription_holds_up_the_others_for_a_while_only(world: World) -> None:
