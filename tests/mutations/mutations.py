@@ -22,7 +22,7 @@ _SQLITE_FILE = "server/bolide/server/stores/sqlite_file.py"
 _SQLITE_WRITER = "server/bolide/server/stores/_sqlite_writer.py"
 _WAKE_UP = "server/bolide/server/stores/_wakeup.py"
 
-_ROUTING = ("tests/property/test_routing.py",)
+_LIVE = "tests/unit/server/livequery/test_live_queries.py"
 _JOINS = ("tests/unit/server/publications/joins", "tests/property/test_joins.py")
 
 MUTATIONS = (
@@ -46,7 +46,7 @@ MUTATIONS = (
         "least, greatest = spans.get(kind, (key, key))",
         "least = greatest = key",
         "a query is found by all values of an array together",
-        _ROUTING,
+        ("tests/unit/server/livequery/test_router.py",),
     ),
     Mutation(
         "early changes are dropped",
@@ -111,13 +111,6 @@ MUTATIONS = (
         "a transaction is seen whole or not at all",
     ),
     Mutation(
-        "the fence does not let live queries tell",
-        _LIVE_QUERIES,
-        "            for multiplexer in touched:\n                multiplexer.catch_up()\n",
-        "",
-        "updated implies its data",
-    ),
-    Mutation(
         "the fence does not wait for joins",
         _LIVE_QUERIES,
         "        await self.dependents.settled(fence.keys())\n",
@@ -154,6 +147,7 @@ MUTATIONS = (
         "            Sorter(with_id(query.sort)),\n",
         "            Sorter(query.sort),\n",
         "equal sort keys have one order",
+        ("tests/unit/server/livequery/test_result.py", _LIVE),
     ),
     Mutation(
         "window: misses what enters it",
@@ -216,6 +210,7 @@ MUTATIONS = (
         " multiplexer in touched))\n",
         "            del touched\n",
         "updated implies its data, in windows too",
+        (_LIVE,),
     ),
     Mutation(
         "the fence forgets transactions",

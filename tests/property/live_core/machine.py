@@ -48,7 +48,8 @@ _SINGLE = 3
 HISTORY = 4
 """Changes that stay in the file: a transaction of five makes all other processes lose history."""
 
-_SMALLER = ((result, "MIN_BUFFER", 1), (multiplexer, "MAX_KEPT_CHANGES", 6))
+_KEPT = 6
+_SMALLER = ((result, "MIN_BUFFER", 1), (multiplexer, "MAX_KEPT_CHANGES", _KEPT))
 """Sizes that five documents exceed: windows run dry, and too many changes wait for a reading."""
 
 # In memory where there is such a place: what is tested is the order of things.
@@ -312,7 +313,8 @@ class World:
             for name, queries in PUBLICATIONS.items():
                 for query in queries:
                     runs = sum(app.runs[other] for other, of in PUBLICATIONS.items() if query in of)
-                    reasons = runs + store.losses
+                    # Too many changes are not kept, but read.
+                    reasons = runs + store.losses + len(self.history.changes) // _KEPT
                     if query.limit or query.skip:
                         reasons += store.batches
                     reads = store.reads[repr(query)]
