@@ -50,7 +50,7 @@ class NumberTooBig(EJSONError):
 
 def read(json: Any) -> EJSONValue:
     """Read a value as :func:`bolide.core.ejson.from_json` says."""
-    kind = type(json)
+    kind: object = type(json)  # pyright: ignore[reportUnknownVariableType]
     if kind is dict:
         return _read_object(json)
     if kind is list:
@@ -58,7 +58,7 @@ def read(json: Any) -> EJSONValue:
     if kind is int and not _LEAST <= json <= _MOST:
         return _read_big_number(json)
     if isinstance(json, dict):
-        return _read_object(json)
+        return _read_object(json)  # pyright: ignore[reportUnknownArgumentType]
     return _read_array(json) if isinstance(json, list) else json
 
 
@@ -68,7 +68,7 @@ def _read_array(json: Any) -> EJSONValue:
     index = -1
     for item in items:
         index += 1
-        kind = type(item)
+        kind: object = type(item)  # pyright: ignore[reportUnknownVariableType]
         if kind in _SAME_TYPES or (kind is int and _LEAST <= item <= _MOST):
             continue
         value = read(item)
@@ -103,7 +103,7 @@ def _read_object(json: dict[str, Any]) -> EJSONValue:
 def _read_items(items: dict[str, Any]) -> EJSONValue:
     copy: dict[str, EJSONValue] | None = None
     for name, item in items.items():
-        kind = type(item)
+        kind: object = type(item)  # pyright: ignore[reportUnknownVariableType]
         if kind in _SAME_TYPES or (kind is int and _LEAST <= item <= _MOST):
             continue
         value = read(item)

@@ -204,20 +204,17 @@ _CLOSED_TYPES = frozenset({bool, float, int, str, type(None)})
 
 def _is_closed(value: Any) -> bool:
     """Tell whether a value holds neither operators nor regular expressions."""
+    if type(value) in _CLOSED_TYPES:
+        return True
     if isinstance(value, dict):
-        fields: dict[str, Any] = value
+        fields: dict[str, Any] = value  # pyright: ignore[reportUnknownVariableType]
         for name, field in fields.items():
             if name.startswith("$") or not (type(field) in _CLOSED_TYPES or _is_closed(field)):
                 return False
         return True
     if isinstance(value, (list, tuple)):
-        elements: Sequence[Any] = value
-        for element in elements:
-            if type(element) in _CLOSED_TYPES:
-                continue
-            if not _is_closed(element):
-                return False
-        return True
+        elements: Sequence[Any] = value  # pyright: ignore[reportUnknownVariableType]
+        return all(map(_is_closed, elements))  # pyright: ignore[reportUnknownArgumentType]
     return not isinstance(value, values.Regex)
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
-from prometheus_client.utils import floatToGoString
+from prometheus_client.utils import floatToGoString  # pyright: ignore[reportUnknownVariableType]
 
 __all__ = ["Count", "Durations", "Histogram"]
 
@@ -85,7 +85,8 @@ class Durations:
 
 
 def _texts(bounds: Sequence[float]) -> Iterable[str]:
-    return map(floatToGoString, bounds)
+    # The function has no types.
+    return [str(floatToGoString(bound)) for bound in bounds]  # type: ignore[no-untyped-call]
 
 
 class Histogram:

@@ -250,22 +250,22 @@ async def readings(ctx: Any, first: Readings, many: list[Readings], limit: int |
     del ctx, first, many, limit
 
 
-@pytest.mark.parametrize(
-    ("params", "outcome"),
-    [
-        ([{"pulse": 1}, [{"pulse": 2}], None], [{"pulse": 1}, [{"pulse": 2}], None]),
-        ([{"pulse": 1.0}, [{"pulse": 2}], 3.0], [{"pulse": 1}, [{"pulse": 2}], 3]),
-        ([{"$pulse": 1}, [{"pulse": "x"}], 1], '"first.pulse" is not valid: missing'),
-        ([{"pulse": 1, "$x": 1}, [{"pulse": "x"}], 1], '"first" is not valid: keys that begin'),
-        ([{"pulse": 1, "x": {"$x": 1}}, [], 1], '"first.[*]" is not valid: keys that begin'),
-        ([{"pulse": 1, "x": [1, Regex("a")]}, [], 1], '"first.[*].1" is not valid: regular'),
-        ([{"pulse": 1}, [{"pulse": 2}, {"pulse": 1, "$x": 1}], 1], '"many.1" is not valid: keys'),
-        ([{"pulse": 1}, [{"pulse": True}], 1], '"many.0.pulse" is not valid: int type'),
-        ([{"pulse": 1}, [], "1"], '"limit" is not valid: int type'),
-        ([{"pulse": 1}, []], '"limit" is missing'),
-        ([{"pulse": 1}, [], 1, 1], "4 is one too many: 3 are taken"),
-    ],
-)
+READINGS: list[tuple[list[Any], Any]] = [
+    ([{"pulse": 1}, [{"pulse": 2}], None], [{"pulse": 1}, [{"pulse": 2}], None]),
+    ([{"pulse": 1.0}, [{"pulse": 2}], 3.0], [{"pulse": 1}, [{"pulse": 2}], 3]),
+    ([{"$pulse": 1}, [{"pulse": "x"}], 1], '"first.pulse" is not valid: missing'),
+    ([{"pulse": 1, "$x": 1}, [{"pulse": "x"}], 1], '"first" is not valid: keys that begin'),
+    ([{"pulse": 1, "x": {"$x": 1}}, [], 1], '"first.[*]" is not valid: keys that begin'),
+    ([{"pulse": 1, "x": [1, Regex("a")]}, [], 1], '"first.[*].1" is not valid: regular'),
+    ([{"pulse": 1}, [{"pulse": 2}, {"pulse": 1, "$x": 1}], 1], '"many.1" is not valid: keys'),
+    ([{"pulse": 1}, [{"pulse": True}], 1], '"many.0.pulse" is not valid: int type'),
+    ([{"pulse": 1}, [], "1"], '"limit" is not valid: int type'),
+    ([{"pulse": 1}, []], '"limit" is missing'),
+    ([{"pulse": 1}, [], 1, 1], "4 is one too many: 3 are taken"),
+]
+
+
+@pytest.mark.parametrize(("params", "outcome"), READINGS)
 def test_arguments_of_simple_types_are_checked_as_all_others(
     params: list[Any], outcome: list[Any] | str
 ) -> None:
