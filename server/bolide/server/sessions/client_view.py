@@ -126,9 +126,13 @@ class ClientView:
             self.apply(source, view.initial())
             return
         initial = view.initial()
-        for number, change in enumerate(initial):
-            self._check_sendable(source, initial, number)
-            self._note(change.message, change.before, change)
+        for number in range(len(initial)):
+            try:
+                self._check_sendable(source, initial, number)
+            except EJSONError:
+                self._note_all(source.collection, initial[:number])
+                raise
+        self._note_all(source.collection, initial)
         self._step_in(source)
 
     def apply(self, owner: Owner, changes: Sequence[ViewChange]) -> None:
@@ -375,6 +379,20 @@ class ClientView:
                 owner.view.step_out(owner)
                 self._box.merge_without(collection, changes[number:])
             raise
+
+    def _note_all(self, collection: str, added: Sequence[ViewChange]) -> None:
+        """Note documents of a merged collection in which the client is to see nothing yet."""
+        self.gate.is_open = False
+        if self._is_held_back(collection):
+            return
+        if self._outbox.has_documents_of(collection):
+            # What was taken back this turn may be here again.
+            for change in added:
+                self._note(change.message, change.before, change)
+            return
+        self._outbox.note_all(added)
+        if self._is_full:
+            self._outbox.settle()
 
     def _take_unmerged(self) -> list[bytes]:
         unmerged, self._unmerged = self._unmerged, []

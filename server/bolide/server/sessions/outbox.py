@@ -14,7 +14,7 @@ later belong to the next generation, so a collection that changes all the time h
 A document waits in one generation only, the first.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from itertools import islice
 from typing import Any, TypeAlias
 
@@ -57,10 +57,12 @@ class _Dirty:
 class _Generation:
     """Documents that wait together, and the messages after them."""
 
-    __slots__ = ("messages", "places")
+    __slots__ = ("messages", "places", "taken")
 
     def __init__(self) -> None:
-        self.places: dict[_Place, None] = {}
+        self.places: list[_Place] = []
+        # How many of the places are done; a list cut at its front is copied each time.
+        self.taken = 0
         self.messages: list[bytes] = []
 
 
@@ -77,7 +79,8 @@ class Outbox:
     def __init__(self) -> None:
         """Begin with nothing."""
         self.generations: list[_Generation] = []
-        self._dirty: dict[_Place, _Dirty] = {}
+        # A change stands for a document that the client does not hold and is to be sent as added.
+        self._dirty: dict[_Place, _Dirty | ViewChange] = {}
         self.message_bytes = 0
 
     def __bool__(self) -> bool:
@@ -87,6 +90,10 @@ class Outbox:
     def document_count(self) -> int:
         """How many documents wait."""
         return len(self._dirty)
+
+    def has_documents_of(self, collection: str) -> bool:
+        """Tell whether any document of a collection waits."""
+        return any(name == collection for name, _ in self._dirty)
 
     def note(self, message: DataMessage, before: Fields, shared: ViewChange | None) -> None:
         """Let a document wait.
@@ -98,10 +105,12 @@ class Outbox:
         """
         place = (message.collection, key_of(message.id))
         dirty = self._dirty.get(place)
+        if isinstance(dirty, ViewChange):
+            dirty = self._dirty[place] = _Dirty(message.id, False, None)
         if dirty is None:
             is_known = not isinstance(message, Added)
             dirty = self._dirty[place] = _Dirty(message.id, is_known, shared)
-            self._open().places[place] = None
+            self._open().places.append(place)
             if shared is not None:
                 return
         elif dirty.shared is not None:
@@ -109,17 +118,32 @@ class Outbox:
             dirty.shared = None
         _spread(dirty, message, before)
 
+    def note_all(self, added: Sequence[ViewChange]) -> None:
+        """Let documents wait that neither wait nor are held by the client; there may be many.
+
+        Args:
+            added: Their changes, kept until they are sent.
+        """
+        if not added:
+            return
+        places = [(change.message.collection, key_of(change.message.id)) for change in added]
+        self._dirty.update(zip(places, added, strict=True))
+        self._open().places.extend(places)
+
     def replace(self, collection: str, id: Any) -> None:
         """Let a document wait that does not, of which the client holds an unknown version."""
         place = (collection, key_of(id))
         dirty = self._dirty[place] = _Dirty(id, True, None)
         dirty.is_replaced = True
-        self._open().places[place] = None
+        self._open().places.append(place)
 
     def settle(self) -> None:
         """Keep names instead of changes, because what waits may wait for long."""
-        for dirty in self._dirty.values():
-            if dirty.shared is not None:
+        for place, dirty in self._dirty.items():
+            if isinstance(dirty, ViewChange):
+                # No key is new, so the dict may be gone through.
+                self._dirty[place] = _Dirty(dirty.message.id, False, None)
+            elif dirty.shared is not None:
                 _spread(dirty, dirty.shared.message, dirty.shared.before)
                 dirty.shared = None
 
@@ -143,12 +167,13 @@ class Outbox:
         packets: list[bytes] = []
         size = 0
         for done, generation in enumerate(self.generations):
-            while generation.places:
+            places = generation.places
+            while generation.taken < len(places):
                 if size >= max_bytes:
                     del self.generations[:done]
                     return packets
-                place = next(iter(generation.places))
-                del generation.places[place]
+                place = places[generation.taken]
+                generation.taken += 1
                 packet = _packet(place, self._dirty.pop(place), visible, wire)
                 if packet is not None:
                     packets.append(packet)
@@ -174,6 +199,7 @@ class Outbox:
         self._dirty.clear()
         for generation in self.generations:
             generation.places.clear()
+            generation.taken = 0
 
     def clear(self) -> None:
         """Forget everything."""
@@ -207,8 +233,12 @@ def _spread(dirty: _Dirty, message: DataMessage, before: Fields) -> None:
                 names.setdefault(name, True)
 
 
-def _packet(place: _Place, dirty: _Dirty, visible: Visible, wire: Wire) -> bytes | None:
+def _packet(
+    place: _Place, dirty: _Dirty | ViewChange, visible: Visible, wire: Wire
+) -> bytes | None:
     """Return what the client is sent of a document; None if it sees no difference."""
+    if isinstance(dirty, ViewChange):
+        return dirty.packet(wire)
     if dirty.shared is not None:
         return dirty.shared.packet(wire)
     collection, key = place

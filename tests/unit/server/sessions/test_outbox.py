@@ -194,3 +194,39 @@ def test_documents_can_be_forgotten_and_messages_stay(known: World) -> None:
     known.message("ready")
     known.outbox.forget_documents()
     assert known.take() == ["ready"]
+
+
+def many(count: int) -> list[ViewChange]:
+    return [ViewChange.added("c", str(number), {"n": number}) for number in range(count)]
+
+
+def test_many_documents_wait_as_their_shared_changes(world: World) -> None:
+    changes = many(3)
+    world.outbox.note_all([])
+    assert not world.outbox
+    world.outbox.note_all(changes)
+    assert world.outbox.has_documents_of("c")
+    assert not world.outbox.has_documents_of("d")
+    packets = world.outbox.take(lambda *_: None, WIRE, 10_000)
+    assert packets == [change.packet(WIRE) for change in changes]
+
+
+@pytest.mark.parametrize("settled", [False, True])
+def test_one_of_many_that_changes_is_added_as_it_is_then(world: World, settled: bool) -> None:
+    world.view.update({"0": {"n": 0}, "1": {"n": 1}, "2": {"n": 2}})
+    world.outbox.note_all(many(3))
+    if settled:
+        world.outbox.settle()
+    world.change("1", n=5)
+    world.remove("2")
+    assert world.take() == [("+0", {"n": 0}), ("+1", {"n": 5})]
+
+
+def test_many_documents_are_taken_in_pieces_and_in_order(world: World) -> None:
+    world.outbox.note_all(many(1_000))
+    world.message("ready")
+    taken = list[Any]()
+    while world.outbox:
+        taken += world.take(max_bytes=500)
+    assert [name for name, *_ in taken[:-1]] == [f"+{number}" for number in range(1_000)]
+    assert taken[-1] == "ready"
