@@ -207,7 +207,7 @@ def test_many_documents_wait_as_their_shared_changes(world: World) -> None:
     world.outbox.note_all(changes)
     assert world.outbox.has_documents_of("c")
     assert not world.outbox.has_documents_of("d")
-    packets = world.outbox.take(lambda *_: None, WIRE, 10_000)
+    packets = world.outbox.take(lambda collection, key: None, WIRE, 10_000)
     assert packets == [change.packet(WIRE) for change in changes]
 
 
