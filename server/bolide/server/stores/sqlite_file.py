@@ -48,7 +48,7 @@ __all__ = [
 HISTORY_CHANGES: Final = 10_000
 """Changes that stay in the file; a process that is further behind reads everything again."""
 
-OPTION: Final = "BOLIDE_STORE"
+OPTION: Final = "store"
 # Other programs may hold SQLite's own locks for a moment; processes of Bolide have the lock file.
 BUSY_TIMEOUT_S: Final = 5.0
 

@@ -45,7 +45,7 @@ def refusal_of(path: Path, mounts: str | None = None) -> str:
     with pytest.raises(ConfigurationError) as caught:
         check_place(path, mounts)
     text = str(caught.value)
-    assert text.startswith(f"BOLIDE_STORE is 'sqlite:///{path}', but must be ")
+    assert text.startswith(f"store is 'sqlite:///{path}', but must be ")
     assert "\n" not in text
     return text
 
