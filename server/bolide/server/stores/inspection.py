@@ -129,7 +129,7 @@ def _examine(connection: sqlite3.Connection, report: FileReport) -> None:
         report.remedy = "install that version of Bolide"
         return
     found = connection.execute(f"PRAGMA integrity_check({_MAX_PROBLEMS})").fetchall()
-    report.problems += [problem for (problem,) in found if problem != "ok"]
+    report.problems += [" ".join(problem.split()) for (problem,) in found if problem != "ok"]
     counted = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'")
     [report.position] = counted.fetchone() or (0,)
     [report.oldest] = connection.execute("SELECT min(seq) FROM changes").fetchone()

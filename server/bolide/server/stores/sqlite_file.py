@@ -362,7 +362,8 @@ def _name_of(error: sqlite3.Error) -> str:
 
 
 def _damaged(path: Path, how: str) -> ConfigurationError:
-    return _refusal(path, f"an undamaged database: restore a backup ({how})")
+    # SQLite puts its findings on several lines.
+    return _refusal(path, f"an undamaged database: restore a backup ({' '.join(how.split())})")
 
 
 def _refusal(path: Path, expected: str) -> ConfigurationError:
