@@ -26,7 +26,7 @@ def report_rows(report: FileReport, max_bytes: int) -> Iterator[tuple[str, str]]
     yield "file system", f"{report.file_system or 'unknown'}, {size_text(report.free_bytes)} free"
     running = ", ".join(map(str, report.processes))
     yield "processes", f"{len(report.processes)} ({running})" if running else "none"
-    if not report.exists:
+    if not report.exists or report.is_new:
         return
     yield "size", f"{size_text(report.file_bytes)}, and {size_text(report.log_bytes)} of log"
     if report.format is not None:
@@ -64,4 +64,6 @@ def print_report(report: FileReport, max_bytes: int, console: Console) -> None:
 def _state(report: FileReport) -> str:
     if not report.exists:
         return "not there yet: the first node makes it"
+    if report.is_new:
+        return "empty: the first node begins a store in it"
     return "not usable: see the problems below" if report.problems else "sound"

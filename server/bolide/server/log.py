@@ -8,6 +8,7 @@ shown on the terminal.
 import logging
 import sys
 import traceback
+from contextlib import suppress
 from typing import Any, TextIO, cast
 
 import structlog
@@ -16,6 +17,24 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from bolide.server.failures import failure_record
 
 __all__ = ["configure_log", "describe_failure"]
+
+
+class _Lossy:
+    """A stream that forgets what nobody takes: a terminal that was closed, a disk that is full.
+
+    A line of the log is lost then. Raised into a session, the error would lose the session, too.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> None:
+        with suppress(OSError):
+            self._stream.write(text)
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            self._stream.flush()
 
 
 class _Texts:
@@ -46,7 +65,7 @@ def configure_log(
     structlog.configure(
         processors=[*shared, renderer],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(target),
+        logger_factory=structlog.PrintLoggerFactory(cast("TextIO", _Lossy(target))),
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(target)

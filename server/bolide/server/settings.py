@@ -2,6 +2,7 @@
 
 import difflib
 import math
+import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
@@ -16,6 +17,8 @@ from bolide.server.loopback import is_loopback
 __all__ = ["DEFAULT_FILE", "Settings", "UnknownSetting", "read_settings"]
 
 DEFAULT_FILE: Final = Path("bolide.toml")
+# How tomllib ends most of its texts.
+_PLACE: Final = re.compile(r"\((at line \d+, column \d+|at end of document)\)$")
 
 _PREFIX: Final = "BOLIDE_"
 # Variables of our own tests and scripts.
@@ -154,7 +157,10 @@ def _read_file(file: Path | None) -> dict[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise ConfigurationError("The settings file", str(path), "readable TOML") from error
+        # The place only: the rest of the text may quote a secret.
+        found = _PLACE.search(str(error)) if isinstance(error, tomllib.TOMLDecodeError) else None
+        expected = f"readable TOML: look {found[1]}" if found else "readable TOML"
+        raise ConfigurationError("The settings file", str(path), expected) from error
 
 
 def _variable(name: str) -> str:

@@ -40,7 +40,7 @@ def closed(code: int) -> ConnectionClosedError:
 @pytest.mark.parametrize(
     ("error", "text", "is_lasting"),
     [
-        (untrusted(), r"not trusted \(self-signed certificate\)", True),
+        (untrusted(), r"not trusted \(self-signed certificate\);.* in SSL_CERT_FILE\.$", True),
         (ssl.SSLError(1, "secret"), "TLS with", True),
         (status(404), "no DDP endpoint", True),
         (status(403), r"refused the connection \(403\); check headers=", True),

@@ -55,6 +55,13 @@ def test_a_file_that_is_not_there_has_no_contents() -> None:
     }
 
 
+def test_an_empty_file_says_what_becomes_of_it() -> None:
+    report = FileReport(path=Path("/ward.db"), exists=True, is_new=True)
+    rows = dict(report_rows(report, 10))
+    assert rows["state"] == "empty: the first node begins a store in it"
+    assert "documents" not in rows
+
+
 def test_problems_stand_out_on_a_terminal() -> None:
     report = FileReport(path=Path("/ward.db"), exists=True, problems=["page 3 is never used"])
     plain, coloured = text_of(report), text_of(report, is_terminal=True)

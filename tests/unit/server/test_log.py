@@ -149,3 +149,17 @@ def test_standard_error_is_the_default(capsys: pytest.CaptureFixture[str]) -> No
     configure_log()
     structlog.get_logger().info("moved")
     assert json.loads(capsys.readouterr().err)["event"] == "moved"
+
+
+def test_a_stream_that_takes_nothing_raises_into_nobody() -> None:
+    class Gone(io.StringIO):
+        """A terminal that was closed."""
+
+        def write(self, text: str) -> int:
+            raise OSError(5, "Input/output error")
+
+        def flush(self) -> None:
+            raise OSError(5, "Input/output error")
+
+    configure_log(Gone())
+    structlog.get_logger().info("session closed")

@@ -177,6 +177,23 @@ def test_a_file_that_is_no_toml_is_refused(text: str) -> None:
         read_settings(file=file)
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('port = 1\nstore = "secret\n', "at line 2, column 16"),
+        ('store = """secret', "at end of document"),
+        ("secret = 1\nsecret = 2\n", "at line 2, column 11"),
+    ],
+)
+def test_a_file_that_is_no_toml_is_told_with_the_place_and_nothing_of_it(
+    text: str, place: str
+) -> None:
+    file = write(text)
+    with pytest.raises(ConfigurationError, match=rf"readable TOML: look {place}\.$") as caught:
+        read_settings(file=file)
+    assert "secret" not in str(caught.value)
+
+
 def test_a_file_that_is_named_must_exist() -> None:
     with pytest.raises(ConfigurationError, match=r"nowhere\.toml"):
         read_settings(file=Path("nowhere.toml"))

@@ -85,7 +85,7 @@ def explain(error: BaseException, address: Address, *, timeout_s: float) -> Fail
         case ssl.SSLCertVerificationError():
             return Failure(
                 f"The certificate of {where} is not trusted ({error.verify_message}); mend it "
-                "there, or pass ssl= with its authority.",
+                "there, or pass ssl= with its authority, or name that in SSL_CERT_FILE.",
                 is_lasting=True,
             )
         case ssl.SSLError():

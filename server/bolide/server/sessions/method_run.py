@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 from bolide.core.ddp.random import SeededStreams
 from bolide.core.errors import LocalProtocolError, MethodError
-from bolide.core.values import UNDEFINED, normalize
+from bolide.core.values import normalize
 from bolide.server.access.claim import Claim
 from bolide.server.access.invocation import Invocation, current, entered
 from bolide.server.context import Context
 from bolide.server.methods.calls import call_digest
 from bolide.server.methods.errors import log_failure, wire_error
 from bolide.server.methods.registry import Method
+from bolide.server.methods.results import result_value
 from bolide.server.random_ids import random_seed
 from bolide.server.sessions.events import MethodRequested
 from bolide.server.sessions.session import SessionState
@@ -167,7 +168,7 @@ class MethodRun:
         with entered(invocation):
             value = await method.handler(context, *arguments)
         invocation.check_exit("returned a result")
-        return value if value is UNDEFINED else normalize(value)
+        return result_value(method.name, value)
 
     def _fail(self, error: Exception) -> None:
         if self._method is not None:

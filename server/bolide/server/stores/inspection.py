@@ -17,6 +17,9 @@ __all__ = ["CollectionSize", "FileReport", "inspect_file"]
 _MAX_PROBLEMS: Final = 10
 _WITHOUT_CHECKSUMS: Final = 1
 
+_RESTORE: Final = "stop all nodes, keep the file, restore a backup"
+_NAME_ANOTHER: Final = "name another file as the store, or move this one away"
+
 
 @dataclass(frozen=True, slots=True)
 class CollectionSize:
@@ -41,6 +44,8 @@ class FileReport:
         path: The file.
         exists: It is there.
         problems: What is wrong with it, in words for an operator; empty if it is sound.
+        remedy: What to do about them.
+        is_new: There is nothing in it, and the first node begins a store.
         file_bytes: Size of the file.
         log_bytes: Size of the log beside it, 0 if there is none.
         free_bytes: Room left on the disk.
@@ -55,6 +60,8 @@ class FileReport:
     path: Path
     exists: bool
     problems: list[str] = field(default_factory=list[str])
+    remedy: str = _RESTORE
+    is_new: bool = False
     file_bytes: int = 0
     log_bytes: int = 0
     free_bytes: int = 0
@@ -89,6 +96,9 @@ def inspect_file(path: Path) -> FileReport:
             _examine(connection, report)
     except sqlite3.Error as error:
         report.problems.append(f"SQLite cannot read it: {error}")
+        # Only what SQLite itself raised has a code; a text that is not UTF-8 has none.
+        if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
+            report.remedy = _NAME_ANOTHER
     return report
 
 
@@ -104,16 +114,22 @@ def _examine(connection: sqlite3.Connection, report: FileReport) -> None:
     connection.execute("BEGIN")
     [owner] = connection.execute("PRAGMA application_id").fetchone()
     [report.format] = connection.execute("PRAGMA user_version").fetchone()
+    [tables] = connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    if (owner, report.format, tables) == (0, 0, 0):
+        report.is_new = True
+        return
     if owner != APPLICATION_ID:
         report.problems.append("it is another program's database")
+        report.remedy = _NAME_ANOTHER
         return
     if report.format is not None and report.format > SCHEMA_VERSION:
         report.problems.append(
             f"a newer Bolide wrote it: format {report.format}, this one knows {SCHEMA_VERSION}"
         )
+        report.remedy = "install that version of Bolide"
         return
     found = connection.execute(f"PRAGMA integrity_check({_MAX_PROBLEMS})").fetchall()
-    report.problems += [problem for (problem,) in found if problem != "ok"]
+    report.problems += [" ".join(problem.split()) for (problem,) in found if problem != "ok"]
     counted = connection.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'")
     [report.position] = counted.fetchone() or (0,)
     [report.oldest] = connection.execute("SELECT min(seq) FROM changes").fetchone()

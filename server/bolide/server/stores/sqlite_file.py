@@ -48,7 +48,7 @@ __all__ = [
 HISTORY_CHANGES: Final = 10_000
 """Changes that stay in the file; a process that is further behind reads everything again."""
 
-OPTION: Final = "BOLIDE_STORE"
+OPTION: Final = "store"
 # Other programs may hold SQLite's own locks for a moment; processes of Bolide have the lock file.
 BUSY_TIMEOUT_S: Final = 5.0
 
@@ -362,7 +362,8 @@ def _name_of(error: sqlite3.Error) -> str:
 
 
 def _damaged(path: Path, how: str) -> ConfigurationError:
-    return _refusal(path, f"an undamaged database: restore a backup ({how})")
+    # SQLite puts its findings on several lines.
+    return _refusal(path, f"an undamaged database: restore a backup ({' '.join(how.split())})")
 
 
 def _refusal(path: Path, expected: str) -> ConfigurationError:

@@ -1,4 +1,4 @@
-"""Store URLs: what an operator writes in ``BOLIDE_STORE``."""
+"""Store URLs: what an operator writes as the setting ``store``."""
 
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from bolide.server.stores.sqlite_file import OPTION
 
 __all__ = ["open_store"]
 
-_FORMS: Final = "sqlite:///file.db, sqlite:////absolute/file.db or memory:"
+_FORMS: Final = "sqlite:///file.db, sqlite:////absolute/file.db or memory: (which keeps nothing)"
 
 
 def open_store(
@@ -39,7 +39,7 @@ def open_store(
             return SQLiteStore(_path_of(url), clock=clock, store_max_bytes=store_max_bytes)
         case "mongodb" | "mongodb+srv":
             raise ConfigurationError(
-                OPTION, "(hidden)", f"{_FORMS}: MongoDB is not built yet into this version"
+                OPTION, "(hidden)", f"{_FORMS}; MongoDB is not built yet into this version"
             )
         case _:
             raise ConfigurationError(OPTION, "(hidden)", _FORMS)

@@ -84,13 +84,36 @@ def test_a_file_without_checksums_is_examined_as_far_as_it_goes(path: Path) -> N
 
 def test_what_is_not_a_store_of_this_version_is_a_problem(path: Path) -> None:
     execute(path, "PRAGMA user_version = 3")
-    assert inspect_file(path).problems == ["a newer Bolide wrote it: format 3, this one knows 2"]
+    report = inspect_file(path)
+    assert report.problems == ["a newer Bolide wrote it: format 3, this one knows 2"]
+    assert report.remedy == "install that version of Bolide"
     execute(path, "PRAGMA application_id = 3")
-    assert inspect_file(path).problems == ["it is another program's database"]
+    report = inspect_file(path)
+    assert report.problems == ["it is another program's database"]
+    assert report.remedy == "name another file as the store, or move this one away"
     path.write_bytes(b"a letter " * 1000)
-    assert inspect_file(path).problems == ["SQLite cannot read it: file is not a database"]
+    report = inspect_file(path)
+    assert report.problems == ["SQLite cannot read it: file is not a database"]
+    assert report.remedy == "name another file as the store, or move this one away"
+
+
+def test_an_empty_file_is_one_in_which_a_node_begins(tmp_path: Path) -> None:
+    path = tmp_path / "ward.db"
+    path.touch()
+    report = inspect_file(path)
+    assert (report.exists, report.is_new, report.problems) == (True, True, [])
+    SQLiteFile(path, max_bytes=None, history=10).close()
+    assert not inspect_file(path).is_new
+
+
+def test_tables_of_another_program_are_not_empty(tmp_path: Path) -> None:
+    path = tmp_path / "ward.db"
+    execute(path, "CREATE TABLE beds (id)")
+    assert inspect_file(path).problems == ["it is another program's database"]
 
 
 def test_a_table_that_is_missing_is_a_problem(path: Path) -> None:
     execute(path, "DROP TABLE documents")
-    assert inspect_file(path).problems == ["SQLite cannot read it: no such table: documents"]
+    report = inspect_file(path)
+    assert report.problems == ["SQLite cannot read it: no such table: documents"]
+    assert report.remedy == "stop all nodes, keep the file, restore a backup"

@@ -13,6 +13,7 @@ from bolide.core.bson_codec import to_bson
 from bolide.core.errors import ConfigurationError
 from bolide.server.stores._database import Entry
 from bolide.server.stores.base import ChangeKind, IndexSpec
+from bolide.server.stores.inspection import inspect_file
 from bolide.server.stores.sqlite_file import (
     SQLiteFile,
     check_place,
@@ -45,7 +46,7 @@ def refusal_of(path: Path, mounts: str | None = None) -> str:
     with pytest.raises(ConfigurationError) as caught:
         check_place(path, mounts)
     text = str(caught.value)
-    assert text.startswith(f"BOLIDE_STORE is 'sqlite:///{path}', but must be ")
+    assert text.startswith(f"store is 'sqlite:///{path}', but must be ")
     assert "\n" not in text
     return text
 
@@ -250,6 +251,18 @@ def refused_file(path: Path) -> str:
         SQLiteFile(path, max_bytes=None, history=10)
     assert str(path) in str(caught.value)
     return str(caught.value)
+
+
+def test_a_page_that_is_overwritten_is_told_in_one_line(tmp_path: Path) -> None:
+    path = tmp_path / "ward.db"
+    SQLiteFile(path, max_bytes=None, history=10).close()
+    content = bytearray(path.read_bytes())
+    content[4096 * 3 : 4096 * 4] = bytes(4096)
+    path.write_bytes(content)
+    text = refused_file(path)
+    assert "an undamaged database: restore a backup (" in text
+    assert "\n" not in text
+    assert not any("\n" in problem for problem in inspect_file(path).problems)
 
 
 def test_the_database_of_another_program_is_refused_and_untouched(database: Path) -> None:
