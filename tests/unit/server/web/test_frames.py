@@ -194,7 +194,8 @@ def test_tiny_pieces_cost_about_what_they_carry() -> None:
     finally:
         tracemalloc.stop()
         sys.settrace(measurement)
-    assert sum(one.size for one in held) < 2 * len(wire)
+    # Pieces that are kept apart would cost twelve times what they carry, at least.
+    assert sum(one.size for one in held) < 4 * len(wire)
 
 
 @pytest.mark.parametrize("size", [0, 125, 126, 65_535, 65_536])
