@@ -21,6 +21,7 @@ from bolide.server.access.claim import CALLS, CallTaken, Claim
 from bolide.server.clock import Clock
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.methods.errors import wire_error
+from bolide.server.methods.reckoning import Reckoning
 from bolide.server.sessions.source import FollowedView
 from bolide.server.sessions.view_change import ViewChange
 from bolide.server.settings import Settings
@@ -88,6 +89,7 @@ class Calls:
         self._clock = clock
         self._settings = settings
         self._running: dict[str, _Running] = {}
+        self._reckoning: Reckoning | None = None
 
     async def once(
         self,
@@ -111,6 +113,7 @@ class Calls:
         """
         key = _key(call)
         deadline = self._clock.now() + self._settings.call_wait_s
+        reckoning = await self._reckon()
         while True:
             running = self._running.get(key)
             if running is not None:
@@ -124,6 +127,7 @@ class Calls:
                 # Somebody else may have begun while we looked.
                 if key in self._running:
                     continue
+                reckoning.now_ms()  # what it is claimed at shall not be later
                 try:
                     return await self._run(key, digest, fence, run)
                 except CallTaken:
@@ -138,7 +142,8 @@ class Calls:
     async def forget_old(self) -> None:
         """Forget the calls that are too old to be repeated, and the oldest of too many."""
         settings = self._settings
-        oldest = self._clock.wall_ms() - round(settings.call_memory_s * 1000)
+        reckoning = await self._reckon()
+        oldest = reckoning.now_ms() - round(settings.call_memory_s * 1000)
         too_many = Query(
             collection=CALLS,
             sort=(("claimedAt", -1),),
@@ -146,7 +151,7 @@ class Calls:
             limit=1,
         )
         for document in (await self._store.read(too_many)).documents:
-            oldest = max(oldest, round(document["claimedAt"].timestamp() * 1000))
+            oldest = max(oldest, _wall_ms(document))
         selector = {"claimedAt": {"$lte": _date(oldest)}}
         await self._store.write(Delete(collection=CALLS, selector=selector, many=True))
 
@@ -176,6 +181,16 @@ class Calls:
             # A run that was cancelled has no outcome: nobody knows how far it came.
             del self._running[key]
             running.outcome.set_result(outcome if is_known else None)
+
+    async def _reckon(self) -> Reckoning:
+        """Return the time by which is forgotten."""
+        if self._reckoning is None:
+            newest = Query(collection=CALLS, sort=(("claimedAt", -1),), limit=1)
+            found = [_wall_ms(one) for one in (await self._store.read(newest)).documents]
+            # Somebody else may have begun it while we looked.
+            if self._reckoning is None:
+                self._reckoning = Reckoning(self._clock, found[0] if found else None)
+        return self._reckoning
 
     async def _end(self, key: str, claim: Claim, outcome: _Outcome) -> bool:
         """Store the outcome of a run that wrote; tells whether it did."""
@@ -284,6 +299,12 @@ def _text(value: Any) -> str:
         return stringify(value)
     except EJSONError:
         return stringify(None)  # it cannot be sent either
+
+
+def _wall_ms(entry: Document) -> int:
+    """Return when a call was claimed."""
+    claimed_at: datetime = entry["claimedAt"]
+    return round(claimed_at.timestamp() * 1000)
 
 
 def _date(wall_ms: int) -> datetime:

@@ -294,3 +294,40 @@ async def test_old_calls_and_too_many_are_forgotten() -> None:
         for _ in range(24):
             await clock.advance(3_600)
         assert await store.count(Query(collection=CALLS)) == 0
+
+
+class WrongClock(FakeClock):
+    """A clock whose time of day may be wrong."""
+
+    wrong_by_s = 0.0
+
+    def wall_ms(self) -> int:
+        return super().wall_ms() + round(self.wrong_by_s * 1000)
+
+
+async def test_a_clock_that_jumps_makes_no_call_forgotten() -> None:
+    clock = WrongClock()
+    async with running(clock=clock) as world:
+        client = await world.node.connect(bolide=True)
+        client.answers_pings = True
+        await world.call(client, "add", "a")
+        clock.wrong_by_s = 10 * 86_400
+        for _ in range(11):
+            await clock.advance(3_600)
+        assert await world.call(client, "add", "a") == "A"
+        assert world.runs == ["a"]
+        for _ in range(3):
+            await clock.advance(3_600)
+        assert await world.node.store.count(Query(collection=CALLS)) == 0
+
+
+async def test_a_node_that_starts_with_a_wrong_clock_forgets_no_call(tmp_path: Path) -> None:
+    path = tmp_path / "calls.db"
+    async with running(path) as world:
+        await world.call(await world.node.connect(bolide=True), "add", "a")
+    clock = WrongClock()
+    clock.wrong_by_s = 10 * 86_400
+    async with running(path, clock) as world:
+        await clock.advance(3_600)
+        assert await world.call(await world.node.connect(bolide=True), "add", "a") == "A"
+        assert world.runs == []
