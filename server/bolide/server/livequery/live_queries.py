@@ -157,6 +157,10 @@ class LiveQueries:
         for multiplexer in tuple(self._by_key.values()):
             multiplexer.catch_up()
 
+    def later(self, work: Callable[[], None]) -> None:
+        """Do something in a later turn, in the time that live queries have in one."""
+        self._surroundings.turns.later(work)
+
     def release(self, multiplexer: Multiplexer) -> None:
         """Close a live query that nobody follows or waits for."""
         if not multiplexer.follower_count and multiplexer not in self._joining:

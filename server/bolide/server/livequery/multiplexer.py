@@ -257,6 +257,14 @@ class Multiplexer:
             entry.digest = document_digest(entry.fields)
         return entry.digest
 
+    def digesting(self) -> Iterator[None]:
+        """Make the digests of documents that have none; may be stopped after each."""
+        for key in () if self._digest is not None else tuple(self._entries):
+            entry = self._entries.get(key)
+            if entry is not None and entry.digest is None:
+                entry.digest = document_digest(entry.fields)
+                yield
+
     def digest(self) -> bytes:
         """Return the digest of the whole result, 16 bytes."""
         if self._digest is None:

@@ -11,7 +11,9 @@ While none of them holds, the *gate* is open, and a live query that is the only 
 collection writes its shared packets straight to the socket.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from typing import Final
 
 from bolide.core.ddp.ids import id_parse, id_stringify
 from bolide.core.ddp.messages import Added, Changed, Removed, ServerMessage, Void
@@ -25,7 +27,10 @@ from bolide.server.sessions.strategy import PublicationStrategy
 from bolide.server.sessions.transport import Wire
 from bolide.server.sessions.view_change import DataMessage, ViewChange
 
-__all__ = ["ClientView"]
+__all__ = ["DIGESTS_AT_ONCE", "ClientView"]
+
+DIGESTS_AT_ONCE: Final = 250
+"""Most documents whose digests are made without a look at anything else; about 5 ms."""
 
 # Messages that need not be put in order: as many bytes together as one write may hold.
 _SHORT, _FEW = 2_048, 32
@@ -47,6 +52,7 @@ class ClientView:
         "_before",
         "_box",
         "_compared",
+        "_digesting",
         "_is_ended",
         "_is_full",
         "_is_resyncing",
@@ -77,6 +83,7 @@ class ClientView:
         # During a resync: the collections that will be compared, None before that is known.
         self._is_resyncing = False
         self._compared: frozenset[str] | None = None
+        self._digesting: Iterator[None] | None = None
         # Documents of collections that are not merged: they come after what is removed of them.
         self._unmerged: list[bytes] = []
         self._unmerged_bytes = 0
@@ -249,6 +256,7 @@ class ClientView:
         """Publish nothing more; messages that wait are still sent, documents are not."""
         self._is_ended = True
         self._before, self._is_resyncing = None, False
+        self._digesting = None
         self._take_unmerged()
         self._outbox.forget_documents()
         self._look_at_gate()
@@ -264,6 +272,7 @@ class ClientView:
         if self._is_resyncing:
             # What the client holds was another user's: it drops everything, and was sent nothing.
             self._is_resyncing = False
+            self._digesting = None
             self._outbox.clear()
             self._take_unmerged()
             self._box.forget_merged()
@@ -296,6 +305,29 @@ class ClientView:
         self._compared = None
         self._look_at_gate()
 
+    def make_digests(self, collections: Iterable[str]) -> bool:
+        """Make digests for :meth:`compare`, of :data:`DIGESTS_AT_ONCE` documents at most.
+
+        Args:
+            collections: Where.
+
+        Returns:
+            Whether all are made; if not, call it again, and let others have their turn before.
+        """
+        left = DIGESTS_AT_ONCE
+        while True:
+            begins = self._digesting is None
+            if self._digesting is None:
+                self._digesting = self._box.digesting(collections)
+            made = sum(1 for _ in islice(self._digesting, left))
+            if made == left:
+                return False
+            # What was looked at before may have changed meanwhile: look until nothing is left.
+            self._digesting = None
+            left -= made
+            if begins and not made:
+                return True
+
     def compare(self, views: Mapping[str, bytes]) -> tuple[str, ...]:
         """Compare what the client holds with what it is to see.
 
@@ -307,7 +339,7 @@ class ClientView:
         """
         self._catch_up()
         wanted = {name for name, digest in views.items() if digest != self._box.digest(name)}
-        unheld = self._box.snapshot().keys() - views.keys()
+        unheld = self._box.names() - views.keys()
         self._compared = frozenset(wanted | unheld)
         return tuple(sorted(wanted))
 

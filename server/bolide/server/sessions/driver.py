@@ -16,6 +16,7 @@ from bolide.server.methods.errors import log_failure
 from bolide.server.moment import Moment
 from bolide.server.publications.registry import Publication
 from bolide.server.sessions.events import (
+    DigestsWanted,
     MethodRequested,
     SessionClosed,
     SessionOpened,
@@ -176,6 +177,8 @@ class SessionDriver:
                         self._start(subscription, run)
                     case SubscriptionStopped(subscription):
                         self._stop(subscription)
+                    case DigestsWanted():
+                        self.services.live_queries.later(self._make_digests)
                     case SessionClosed():
                         self._closing = event
                     case _:
@@ -330,6 +333,14 @@ class SessionDriver:
             run.stopped()
             if run.was_refused and subscription.is_universal:
                 self._refused.append(run)
+
+    def _make_digests(self) -> None:
+        try:
+            self.session.make_digests()
+        except Exception as error:  # others wait for their turn behind it
+            log_failure(self.log, error)
+            self.session.close("The server failed; connect again")
+        self.pump()
 
     def _flush(self) -> None:
         try:

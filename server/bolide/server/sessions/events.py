@@ -9,6 +9,7 @@ import msgspec
 from bolide.core.ddp.messages import CallId
 
 __all__ = [
+    "DigestsWanted",
     "Event",
     "MethodRequested",
     "SessionClosed",
@@ -122,6 +123,16 @@ class SessionClosed:
     at_fault: bool
 
 
+@dataclass(frozen=True, slots=True)
+class DigestsWanted:
+    """Call ``make_digests`` in a later turn: a resync has more documents than fit into one."""
+
+
 Event: TypeAlias = (
-    SessionOpened | SubscribeRequested | SubscriptionStopped | MethodRequested | SessionClosed
+    SessionOpened
+    | SubscribeRequested
+    | SubscriptionStopped
+    | MethodRequested
+    | DigestsWanted
+    | SessionClosed
 )

@@ -57,6 +57,10 @@ class LiveView(Protocol):
         """Return the digest of a document in the result, 16 bytes."""
         ...
 
+    def digesting(self) -> Iterator[None]:
+        """Make the digests of documents that have none; may be stopped after each."""
+        ...
+
     def digest(self) -> bytes:
         """Return the digest of the whole result, 16 bytes."""
         ...
@@ -95,7 +99,7 @@ class NotAdded(Explained, LocalProtocolError):
 class _View:
     """One document as one client sees it."""
 
-    __slots__ = ("_claims", "_fields", "_owners", "id")
+    __slots__ = ("_claims", "_digest", "_fields", "_owners", "id")
 
     def __init__(self, id: Any, owner: Owner, fields: Fields) -> None:
         self.id = id
@@ -103,6 +107,18 @@ class _View:
         # While there is one owner: its fields, shared. Afterwards: claims by field.
         self._fields: tuple[Owner, Fields] | None = (owner, fields)
         self._claims: dict[str, list[_Claim]] = {}
+        self._digest: bytes | None = None
+
+    @property
+    def has_digest(self) -> bool:
+        """Its digest was made, and it did not change since."""
+        return self._digest is not None
+
+    def digest(self) -> bytes:
+        """Return the digest of what the client sees, 16 bytes."""
+        if self._digest is None:
+            self._digest = document_digest(self.visible())
+        return self._digest
 
     def visible(self) -> Fields:
         """Return the fields that the client sees."""
@@ -120,6 +136,7 @@ class _View:
 
     def add(self, owner: Owner, fields: Fields) -> _Changes:
         """Let one more owner hold it; returns what the client does not see yet."""
+        self._digest = None
         owners = self._merge()
         owners.add(owner)
         changes: _Changes = {}
@@ -129,6 +146,7 @@ class _View:
 
     def change(self, owner: Owner, changes: Fields, after: Fields | None) -> _Changes:
         """Change one owner's fields; returns what that changes for the client."""
+        self._digest = None
         if self._fields is not None and self._fields[0] == owner:
             return self._change_alone(owner, changes, after)
         self._merge()
@@ -142,6 +160,7 @@ class _View:
 
     def remove(self, owner: Owner) -> _Changes | None:
         """Take one owner off; returns what others' fields change, None if none is left."""
+        self._digest = None
         if self._fields is not None:
             return None if self._fields[0] == owner else {}
         owners = self._merge()
@@ -401,6 +420,14 @@ class MergeBox:
             if (documents := _documents(collection))
         }
 
+    def names(self) -> set[str]:
+        """Return the collections of which the client is to see something, as far as is kept."""
+        return {
+            name
+            for name, c in self._collections.items()
+            if c.views or (c.sole is not None and len(c.sole[1]))
+        }
+
     def documents(self, collection: str) -> dict[Key, tuple[Any, Fields]]:
         """Return the documents of a collection that the client is to see: key, ``_id``, fields."""
         found = self._collections.get(collection)
@@ -413,19 +440,33 @@ class MergeBox:
             return _EMPTY
         if found.sole is not None:
             return found.sole[1].digest()
-        return view_digest(
-            {
-                id_stringify(view.id): document_digest(view.visible())
-                for view in found.views.values()
-            }
-        )
+        return view_digest({id_stringify(view.id): view.digest() for view in found.views.values()})
 
     def document_digest(self, collection: str, key: Key) -> bytes:
         """Return the digest of a document that the client is to see, 16 bytes."""
         found = self._collection(collection)
         if found.sole is not None:
             return found.sole[1].document_digest(key)
-        return document_digest(found.views[key].visible())
+        return found.views[key].digest()
+
+    def digesting(self, collections: Iterable[str]) -> Iterator[None]:
+        """Make the digests of documents that have none; may be stopped after each.
+
+        Args:
+            collections: Where; those that nobody published are left.
+        """
+        for name in collections:
+            found = self._collections.get(name)
+            if found is None:
+                continue
+            if found.sole is not None:
+                yield from found.sole[1].digesting()
+                continue
+            for key in tuple(found.views):
+                view = found.views.get(key)
+                if view is not None and not view.has_digest:
+                    view.digest()
+                    yield
 
     def forget_merged(self) -> list[DataMessage]:
         """Begin anew, for another user.

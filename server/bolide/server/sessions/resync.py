@@ -2,9 +2,11 @@
 
 Theory of operation::
 
-    awaited --Resync--> running --all subscriptions settled, or deadline--> wanted --Have--> done
-       |                                   |-- nothing differs ------------------------------^
-       '-- deadline: the client broke its word        '-- deadline: the client broke its word
+    awaited --Resync--> running --all subscriptions settled, or deadline--> digesting
+       '-- deadline: the client broke its word                                 |
+                                     done <-- nothing differs -- all digests are made
+                                      ^-- Have -- wanted <-- something differs --|
+                                                     '-- deadline: it broke its word
 
 The view itself is compared by :class:`~bolide.server.sessions.client_view.ClientView`.
 """
@@ -22,6 +24,7 @@ class ResyncPhase(Enum):
 
     AWAITED = "awaited"
     RUNNING = "running"
+    DIGESTING = "digesting"
     WANTED = "wanted"
 
 
@@ -30,7 +33,7 @@ class ResyncRun:
 
     Attributes:
         phase: How far it is.
-        deadline: When this phase has to end, monotonic seconds.
+        deadline: When this phase has to end, monotonic seconds; None: when we have done our work.
         have: What the client told so far: collection -> id as on the wire -> digest.
         views: Collection -> digest of what the client shows.
         id_count: How many documents it named so far.
@@ -51,7 +54,7 @@ class ResyncRun:
     def __init__(self, deadline: float) -> None:
         """Wait for the client's message."""
         self.phase = ResyncPhase.AWAITED
-        self.deadline = deadline
+        self.deadline: float | None = deadline
         self.have: dict[str, dict[str, bytes]] = {}
         self.views: Mapping[str, bytes] = {}
         self.id_count = 0
@@ -77,6 +80,11 @@ class ResyncRun:
         while awaited and not is_awaited(awaited[-1]):
             awaited.pop()
         return not awaited
+
+    def digest(self) -> None:
+        """Wait until the digests of the collections that the client named are made."""
+        self.phase = ResyncPhase.DIGESTING
+        self.deadline = None
 
     def want(self, collections: tuple[str, ...], deadline: float) -> None:
         """Wait for the digests of these collections."""

@@ -54,6 +54,7 @@ from bolide.core.values import UNDEFINED, Fields
 from bolide.server.limits import Limits
 from bolide.server.sessions.client_view import ClientView
 from bolide.server.sessions.events import (
+    DigestsWanted,
     Event,
     MethodRequested,
     SessionClosed,
@@ -229,8 +230,9 @@ class Session:
         if self.state is SessionState.CONNECTING and now >= self._handshake_deadline:
             self.close("No connect message came in time", at_fault=True)
         self._now = now
-        if self._resync is not None and now >= self._resync.deadline:
-            self._resync_is_late(self._resync)
+        resync = self._resync
+        if resync is not None and resync.deadline is not None and now >= resync.deadline:
+            self._resync_is_late(resync)
         if self._heartbeat is None or self.state is SessionState.CLOSED:
             return
         self._heartbeat.tick(now)
@@ -549,6 +551,16 @@ class Session:
             self._view.end_user_change()
             self._send_late()
 
+    def make_digests(self) -> None:
+        """Go on with the digests of a resync, because others had their turn."""
+        resync = self._resync
+        if resync is None or resync.phase is not ResyncPhase.DIGESTING:
+            return
+        if self._view.make_digests(resync.views):
+            self._compare(resync)
+        else:
+            self._events.append(DigestsWanted())
+
     def move(self, within_s: float) -> None:
         """Ask the client to connect anew, if it knows how.
 
@@ -747,7 +759,11 @@ class Session:
             return id in queued or (subscription is not None and not subscription.is_ready)
 
         if resync.is_settled(is_awaited):
-            self._compare(resync)
+            self._digest(resync)
+
+    def _digest(self, resync: ResyncRun) -> None:
+        resync.digest()
+        self.make_digests()
 
     def _compare(self, resync: ResyncRun) -> None:
         wanted = self._view.compare(resync.views)
@@ -764,7 +780,7 @@ class Session:
 
     def _resync_is_late(self, resync: ResyncRun) -> None:
         if resync.phase is ResyncPhase.RUNNING:
-            self._compare(resync)
+            self._digest(resync)
         else:
             self.close("The client asked for a resync and did not go on with it", at_fault=True)
 

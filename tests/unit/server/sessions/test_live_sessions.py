@@ -20,6 +20,7 @@ from bolide.core.ddp.messages import (
     Method,
     Nosub,
     Ping,
+    Pong,
     Ready,
     Removed,
     Result,
@@ -35,6 +36,7 @@ from bolide.core.errors import MethodError
 from bolide.server import App, Collection, Context, PublicationStrategy
 from bolide.server.limits import Limits
 from bolide.server.livequery.multiplexer import Multiplexer
+from bolide.server.sessions.client_view import DIGESTS_AT_ONCE
 from bolide.server.sessions.source import FollowedView
 from bolide.server.sessions.view_change import ViewChange
 from bolide.server.stores.base import Change, ChangeBatch, ChangeKind, Position
@@ -510,6 +512,28 @@ async def test_an_unchanged_view_is_not_sent_again(world: World) -> None:
     await world.settle()
     assert client.document("wards", "a") == {"_id": "a", "beds": 2}
     assert world.live_query().in_step_count == 1
+
+
+@pytest.mark.parametrize("is_sole", [True, False])
+async def test_others_have_their_turn_while_a_large_view_is_digested(
+    world: World, is_sole: bool
+) -> None:
+    count = 5 * DIGESTS_AT_ONCE
+    await world.insert(*(f"d{number}" for number in range(count)), beds=1)
+    held = {**HELD, **{f"d{number}": {"beds": 1} for number in range(count)}}
+    client = await come_back(world)
+    client.send(Sub("all", "wards"))
+    if not is_sole:
+        client.send(Sub("two", "wards.named", ["nobody"]))
+    await world.settle()
+    client.send(Resync(("all", "two"), {"wards": view_digest(digests(held))}))
+    client.send(Ping("1"))
+    for beds in (2, 1):
+        await world.wards.update_one({"_id": "d0"}, {"$set": {"beds": beds}})
+    await world.settle()
+    told = since(client, 1)
+    assert [type(message) for message in told] == [Pong, Want, Ready]
+    assert told[1] == Want(())
 
 
 async def test_a_digest_is_of_the_view_of_now(world: World) -> None:

@@ -1,7 +1,16 @@
 """Resyncs: what is waited for, and what the client named."""
 
+import json
+from typing import Any
+
+from bolide.core.ddp.digests import digest_text, document_digest, view_digest
 from bolide.core.ddp.messages import Have, Resync
+from bolide.server.limits import Limits
+from bolide.server.sessions.client_view import DIGESTS_AT_ONCE
+from bolide.server.sessions.events import DigestsWanted, SubscribeRequested, Subscription
 from bolide.server.sessions.resync import ResyncRun
+from bolide.server.sessions.session import Session
+from bolide.server.sessions.strategy import PublicationStrategy
 
 
 def test_what_is_settled_is_not_asked_about_again() -> None:
@@ -27,3 +36,105 @@ def test_chunks_are_counted_whatever_they_hold() -> None:
     run.receive_have(Have({}, more=True), 30)
     assert (run.id_count, run.received_bytes) == (2, 100)
     assert run.have == {"c": {"a": bytes(16)}}
+
+
+class Returning:
+    """A client that comes back, and a subscription that publishes by hand."""
+
+    def __init__(self) -> None:
+        self.session = Session(
+            session_id="s" * 17,
+            limits=Limits(),
+            heartbeat=None,
+            now=0.0,
+            strategy_of=lambda _: PublicationStrategy.SERVER_MERGE,
+        )
+        self.receive(msg="connect", version="1", support=["1"], bolide={"resync": True})
+        self.receive(msg="sub", id="1", name="p")
+        *_, requested = self.session.events_received()
+        assert isinstance(requested, SubscribeRequested)
+        self.subscription: Subscription = requested.subscription
+        self.session.ready(requested.subscription)
+        self.session.finish(requested.work)
+        self.session.packets_to_send()
+
+    def receive(self, **message: Any) -> None:
+        self.session.receive_frame(json.dumps(message), 1.0)
+
+    def add(self, count: int) -> dict[str, bytes]:
+        for number in range(count):
+            self.session.added(self.subscription, "c", str(number), {"n": number})
+        return {str(number): document_digest({"n": number}) for number in range(count)}
+
+    def come_back(self, digests: dict[str, bytes]) -> None:
+        self.receive(
+            msg="bolide.resync", subs=["1"], views={"c": digest_text(view_digest(digests))}
+        )
+
+    def sent(self) -> list[Any]:
+        return [json.loads(packet) for packet in self.session.packets_to_send()]
+
+    def go_on(self) -> int:
+        """Do what is asked for, and return how often it was."""
+        turns = 0
+        while events := self.session.events_received():
+            assert events == [DigestsWanted()]
+            assert self.sent() == []
+            turns += 1
+            self.session.make_digests()
+        return turns
+
+
+UNCHANGED: dict[str, Any] = {"msg": "bolide.resync", "want": []}
+
+
+def test_few_documents_are_compared_at_once() -> None:
+    client = Returning()
+    client.come_back(client.add(DIGESTS_AT_ONCE - 1))
+    assert client.session.events_received() == []
+    assert client.sent()[0] == UNCHANGED
+
+
+def test_many_documents_are_digested_in_slices() -> None:
+    client = Returning()
+    client.come_back(client.add(3 * DIGESTS_AT_ONCE + 1))
+    assert client.go_on() == 3
+    assert client.sent()[0] == UNCHANGED
+    assert client.session.next_deadline() is None
+
+
+def test_what_changes_between_slices_is_compared_as_it_is_then() -> None:
+    client = Returning()
+    digests = client.add(2 * DIGESTS_AT_ONCE)
+    digests["0"] = document_digest({"n": "new"})
+    del digests["1"]
+    client.come_back(digests)
+    client.session.changed(client.subscription, "c", "0", {"n": "new"})
+    client.session.removed(client.subscription, "c", "1")
+    # The last document that was not looked at goes, too.
+    last = str(2 * DIGESTS_AT_ONCE - 1)
+    client.session.removed(client.subscription, "c", last)
+    client.session.added(client.subscription, "c", last, {"n": int(last)})
+    assert client.go_on() > 0
+    assert client.sent()[0] == UNCHANGED
+
+
+def test_the_slices_of_a_void_resync_are_not_gone_on_with() -> None:
+    client = Returning()
+    client.come_back(client.add(2 * DIGESTS_AT_ONCE))
+    assert client.session.events_received() == [DigestsWanted()]
+    client.session.begin_user_change()
+    client.session.events_received()
+    client.session.make_digests()
+    assert client.session.events_received() == []
+    client.session.end_user_change()
+    assert {"msg": "bolide.resync", "void": True} in client.sent()
+
+
+def test_no_time_is_up_while_digests_are_made() -> None:
+    client = Returning()
+    client.come_back(client.add(2 * DIGESTS_AT_ONCE))
+    client.session.tick(1_000.0)
+    assert client.session.close_reason is None
+    client.go_on()
+    assert client.sent()[0] == UNCHANGED
