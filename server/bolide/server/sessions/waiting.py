@@ -14,7 +14,7 @@ from bolide.core.ddp.codec import parse_client_message
 from bolide.core.ddp.messages import BadMessage, Method, Sub, Unsub
 from bolide.core.errors import Details
 
-__all__ = ["MAX_READ_BYTES", "Queued", "Waiting", "let_wait", "read_again", "sub_id"]
+__all__ = ["MAX_READ_BYTES", "Queued", "Unread", "Waiting", "let_wait", "read_again", "sub_id"]
 
 MAX_READ_BYTES: Final = 256
 """A message up to this size waits as it was read, bytes; nearly every one does."""
