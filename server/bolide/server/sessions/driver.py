@@ -231,9 +231,11 @@ class SessionDriver:
         try:
             self.pump()
             self._refused.clear()
-            runs = [self._rerun(subscription) for subscription in named]
-            runs += self._start_universal()
-            await asyncio.gather(*(run.first_done.wait() for run in runs))
+            for subscription in named:
+                self._rerun(subscription)
+            self._start_universal()
+            # All that run, not only these: a decision that changes meanwhile replaces some.
+            await self.published()
         finally:
             self.session.end_user_change()
             self.pump()
@@ -303,23 +305,17 @@ class SessionDriver:
         self._watch_time()
         self._start_universal()
 
-    def _start_universal(self) -> list[SubscriptionRun]:
-        return [
+    def _start_universal(self) -> None:
+        for publication in self.services.app.publications.universal:
             self._run_anew(self.session.start_universal(), publication)
-            for publication in self.services.app.publications.universal
-        ]
 
-    def _rerun(self, subscription: Subscription) -> SubscriptionRun:
+    def _rerun(self, subscription: Subscription) -> None:
         assert subscription.name is not None
         publication = self.services.app.publications.find(subscription.name)
-        return self._run_anew(subscription, publication)
+        self._run_anew(subscription, publication)
 
-    def _run_anew(
-        self, subscription: Subscription, publication: Publication | None
-    ) -> SubscriptionRun:
-        run = SubscriptionRun(self, subscription, publication)
-        self._start(subscription, run)
-        return run
+    def _run_anew(self, subscription: Subscription, publication: Publication | None) -> None:
+        self._start(subscription, SubscriptionRun(self, subscription, publication))
 
     def _start(self, subscription: Subscription, run: SubscriptionRun) -> None:
         self.services.metrics.subscriptions.inc()

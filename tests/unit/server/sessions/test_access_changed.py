@@ -146,6 +146,31 @@ async def test_what_is_gained_comes_and_nothing_flickers(clinic: Clinic) -> None
         assert shown(client) == {"b"}
 
 
+async def test_what_is_gained_during_a_user_change_makes_nothing_flicker(clinic: Clinic) -> None:
+    async def login(ctx: Context, user_id: str) -> None:
+        await ctx.set_user_id(user_id)
+
+    clinic.app.method("login", public=True)(login)
+    async with TestNode(clinic.app) as node:
+        await clinic.fill()
+        clinic.grant("7", user="bob")
+        client = await node.connect(user_id="ann")
+        await client.subscribe("mine")
+        since = len(client.messages)
+        clinic.gate.clear()
+        call = asyncio.create_task(client.call("login", "bob"))
+        await node.settle()
+        clinic.grant("7", "8", user="bob")
+        await node.settle()
+        assert [m for m in news(client, since) if isinstance(m, Added | Removed)] == []
+        clinic.gate.set()
+        await call
+        await node.settle()
+        assert shown(client) == {"a", "b"}
+        told = [m.id for m in news(client, since) if isinstance(m, Added | Removed)]
+        assert told == ["b"]
+
+
 async def test_the_old_documents_stay_current_while_the_new_run_is_under_way(
     clinic: Clinic,
 ) -> None:
