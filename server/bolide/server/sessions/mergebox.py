@@ -78,21 +78,20 @@ class NotAdded(Explained, LocalProtocolError):
     code: ClassVar[str] = "not-added"
 
     def __init__(self, message: Changed | Removed) -> None:
-        """Keep what was to be done, and where.
+        """Keep what was to be done.
 
         Args:
-            message: What was to be told; neither its id nor its fields are kept.
+            message: What was to be told; nothing of it is kept, as even the name of a collection
+                may be made of what a person sent.
         """
-        done = "changed" if isinstance(message, Changed) else "removed"
-        super().__init__(done, message.collection)
-        self.done = done
-        self.collection = message.collection
+        self.done = "changed" if isinstance(message, Changed) else "removed"
+        super().__init__(self.done)
 
     def __str__(self) -> str:
         """Say what is missing."""
         return (
-            f"A publication {self.done} a document of {self.collection} that no subscription of"
-            " this client has added: call ctx.added first."
+            f"A publication {self.done} a document that no subscription of this client has added:"
+            " call ctx.added first."
         )
 
 
