@@ -63,6 +63,7 @@ MUTATIONS = (
         "new = [change for change in changes if not change.position <= before]",
         "new = list(changes)",
         "a snapshot joins the feed at its own position",
+        (_LIVE,),
     ),
     Mutation(
         "too many kept changes are forgotten",

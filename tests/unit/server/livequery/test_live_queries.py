@@ -219,6 +219,19 @@ async def test_a_change_that_the_snapshot_has_is_not_told_twice(world: World) ->
     assert replica.documents == {"a": {"n": 1}}
 
 
+async def test_a_feed_behind_the_first_result_takes_nobody_back(world: World) -> None:
+    await world.insert({"_id": "a", "n": 1})
+    inserted_at = (await world.store.read(ALL)).position
+    await world.update("a", {"$set": {"n": 2}})
+    replica = Replica()
+    await world.live.follow(ALL, replica)
+    late = Change(inserted_at, "c", "a", ChangeKind.INSERT, None, {"_id": "a", "n": 1})
+    world.live.changes_received(ChangeBatch(inserted_at, [late]))
+    await world.settle()
+    assert replica.documents == {"a": {"n": 2}}
+    assert len(replica.turns) == 1
+
+
 async def test_two_hundred_followers_at_once_make_one_query(world: World) -> None:
     await world.insert({"_id": "a", "n": 1})
     replicas = [Replica() for _ in range(200)]
