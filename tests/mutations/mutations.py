@@ -4,7 +4,7 @@ A mistake is a text of a source file that is replaced by another one; it must be
 once, so that a mutation that no longer fits the code is noticed.
 """
 
-from tests.mutations.mutation import ON_SQLITE, Mutation
+from tests.mutations.mutation import ON_MEMORY, ON_SQLITE, Mutation
 from tests.mutations.session_mutations import SESSION_MUTATIONS
 
 __all__ = ["MUTATIONS"]
@@ -87,6 +87,7 @@ MUTATIONS = (
         'self._stale_since, self._stale_because = position, "history lost"',
         "pass",
         "a first read from before the gap is read again",
+        (_LIVE,),
     ),
     Mutation(
         "a dropped collection is ignored",
@@ -141,6 +142,7 @@ MUTATIONS = (
         "        return not self._window.must_be_read\n",
         "        return True\n",
         "what follows moves up into a window",
+        ("tests/unit/server/livequery", *ON_MEMORY),
     ),
     Mutation(
         "window: ties are not broken by _id",

@@ -14,7 +14,7 @@ collection writes its shared packets straight to the socket.
 from collections.abc import Callable, Mapping, Sequence
 
 from bolide.core.ddp.ids import id_parse, id_stringify
-from bolide.core.ddp.messages import Added, Changed, Removed, ServerMessage, Void
+from bolide.core.ddp.messages import Added, Changed, ServerMessage, Void
 from bolide.core.errors import EJSONError
 from bolide.core.keys import Key, key_of
 from bolide.core.values import Fields
@@ -340,7 +340,7 @@ class ClientView:
         }
         for wire_id in have.keys() - documents.keys():
             try:
-                self._outbox.note(Removed(name, id_parse(wire_id)), {}, None)
+                self._outbox.replace(name, id_parse(wire_id))
             except (EJSONError, TypeError):
                 continue  # it was never one of ours
         for wire_id, (key, id, fields) in documents.items():

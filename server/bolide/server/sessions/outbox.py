@@ -131,11 +131,12 @@ class Outbox:
         self._open().places.extend(places)
 
     def replace(self, collection: str, id: Any) -> None:
-        """Let a document wait that does not, of which the client holds an unknown version."""
+        """Let a document wait of which the client holds an unknown version."""
         place = (collection, key_of(id))
+        if place not in self._dirty:
+            self._open().places.append(place)
         dirty = self._dirty[place] = _Dirty(id, True, None)
         dirty.is_replaced = True
-        self._open().places.append(place)
 
     def settle(self) -> None:
         """Keep names instead of changes, because what waits may wait for long."""

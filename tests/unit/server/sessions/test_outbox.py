@@ -189,6 +189,24 @@ def test_a_version_that_nobody_knows_is_replaced(world: World) -> None:
     assert world.take() == [("=a", {"x": 1, "y": 2})]
 
 
+def test_an_unknown_version_of_what_was_gone_and_came_is_replaced(world: World) -> None:
+    world.outbox.replace("c", "a")
+    world.add("a", x=1)
+    assert world.take() == [("=a", {"x": 1})]
+
+
+def test_an_unknown_version_of_what_is_gone_is_removed(world: World) -> None:
+    world.outbox.replace("c", "a")
+    assert world.take() == ["-a"]
+
+
+def test_a_version_that_nobody_knows_is_replaced_once(world: World) -> None:
+    world.view["a"] = {"x": 1}
+    world.outbox.replace("c", "a")
+    world.outbox.replace("c", "a")
+    assert world.take() == [("=a", {"x": 1})]
+
+
 def test_documents_can_be_forgotten_and_messages_stay(known: World) -> None:
     known.change("a", x=2)
     known.message("ready")
