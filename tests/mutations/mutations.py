@@ -204,7 +204,7 @@ MUTATIONS = (
         "            await self._store.feed_reached(position)\n",
         "",
         "updated implies its data",
-        ON_SQLITE,
+        (_LIVE,),
     ),
     Mutation(
         "the fence does not wait for windows",

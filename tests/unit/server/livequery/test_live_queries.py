@@ -48,12 +48,20 @@ class GatedStore(MemoryStore):
         self.is_reading = asyncio.Event()
         self.error: Exception | None = None
         self.position_error: Exception | None = None
+        self.feed_gate = asyncio.Event()
+        self.feed_gate.set()
+        self.is_awaited = asyncio.Event()
         self.reads = 0
 
     async def latest_position(self) -> Position:
         if self.position_error is not None:
             raise self.position_error
         return await super().latest_position()
+
+    async def feed_reached(self, position: Position) -> None:
+        self.is_awaited.set()
+        await self.feed_gate.wait()
+        await super().feed_reached(position)
 
     async def read(self, query: Query, *, after: Position | None = None) -> Snapshot:
         snapshot = await super().read(query, after=after)
@@ -354,6 +362,7 @@ async def test_history_lost_during_the_first_reading_is_read_again(world: World)
     await world.store.is_reading.wait()
     world.store.unlisten(world.live)
     await world.insert({"_id": "b"})
+    await world.deliver()
     world.store.listen(world.live)
     world.live.history_lost(world.store.feed_position)
     world.store.gate.set()
@@ -502,6 +511,18 @@ async def test_changes_during_a_reading_are_told_after_it(world: World) -> None:
     await world.settle()
     assert set(replica.documents) == {"a", "b"}
     assert multiplexer.reread_count == 1
+
+
+async def test_a_fence_waits_for_the_feed(world: World) -> None:
+    await world.live.follow(ALL, Replica())
+    await world.insert({"_id": "a"})
+    world.store.feed_gate.clear()
+    settling = asyncio.create_task(world.live.settle({"c": world.store.feed_position}))
+    awaiting = asyncio.create_task(world.store.is_awaited.wait())
+    await asyncio.wait([settling, awaiting], return_when=asyncio.FIRST_COMPLETED)
+    assert not settling.done()
+    world.store.feed_gate.set()
+    await settling
 
 
 async def test_a_fence_does_not_wait_for_the_writes_of_others(world: World) -> None:
