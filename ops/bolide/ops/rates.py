@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from bolide.server.overview import LiveQueryRow, Overview, SessionRow
+from bolide.server.livequery.statistics import LiveQueryStatistics
+from bolide.server.overview import Overview, SessionRow
 
 __all__ = ["LiveQueryRates", "Rates", "SessionRates", "compare"]
 
@@ -32,7 +33,7 @@ class LiveQueryRates:
         rereads_per_s: How often it was read again.
     """
 
-    row: LiveQueryRow
+    row: LiveQueryStatistics
     cost_ms_per_s: float | None
     seen_per_s: float | None
     told_per_s: float | None
@@ -116,12 +117,12 @@ def _live_queries(before: Overview, now: Overview, span_s: float) -> tuple[LiveQ
     return tuple(sorted(rates, key=lambda one: one.cost_ms_per_s or 0.0, reverse=True))
 
 
-def _unused(row: LiveQueryRow) -> LiveQueryRow:
+def _unused(row: LiveQueryStatistics) -> LiveQueryStatistics:
     return replace(row, matching_s=0.0, reading_s=0.0, changes_seen=0, changes_told=0, rereads=0)
 
 
 def _live_query_rates(
-    row: LiveQueryRow, former: LiveQueryRow | None, span_s: float
+    row: LiveQueryStatistics, former: LiveQueryStatistics | None, span_s: float
 ) -> LiveQueryRates:
     if former is None:
         return LiveQueryRates(

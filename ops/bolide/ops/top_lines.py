@@ -9,7 +9,8 @@ from rich.text import Text
 from bolide.ops.amounts import age_text, count_text, rate_text, size_text
 from bolide.ops.printable import printable
 from bolide.ops.rates import LiveQueryRates, Rates, SessionRates
-from bolide.server.overview import LiveQueryRow, PublicationCount, SessionRow
+from bolide.server.livequery.statistics import LiveQueryStatistics
+from bolide.server.overview import PublicationCount, SessionRow
 
 __all__ = [
     "WIDE",
@@ -215,7 +216,7 @@ def _publication(publication: PublicationCount) -> str:
     return f"{printable(publication.name)}{number}{state}"
 
 
-def _query(row: LiveQueryRow) -> str:
+def _query(row: LiveQueryStatistics) -> str:
     """Write a query, such as ``patients {ward: ?} by bed, limit ?``."""
     parts = [f"{printable(row.collection)} {printable(row.selector)}"]
     if row.sort:
@@ -224,11 +225,11 @@ def _query(row: LiveQueryRow) -> str:
     return ", ".join(parts)
 
 
-def _window(row: LiveQueryRow) -> Sequence[tuple[str, bool]]:
+def _window(row: LiveQueryStatistics) -> Sequence[tuple[str, bool]]:
     return (("skip", row.has_skip), ("limit", row.has_limit))
 
 
-def _why(row: LiveQueryRow) -> Text:
+def _why(row: LiveQueryStatistics) -> Text:
     """Say how it is kept up to date and why, and first what its followers wait for."""
     text = Text(no_wrap=True, overflow="ellipsis")
     if row.state != "live":

@@ -3,8 +3,8 @@
 from dataclasses import replace
 from typing import Any
 
+from bolide.server.livequery.statistics import LiveQueryStatistics
 from bolide.server.overview import (
-    LiveQueryRow,
     LiveQueryTotals,
     NodeState,
     Overview,
@@ -35,7 +35,7 @@ _SESSION = SessionRow(
     queued_messages=0,
     methods_in_flight=0,
 )
-_QUERY = LiveQueryRow(
+_QUERY = LiveQueryStatistics(
     number=1,
     collection="patients",
     selector="{ward: ?}",
@@ -64,7 +64,7 @@ def make_session(id: str = "abcdef", **fields: Any) -> SessionRow:
     return replace(_SESSION, id=id, **fields)
 
 
-def make_query(number: int = 1, **fields: Any) -> LiveQueryRow:
+def make_query(number: int = 1, **fields: Any) -> LiveQueryStatistics:
     """Make a live query's row; fields say where it differs from a quiet one."""
     return replace(_QUERY, number=number, **fields)
 
@@ -72,7 +72,7 @@ def make_query(number: int = 1, **fields: Any) -> LiveQueryRow:
 def make_overview(
     *,
     sessions: tuple[SessionRow, ...] = (),
-    live_queries: tuple[LiveQueryRow, ...] = (),
+    live_queries: tuple[LiveQueryStatistics, ...] = (),
     session_count: int | None = None,
     query_count: int | None = None,
     **node: Any,

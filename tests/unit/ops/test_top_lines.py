@@ -12,7 +12,8 @@ from bolide.ops.top_lines import (
     session_lines,
     session_title,
 )
-from bolide.server.overview import LiveQueryRow, PublicationCount, SessionRow
+from bolide.server.livequery.statistics import LiveQueryStatistics
+from bolide.server.overview import PublicationCount, SessionRow
 
 
 def session_texts(*rows: SessionRow, width: int | None = None) -> list[str]:
@@ -20,7 +21,7 @@ def session_texts(*rows: SessionRow, width: int | None = None) -> list[str]:
     return [line.plain for line in session_lines(sessions, width)]
 
 
-def query_texts(*rows: LiveQueryRow, width: int | None = None) -> list[str]:
+def query_texts(*rows: LiveQueryStatistics, width: int | None = None) -> list[str]:
     live_queries = compare(None, make_overview(live_queries=rows)).live_queries
     return [line.plain for line in live_query_lines(live_queries, width)]
 

@@ -873,7 +873,7 @@ async def test_statistics_show_no_value(world: World) -> None:
     window = statistics[5]
     assert window.selector == "{ward: ?}"
     assert window.sort == "n descending"
-    assert (window.skip, window.limit, window.followers) == (1, 2, 1)
+    assert (window.has_skip, window.has_limit, window.followers) == (True, True, 1)
     assert (window.documents_published, window.documents_held) == (2, 5)
     assert (window.changes_seen, window.changes_told, window.rereads) == (5, 2, 0)
     assert window.matching_s > 0
