@@ -338,7 +338,7 @@ def _session_row(driver: SessionDriver) -> SessionRow:
         is_logged_in=driver.user_id is not None,
         age_s=driver.services.clock.now() - driver.accepted_at,
         speaks_bolide=session.speaks_bolide,
-        subscriptions=session.subscription_count,
+        subscriptions=len(session.subscriptions),
         publications=_publications(driver),
         documents=session.document_count,
         waiting_documents=session.waiting_documents,
@@ -363,7 +363,7 @@ def _address(text: str | None) -> str | None:
 def _publications(driver: SessionDriver) -> tuple[PublicationCount, ...]:
     counted = Counter(
         (_publication_name(driver.runs.get(subscription)), _state(subscription))
-        for subscription in driver.session.running_subscriptions()
+        for subscription in driver.session.subscriptions.running()
     ).most_common(MAX_PUBLICATIONS)
     return tuple(
         PublicationCount(name=name, state=state, count=count) for (name, state), count in counted
@@ -386,7 +386,7 @@ def _session_totals(drivers: Sequence[SessionDriver]) -> SessionTotals:
     return SessionTotals(
         count=len(sessions),
         full=sum(session.is_full for session in sessions),
-        subscriptions=sum(session.subscription_count for session in sessions),
+        subscriptions=sum(len(session.subscriptions) for session in sessions),
         documents=sum(session.document_count for session in sessions),
         waiting_documents=sum(session.waiting_documents for session in sessions),
         waiting_bytes=sum(session.waiting_bytes for session in sessions),

@@ -249,10 +249,10 @@ class SessionDriver:
         refused, self._refused = self._refused, []
         for ended in refused:
             if self._difference(ended):
-                self._run_anew(self.session.start_universal(), ended.publication)
+                self._run_anew(self.session.subscriptions.begin_universal(), ended.publication)
             else:
                 self._refused.append(ended)
-        for subscription in self.session.running_subscriptions():
+        for subscription in self.session.subscriptions.running():
             run = self._runs.get(subscription)
             if run is None:  # it ended because of what happened to the others
                 continue
@@ -263,7 +263,7 @@ class SessionDriver:
                 difference = Difference(difference.lost or was_lost, difference.gained)
             if difference:
                 keeps = subscription.is_ready and not difference.lost
-                new = self.session.restart(
+                new = self.session.subscriptions.restart(
                     subscription, keeps_documents=keeps and self.services.app.merges_all
                 )
                 if new is not None:
@@ -302,7 +302,7 @@ class SessionDriver:
 
     def _start_universal(self) -> list[SubscriptionRun]:
         return [
-            self._run_anew(self.session.start_universal(), publication)
+            self._run_anew(self.session.subscriptions.begin_universal(), publication)
             for publication in self.services.app.publications.universal
         ]
 

@@ -142,16 +142,16 @@ class SubscriptionRun:
 
     def source_changed(self, source: Hashable, changes: Sequence[ViewChange]) -> None:
         """Pass on what changed in the result of one source."""
-        session = self._driver.session
+        subscriptions = self._driver.session.subscriptions
         try:
-            session.publish(self._subscription, source, changes)
+            subscriptions.publish(self._subscription, source, changes)
         except Exception as error:  # ours alone: other followers must not suffer
             self._fail(error)
         self._driver.pump()
 
     def source_ended(self, source: Hashable) -> None:
         """Take back what one source published."""
-        self._driver.session.leave(self._subscription, source)
+        self._driver.session.subscriptions.leave(self._subscription, source)
         self._driver.pump()
 
     def join_failed(self, error: BaseException) -> None:
@@ -180,17 +180,17 @@ class SubscriptionRun:
 
     def added(self, collection: str, id: Any, fields: Fields) -> None:
         """Publish a document."""
-        self._driver.session.added(self._subscription, collection, id, fields)
+        self._driver.session.subscriptions.added(self._subscription, collection, id, fields)
         self._driver.pump()
 
     def changed(self, collection: str, id: Any, fields: Fields) -> None:
         """Publish other values of some fields."""
-        self._driver.session.changed(self._subscription, collection, id, fields)
+        self._driver.session.subscriptions.changed(self._subscription, collection, id, fields)
         self._driver.pump()
 
     def removed(self, collection: str, id: Any) -> None:
         """Take a document back."""
-        self._driver.session.removed(self._subscription, collection, id)
+        self._driver.session.subscriptions.removed(self._subscription, collection, id)
         self._driver.pump()
 
     def ready(self) -> None:
@@ -236,7 +236,7 @@ class SubscriptionRun:
     def _publish_done(self) -> None:
         """Let go of what a former run published, now that this one's documents are there."""
         self.first_done.set()
-        self._driver.session.end_former(self._subscription)
+        self._driver.session.subscriptions.end_former(self._subscription)
 
     def _end(self) -> None:
         self._publish_done()
@@ -305,12 +305,12 @@ class SubscriptionRun:
 
     def _publish_source(self, source: Source, changes: Sequence[ViewChange] | None) -> None:
         """Publish a cursor's whole result, or what changed in it."""
-        session = self._driver.session
+        subscriptions = self._driver.session.subscriptions
         try:
             if changes is None:
-                session.join(source)
+                subscriptions.join(source)
             else:
-                session.apply(source, changes)
+                subscriptions.apply(source, changes)
         except Exception as error:  # ours alone: other followers must not suffer
             self._fail(error)
         self._driver.pump()

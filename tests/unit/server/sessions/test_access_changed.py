@@ -413,7 +413,7 @@ async def test_an_unsub_that_waited_for_the_first_run_ends_the_new_one(clinic: C
         await node.settle()
         assert subscription.error is None
         assert clinic.runs == 1
-        assert client.socket.driver.session.running_subscriptions() == []
+        assert client.socket.driver.session.subscriptions.running() == []
         assert node.node.metrics.registry.get_sample_value("bolide_subscriptions") == 0
 
 
@@ -471,7 +471,7 @@ async def test_what_fails_while_it_is_taken_back_ends_and_is_not_run_again(clini
         runs = clinic.runs
         tell_unsendable(node)
         clinic.grant()
-        assert client.socket.driver.session.running_subscriptions() == []
+        assert client.socket.driver.session.subscriptions.running() == []
         await node.settle()
         assert shown(client) == set()
         assert subscription.is_stopped
