@@ -8,7 +8,7 @@ _MERGE_BOX = "server/bolide/server/sessions/mergebox.py"
 _VIEW_CHANGE = "server/bolide/server/sessions/view_change.py"
 _CLIENT_VIEW = "server/bolide/server/sessions/client_view.py"
 _OUTBOX = "server/bolide/server/sessions/outbox.py"
-_DRIVER = "server/bolide/server/sessions/driver.py"
+_SUBSCRIPTION_RUNS = "server/bolide/server/sessions/runs/subscription_runs.py"
 _MULTIPLEXER = "server/bolide/server/livequery/multiplexer.py"
 _DIGESTS = "core/bolide/core/ddp/digests.py"
 _CLAIM = "server/bolide/server/access/claim.py"
@@ -136,7 +136,7 @@ SESSION_MUTATIONS = (
     ),
     Mutation(
         "access: a loss is not noticed",
-        _DRIVER,
+        _SUBSCRIPTION_RUNS,
         "            if difference:\n",
         "            if difference.gained:\n",
         "what a person may not see any more is taken back",

@@ -19,7 +19,7 @@ from bolide.server.livequery.multiplexer import Multiplexer
 from bolide.server.node import Node
 from bolide.server.sessions.driver import SessionDriver
 from bolide.server.sessions.events import Subscription
-from bolide.server.sessions.subscription_run import SubscriptionRun
+from bolide.server.sessions.runs.subscription_run import SubscriptionRun
 from bolide.server.stores.base import HeldInMemory
 
 __all__ = [

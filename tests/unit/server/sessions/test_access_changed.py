@@ -486,9 +486,11 @@ async def test_a_session_that_fails_is_closed_and_the_others_are_asked(clinic: C
         for client in clients:
             await client.subscribe("ward", "7")
         # A session that is half dead.
-        runs = clients[0].socket.driver._runs  # pyright: ignore[reportPrivateUsage]
-        (subscription,) = runs
-        runs[subscription].decisions = None  # type: ignore[assignment]
+        driver = clients[0].socket.driver
+        (subscription,) = driver.session.subscriptions.running()
+        run = driver.runs.get(subscription)
+        assert run is not None
+        run.decisions = None  # type: ignore[assignment]
         clinic.grant()
         await node.settle()
         assert [client.close_reason for client in clients] == [
