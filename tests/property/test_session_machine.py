@@ -18,7 +18,7 @@ from bolide.server.sessions.events import (
     Work,
 )
 from bolide.server.sessions.session import Session
-from bolide.server.sessions.strategy import PublicationStrategy
+from bolide.server.sessions.view.strategy import PublicationStrategy
 
 IDS = st.sampled_from(["d1", "d2"])
 SUB_IDS = st.sampled_from(["s1", "s2", "s3"])

@@ -19,9 +19,9 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
-from bolide.server.web.frames import text_frame
-from bolide.server.web.push import EXTENSION, PushSocket
-from bolide.server.web.websocket import WRITE_HIGH_WATER_BYTES, BolideWebSocket
+from bolide.server.web.websocket.frames import text_frame
+from bolide.server.web.websocket.protocol import WRITE_HIGH_WATER_BYTES, BolideWebSocket
+from bolide.server.web.websocket.push import EXTENSION, PushSocket
 
 MEBIBYTE = 1_048_576
 

@@ -8,7 +8,7 @@ Theory of operation::
 
 While it runs nothing is sent that stands for documents
 (:class:`~bolide.server.sessions.backlog.Backlog`). The view itself is compared by
-:class:`~bolide.server.sessions.client_view.ClientView`.
+:class:`~bolide.server.sessions.view.client_view.ClientView`.
 """
 
 from collections.abc import Callable, Mapping
@@ -16,7 +16,7 @@ from enum import Enum
 
 from bolide.core.ddp.messages import Have, Resync, Want
 from bolide.server.limits import Limits
-from bolide.server.sessions.client_view import ClientView
+from bolide.server.sessions.view.client_view import ClientView
 
 __all__ = ["ResyncPhase", "ResyncRun"]
 

@@ -10,7 +10,7 @@ Frames and time go in, frames and events come out. Messages wait in one queue; o
 unblocked. Only ping and pong pass the queue.
 
 What is published goes from :class:`~bolide.server.sessions.subscriptions.Subscriptions` into the
-:class:`~bolide.server.sessions.client_view.ClientView`, which knows what is to be sent.
+:class:`~bolide.server.sessions.view.client_view.ClientView`, which knows what is to be sent.
 
 While a user change is going on (:meth:`Session.begin_user_change` to
 :meth:`Session.end_user_change`) the view fills anew and nothing is sent; at the end the
@@ -57,7 +57,6 @@ from bolide.core.errors import Details, LocalProtocolError
 from bolide.core.values import UNDEFINED
 from bolide.server.limits import Limits
 from bolide.server.sessions.backlog import Backlog
-from bolide.server.sessions.client_view import ClientView
 from bolide.server.sessions.events import (
     Event,
     MethodRequested,
@@ -68,9 +67,10 @@ from bolide.server.sessions.events import (
     Work,
 )
 from bolide.server.sessions.resync import ResyncPhase, ResyncRun
-from bolide.server.sessions.strategy import PublicationStrategy
 from bolide.server.sessions.subscriptions import Subscriptions
 from bolide.server.sessions.transport import PLAIN, Framing, Wire
+from bolide.server.sessions.view.client_view import ClientView
+from bolide.server.sessions.view.strategy import PublicationStrategy
 
 __all__ = ["Session", "SessionState"]
 

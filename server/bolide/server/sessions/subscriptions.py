@@ -15,10 +15,10 @@ from typing import Any
 
 from bolide.core.ddp.messages import Sub
 from bolide.core.values import UNDEFINED, Fields
-from bolide.server.sessions.client_view import ClientView
 from bolide.server.sessions.events import Event, Subscription, SubscriptionStopped
-from bolide.server.sessions.source import Source
-from bolide.server.sessions.view_change import ViewChange, changed_message
+from bolide.server.sessions.view.client_view import ClientView
+from bolide.server.sessions.view.source import Source
+from bolide.server.sessions.view.view_change import ViewChange, changed_message
 
 __all__ = ["Subscriptions"]
 

@@ -2,10 +2,10 @@
 
 from bolide.core.ddp.messages import Have, Resync, Want
 from bolide.server.limits import Limits
-from bolide.server.sessions.client_view import ClientView
 from bolide.server.sessions.resync import ResyncPhase, ResyncRun
-from bolide.server.sessions.strategy import PublicationStrategy
 from bolide.server.sessions.transport import PLAIN, Wire
+from bolide.server.sessions.view.client_view import ClientView
+from bolide.server.sessions.view.strategy import PublicationStrategy
 
 DIGEST = bytes(16)
 

@@ -18,7 +18,7 @@ from bolide.server.sessions.events import (
     Work,
 )
 from bolide.server.sessions.session import Session, SessionState
-from bolide.server.sessions.strategy import PublicationStrategy
+from bolide.server.sessions.view.strategy import PublicationStrategy
 
 CONNECT = '{"msg":"connect","version":"1","support":["1"]}'
 PRE1 = '{"msg":"connect","version":"pre1","support":["pre1"]}'

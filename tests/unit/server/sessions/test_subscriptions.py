@@ -2,12 +2,12 @@ import json
 from typing import Any
 
 from bolide.core.ddp.messages import Sub
-from bolide.server.sessions.client_view import ClientView
 from bolide.server.sessions.events import Event, Subscription, SubscriptionStopped
-from bolide.server.sessions.strategy import PublicationStrategy
 from bolide.server.sessions.subscriptions import Subscriptions
 from bolide.server.sessions.transport import PLAIN, Wire
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.client_view import ClientView
+from bolide.server.sessions.view.strategy import PublicationStrategy
+from bolide.server.sessions.view.view_change import ViewChange
 
 
 class Client:

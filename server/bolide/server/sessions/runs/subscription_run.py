@@ -22,8 +22,8 @@ from bolide.server.publications.counts import CountSource, LiveCount
 from bolide.server.publications.joins.join import Join
 from bolide.server.publications.registry import Publication
 from bolide.server.sessions.events import Subscription, Work
-from bolide.server.sessions.source import Source
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.source import Source
+from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.stores.base import Query
 
 if TYPE_CHECKING:

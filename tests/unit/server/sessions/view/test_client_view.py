@@ -1,10 +1,10 @@
 """The client's view: messages that wait while its socket is full are counted, in their order."""
 
 from bolide.core.ddp.messages import Removed
-from bolide.server.sessions.client_view import ClientView
-from bolide.server.sessions.strategy import PublicationStrategy
 from bolide.server.sessions.transport import PLAIN, Wire
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.client_view import ClientView
+from bolide.server.sessions.view.strategy import PublicationStrategy
+from bolide.server.sessions.view.view_change import ViewChange
 
 
 def make_view() -> ClientView:
