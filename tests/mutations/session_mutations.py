@@ -78,6 +78,7 @@ SESSION_MUTATIONS = (
         "        collection = message.collection\n        self.gate.is_open = False\n",
         "        collection = message.collection\n",
         "shared packets overtake no document",
+        ("tests/unit/server/sessions/view/test_client_view.py",),
     ),
     Mutation(
         "in step: the gate is open while the socket is full",

@@ -39,3 +39,24 @@ def test_many_short_messages_keep_their_order_and_documents_theirs() -> None:
     view.apply(owner, [ViewChange.removed("c", "1", {})])
     view.message(b"last")
     assert view.packets(65_536) == [view.packet(Removed("c", "1")), b"last"]
+
+
+def test_the_gate_is_shut_from_the_first_document_that_waits_to_the_last() -> None:
+    view = make_view()
+    assert view.gate.is_open
+    for id in "12":
+        view.apply(view, [ViewChange.added("c", id, {"a": 1})])
+        assert not view.gate.is_open
+    view.packets(1)
+    assert not view.gate.is_open
+    view.packets(1)
+    assert view.gate.is_open
+
+
+def test_the_gate_is_shut_while_a_message_waits() -> None:
+    view = make_view()
+    for send in (view.message, view.urgent):
+        send(b"packet")
+        assert not view.gate.is_open
+        view.packets(65_536)
+        assert view.gate.is_open
