@@ -15,7 +15,7 @@ _ROUTER = "server/bolide/server/livequery/router.py"
 _RESULT = "server/bolide/server/livequery/result.py"
 _FOLLOWERS = "server/bolide/server/livequery/followers.py"
 _JOIN = "server/bolide/server/publications/joins/join.py"
-_SUBSCRIPTION = "server/bolide/server/sessions/subscription_run.py"
+_SUBSCRIPTION = "server/bolide/server/sessions/runs/subscription_run.py"
 _GATEWAY = "server/bolide/server/access/gateway.py"
 _MEMORY = "server/bolide/server/stores/memory.py"
 _SQLITE_FILE = "server/bolide/server/stores/sqlite_file.py"
@@ -168,6 +168,7 @@ MUTATIONS = (
         "            self._take_kept()\n",
         "        self._take_kept()\n",
         "what changes while a query is read again is read too",
+        ("tests/unit/server/livequery",),
     ),
     Mutation(
         "in step: a shut gate is taken for open",

@@ -20,7 +20,7 @@ from bolide.server.livequery.statistics import LiveQueryStatistics
 from bolide.server.node import Node
 from bolide.server.sessions.driver import SessionDriver
 from bolide.server.sessions.events import Subscription
-from bolide.server.sessions.subscription_run import SubscriptionRun
+from bolide.server.sessions.runs.subscription_run import SubscriptionRun
 from bolide.server.stores.base import HeldInMemory
 
 __all__ = [
@@ -283,7 +283,7 @@ def _session_row(driver: SessionDriver) -> SessionRow:
         is_logged_in=driver.user_id is not None,
         age_s=driver.services.clock.now() - driver.accepted_at,
         speaks_bolide=session.speaks_bolide,
-        subscriptions=session.subscription_count,
+        subscriptions=len(session.subscriptions),
         publications=_publications(driver),
         documents=session.document_count,
         waiting_documents=session.waiting_documents,
@@ -308,7 +308,7 @@ def _address(text: str | None) -> str | None:
 def _publications(driver: SessionDriver) -> tuple[PublicationCount, ...]:
     counted = Counter(
         (_publication_name(driver.runs.get(subscription)), _state(subscription))
-        for subscription in driver.session.running_subscriptions()
+        for subscription in driver.session.subscriptions.running()
     ).most_common(MAX_PUBLICATIONS)
     return tuple(
         PublicationCount(name=name, state=state, count=count) for (name, state), count in counted
@@ -331,7 +331,7 @@ def _session_totals(drivers: Sequence[SessionDriver]) -> SessionTotals:
     return SessionTotals(
         count=len(sessions),
         full=sum(session.is_full for session in sessions),
-        subscriptions=sum(session.subscription_count for session in sessions),
+        subscriptions=sum(len(session.subscriptions) for session in sessions),
         documents=sum(session.document_count for session in sessions),
         waiting_documents=sum(session.waiting_documents for session in sessions),
         waiting_bytes=sum(session.waiting_bytes for session in sessions),

@@ -29,8 +29,8 @@ from bolide.server.livequery.shape import path_shape, shape_of, sort_shape
 from bolide.server.livequery.statistics import LiveQueryStatistics
 from bolide.server.livequery.turns import QueryTooExpensive, Turns
 from bolide.server.metrics import Metrics
-from bolide.server.sessions.source import Gate, Source
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.source import Gate, Source
+from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.stores.access import effective_selector
 from bolide.server.stores.base import Change, ChangeKind, Position, Query, Snapshot, Store
 from bolide.server.turn import Turn

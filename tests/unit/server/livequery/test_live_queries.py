@@ -17,8 +17,8 @@ from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.livequery.multiplexer import MAX_KEPT_CHANGES, Multiplexer, Surroundings
 from bolide.server.livequery.turns import QueryTooExpensive
 from bolide.server.metrics import Metrics
-from bolide.server.sessions.source import FollowedView
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.source import FollowedView
+from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.stores.base import (
     Change,
     ChangeBatch,

@@ -35,8 +35,8 @@ from bolide.core.errors import MethodError
 from bolide.server import App, Collection, Context, PublicationStrategy
 from bolide.server.limits import Limits
 from bolide.server.livequery.multiplexer import Multiplexer
-from bolide.server.sessions.source import FollowedView
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.source import FollowedView
+from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.stores.base import Change, ChangeBatch, ChangeKind, Position
 from bolide.server.testing import TestClient, TestNode
 

@@ -6,10 +6,10 @@ from bolide.core.ddp.digests import view_digest
 from bolide.core.ddp.messages import Added, Changed, Removed
 from bolide.core.errors import LocalProtocolError
 from bolide.core.values import UNDEFINED, ObjectId
-from bolide.server.sessions.mergebox import MergeBox
-from bolide.server.sessions.strategy import PublicationStrategy
 from bolide.server.sessions.transport import PLAIN, Wire
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.mergebox import MergeBox
+from bolide.server.sessions.view.strategy import PublicationStrategy
+from bolide.server.sessions.view.view_change import ViewChange
 
 MERGE = PublicationStrategy.SERVER_MERGE
 IDS = PublicationStrategy.NO_MERGE

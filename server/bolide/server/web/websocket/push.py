@@ -59,8 +59,9 @@ class PushSocket(Protocol):
     def write(self) -> Callable[[bytes], object]:
         """Send frames that are already framed, as many as the bytes hold.
 
-        See :func:`bolide.server.web.frames.text_frame`. It is the transport's own ``write``, or one
-        that does nothing once the connection closes: read the attribute anew for each call.
+        See :func:`bolide.server.web.websocket.frames.text_frame`. It is the transport's own
+        ``write``, or one that does nothing once the connection closes: read the attribute anew for
+        each call.
         """
         ...
 

@@ -8,7 +8,7 @@ from starlette.types import Scope
 from uvicorn.config import Config
 from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
 
-from bolide.server.web.handshake import Handshake
+from bolide.server.web.websocket.handshake import Handshake
 
 __all__ = ["websocket_scope"]
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bolide.server.web.framing import RAW, SOCKJS, BadFrame
-from bolide.server.web.framing import TEXTS as TEXTS_OF_ASGI
+from bolide.server.web.transports.framing import RAW, SOCKJS, BadFrame
+from bolide.server.web.transports.framing import TEXTS as TEXTS_OF_ASGI
 
 TEXTS = st.lists(st.text(), min_size=1)
 

@@ -4,9 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from bolide.server.sessions.events import Subscription
-from bolide.server.sessions.mergebox import LiveView
 from bolide.server.sessions.transport import Wire
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.mergebox import LiveView
+from bolide.server.sessions.view.view_change import ViewChange
 
 __all__ = ["FollowedView", "Gate", "Source"]
 

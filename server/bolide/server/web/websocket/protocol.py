@@ -1,7 +1,7 @@
 """A WebSocket protocol class for uvicorn that can also be written to at once.
 
 Use it as ``uvicorn.Config(app, ws="bolide.server.web.websocket:BolideWebSocket")``. Any ASGI
-application works on it; one that knows :mod:`bolide.server.web.push` gets plain calls.
+application works on it; one that knows :mod:`bolide.server.web.websocket.push` gets plain calls.
 
 Theory of operation. uvicorn's HTTP protocol parses the head of the handshake, makes one instance
 and hands over the transport. ``CONNECTING`` until the application accepts, ``OPEN`` until a close
@@ -30,7 +30,7 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.server import ServerState
 
 from bolide.core.errors import LocalProtocolError
-from bolide.server.web.frames import (
+from bolide.server.web.websocket.frames import (
     CloseCode,
     Closed,
     FrameReader,
@@ -43,10 +43,10 @@ from bolide.server.web.frames import (
     pong_frame,
     text_frame,
 )
-from bolide.server.web.handshake import BadHandshake, accepting, parse_handshake, refusing
-from bolide.server.web.keepalive import KeepAlive
-from bolide.server.web.push import EXTENSION, PushReceiver
-from bolide.server.web.scope import websocket_scope
+from bolide.server.web.websocket.handshake import BadHandshake, accepting, parse_handshake, refusing
+from bolide.server.web.websocket.keepalive import KeepAlive
+from bolide.server.web.websocket.push import EXTENSION, PushReceiver
+from bolide.server.web.websocket.scope import websocket_scope
 
 __all__ = [
     "CLOSE_TIMEOUT_S",
@@ -207,7 +207,7 @@ class BolideWebSocket(asyncio.Protocol):
             self._disconnected(CloseCode.SERVICE_RESTART)
             self._send_close(CloseCode.SERVICE_RESTART, "")
 
-    # Push: see bolide.server.web.push.
+    # Push: see bolide.server.web.websocket.push.
 
     def start(self, receiver: PushReceiver) -> None:
         """Give all messages to a receiver from now on."""
@@ -568,7 +568,7 @@ class BolideWebSocket(asyncio.Protocol):
         if self._timer is None:
             self._timer = self._loop.call_later(CLOSE_TIMEOUT_S, self._transport.abort)
 
-    # What the pings need: see bolide.server.web.keepalive.
+    # What the pings need: see bolide.server.web.websocket.keepalive.
 
     @property
     def is_reading(self) -> bool:

@@ -20,8 +20,8 @@ from bolide.core.ddp.messages import Added, Changed, Removed
 from bolide.core.errors import LocalProtocolError
 from bolide.core.keys import Key, key_of
 from bolide.core.values import UNDEFINED, Fields, equals
-from bolide.server.sessions.strategy import PublicationStrategy
-from bolide.server.sessions.view_change import (
+from bolide.server.sessions.view.strategy import PublicationStrategy
+from bolide.server.sessions.view.view_change import (
     DataMessage,
     ViewChange,
     changed_fields,

@@ -11,7 +11,7 @@ from typing import Final, Protocol
 import msgspec
 
 from bolide.server.sessions.transport import Framing
-from bolide.server.web.frames import text_frame
+from bolide.server.web.websocket.frames import text_frame
 
 __all__ = ["FRAMES", "RAW", "SOCKJS", "TEXTS", "BadFrame", "TextFraming"]
 

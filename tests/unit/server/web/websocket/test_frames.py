@@ -7,7 +7,7 @@ import pytest
 from websockets.utils import apply_mask
 
 from bolide.core.errors import LocalProtocolError
-from bolide.server.web.frames import (
+from bolide.server.web.websocket.frames import (
     MAX_CONTROL_BYTES,
     Closed,
     FrameEvent,
@@ -178,7 +178,7 @@ def test_nothing_is_read_after_a_violation() -> None:
 
 HELD_BY_A_READER = """
 import sys, tracemalloc
-from bolide.server.web import frames
+from bolide.server.web.websocket import frames
 
 wire = sys.stdin.buffer.read()
 reader = frames.FrameReader(1_000_000)
@@ -229,7 +229,7 @@ def test_code_that_may_not_be_sent_is_our_callers_fault(code: int) -> None:
 def test_unmasking_works_without_the_c_extension() -> None:
     program = (
         "import sys; sys.modules['websockets.speedups'] = None\n"
-        "from bolide.server.web.frames import apply_mask\n"
+        "from bolide.server.web.websocket.frames import apply_mask\n"
         "print(apply_mask.__module__, apply_mask(b'abcde', b'1234'))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True)

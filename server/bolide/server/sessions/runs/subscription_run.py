@@ -22,8 +22,8 @@ from bolide.server.publications.counts import CountSource, LiveCount
 from bolide.server.publications.joins.join import Join
 from bolide.server.publications.registry import Publication
 from bolide.server.sessions.events import Subscription, Work
-from bolide.server.sessions.source import Source
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.source import Source
+from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.stores.base import Query
 
 if TYPE_CHECKING:
@@ -69,13 +69,13 @@ class SubscriptionRun:
         "_join",
         "_on_stop",
         "_started_at",
-        "_subscription",
         "_task",
         "_timer",
         "_work",
         "decisions",
         "first_done",
         "publication",
+        "subscription",
         "was_refused",
     )
 
@@ -88,7 +88,7 @@ class SubscriptionRun:
     ) -> None:
         """Prepare the run; :meth:`start` begins it."""
         self._driver = driver
-        self._subscription = subscription
+        self.subscription = subscription
         self.publication = publication
         self._work = work
         self._followings: list[Following] = []
@@ -142,16 +142,16 @@ class SubscriptionRun:
 
     def source_changed(self, source: Hashable, changes: Sequence[ViewChange]) -> None:
         """Pass on what changed in the result of one source."""
-        session = self._driver.session
+        subscriptions = self._driver.session.subscriptions
         try:
-            session.publish(self._subscription, source, changes)
+            subscriptions.publish(self.subscription, source, changes)
         except Exception as error:  # ours alone: other followers must not suffer
             self._fail(error)
         self._driver.pump()
 
     def source_ended(self, source: Hashable) -> None:
         """Take back what one source published."""
-        self._driver.session.leave(self._subscription, source)
+        self._driver.session.subscriptions.leave(self.subscription, source)
         self._driver.pump()
 
     def join_failed(self, error: BaseException) -> None:
@@ -180,31 +180,31 @@ class SubscriptionRun:
 
     def added(self, collection: str, id: Any, fields: Fields) -> None:
         """Publish a document."""
-        self._driver.session.added(self._subscription, collection, id, fields)
+        self._driver.session.subscriptions.added(self.subscription, collection, id, fields)
         self._driver.pump()
 
     def changed(self, collection: str, id: Any, fields: Fields) -> None:
         """Publish other values of some fields."""
-        self._driver.session.changed(self._subscription, collection, id, fields)
+        self._driver.session.subscriptions.changed(self.subscription, collection, id, fields)
         self._driver.pump()
 
     def removed(self, collection: str, id: Any) -> None:
         """Take a document back."""
-        self._driver.session.removed(self._subscription, collection, id)
+        self._driver.session.subscriptions.removed(self.subscription, collection, id)
         self._driver.pump()
 
     def ready(self) -> None:
         """Tell that the first documents were published."""
-        if self._subscription.is_active and not self._subscription.is_ready:
+        if self.subscription.is_active and not self.subscription.is_ready:
             self._observe("ready")
-        self._driver.session.ready(self._subscription)
+        self._driver.session.ready(self.subscription)
         self._publish_done()
         self._driver.pump()
 
     def stop(self) -> None:
         """End the subscription without an error."""
         self._observe("stopped")
-        self._driver.session.nosub(self._subscription)
+        self._driver.session.nosub(self.subscription)
         self._driver.pump()
 
     def error(self, error: BaseException) -> None:
@@ -213,7 +213,7 @@ class SubscriptionRun:
 
     def on_stop(self, callback: Callable[[], object]) -> None:
         """Call back when the subscription ends; at once if it ended already."""
-        if self._subscription.is_active:
+        if self.subscription.is_active:
             self._on_stop.append((callback, current()))
         else:
             self._call_back(callback, current())
@@ -224,7 +224,7 @@ class SubscriptionRun:
         try:
             await self._publish()
         except asyncio.CancelledError:
-            if self._subscription.is_active:  # the handler cancelled itself
+            if self.subscription.is_active:  # the handler cancelled itself
                 self._fail(RuntimeError("the publish function was cancelled"))
         except Exception as error:
             self._fail(error)
@@ -236,7 +236,7 @@ class SubscriptionRun:
     def _publish_done(self) -> None:
         """Let go of what a former run published, now that this one's documents are there."""
         self.first_done.set()
-        self._driver.session.end_former(self._subscription)
+        self._driver.session.subscriptions.end_former(self.subscription)
 
     def _end(self) -> None:
         self._publish_done()
@@ -245,7 +245,7 @@ class SubscriptionRun:
         self._driver.pump()
 
     async def _publish(self) -> None:
-        publication, subscription = self.publication, self._subscription
+        publication, subscription = self.publication, self.subscription
         driver = self._driver
         if publication is None:
             name = subscription.name
@@ -281,12 +281,12 @@ class SubscriptionRun:
         self.ready()
 
     async def _follow_query(self, query: Query) -> None:
-        source = Source(self._subscription, query.collection, self._publish_source, self._fail)
+        source = Source(self.subscription, query.collection, self._publish_source, self._fail)
         await self._follow(query, source)
 
     async def _follow(self, query: Query, follower: Follower) -> None:
         following = await self.follow(query, follower)
-        if self._subscription.is_active:
+        if self.subscription.is_active:
             self._followings.append(following)
         else:
             following.stop()
@@ -297,7 +297,7 @@ class SubscriptionRun:
         source.start()
 
     async def _follow_join(self, cursors: Sequence[Cursor], invocation: Invocation) -> None:
-        if not cursors or not self._subscription.is_active:
+        if not cursors or not self.subscription.is_active:
             return
         services = self._driver.services
         self._join = Join(self, invocation, services.limits, services.app.strategy_of)
@@ -305,22 +305,22 @@ class SubscriptionRun:
 
     def _publish_source(self, source: Source, changes: Sequence[ViewChange] | None) -> None:
         """Publish a cursor's whole result, or what changed in it."""
-        session = self._driver.session
+        subscriptions = self._driver.session.subscriptions
         try:
             if changes is None:
-                session.join(source)
+                subscriptions.join(source)
             else:
-                session.apply(source, changes)
+                subscriptions.apply(source, changes)
         except Exception as error:  # ours alone: other followers must not suffer
             self._fail(error)
         self._driver.pump()
 
     def _fail(self, error: BaseException) -> None:
-        if self._subscription.is_active:
+        if self.subscription.is_active:
             self._observe("error")
             self.was_refused = isinstance(error, AuthError)
             log_failure(self._driver.log, error, publication=self.name)
-            self._driver.session.nosub(self._subscription, wire_error(error))
+            self._driver.session.nosub(self.subscription, wire_error(error))
             self._driver.pump()
 
     def _take_too_long(self) -> None:
@@ -332,7 +332,7 @@ class SubscriptionRun:
         self._driver.log.warning("publication timed out", publication=self.name, limit_s=limit)
         self._observe("timeout")
         text = f"Subscription '{self.name}' was not ready within {limit:g} seconds"
-        self._driver.session.nosub(self._subscription, WireError("timeout", text))
+        self._driver.session.nosub(self.subscription, WireError("timeout", text))
         self._driver.pump()
         if self._task is not None:
             self._task.cancel()

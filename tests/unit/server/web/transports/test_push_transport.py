@@ -6,15 +6,15 @@ from collections.abc import Callable
 import pytest
 
 from bolide.server.testing import FakeClock
-from bolide.server.web.frames import text_frame
-from bolide.server.web.framing import RAW, SOCKJS, TextFraming
-from bolide.server.web.push import PushReceiver
-from bolide.server.web.push_transport import (
+from bolide.server.web.transports.framing import RAW, SOCKJS, TextFraming
+from bolide.server.web.transports.push_transport import (
     MAX_BACKLOG,
     MAX_BACKLOG_CHARACTERS,
     MESSAGES_PER_TURN,
     PushTransport,
 )
+from bolide.server.web.websocket.frames import text_frame
+from bolide.server.web.websocket.push import PushReceiver
 
 
 class Push:

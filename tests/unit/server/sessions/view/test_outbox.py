@@ -8,9 +8,9 @@ import pytest
 from bolide.core.ddp.messages import Added, Changed, Removed
 from bolide.core.keys import Key
 from bolide.core.values import Fields
-from bolide.server.sessions.outbox import Outbox
 from bolide.server.sessions.transport import PLAIN, Wire
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.outbox import Outbox
+from bolide.server.sessions.view.view_change import ViewChange
 
 WIRE = Wire(PLAIN)
 

@@ -3,7 +3,7 @@
 import pytest
 
 from bolide.core.errors import LocalProtocolError
-from bolide.server.web.handshake import BadHandshake, accepting, parse_handshake, refusing
+from bolide.server.web.websocket.handshake import BadHandshake, accepting, parse_handshake, refusing
 
 # The example of RFC 6455, section 1.2.
 KEY, ACCEPT = b"dGhlIHNhbXBsZSBub25jZQ==", b"s3pPLMBiTxaQ9kYGzzhZRbK+xOo="

@@ -11,8 +11,8 @@ from starlette.types import Message
 from starlette.websockets import WebSocket
 
 from bolide.server.testing import FakeClock
-from bolide.server.web.framing import RAW, SOCKJS, TextFraming
-from bolide.server.web.socket import SessionSocket
+from bolide.server.web.transports.framing import RAW, SOCKJS, TextFraming
+from bolide.server.web.transports.socket import SessionSocket
 
 
 @dataclass

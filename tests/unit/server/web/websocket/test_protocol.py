@@ -9,21 +9,21 @@ import pytest
 import pytest_asyncio
 import uvicorn
 from starlette.types import Message, Receive, Scope, Send
-from tests.unit.server.web.test_frames import CLOSE, PING, PONG, frame
-from tests.unit.server.web.test_handshake import ACCEPT, HEADERS, head
+from tests.unit.server.web.websocket.test_frames import CLOSE, PING, PONG, frame
+from tests.unit.server.web.websocket.test_handshake import ACCEPT, HEADERS, head
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.server import ServerState
 
 from bolide.core.errors import LocalProtocolError
-from bolide.server.web import websocket
-from bolide.server.web.frames import binary_frame, close_frame, pong_frame, text_frame
-from bolide.server.web.push import EXTENSION, PushReceiver, PushSocket
-from bolide.server.web.websocket import (
+from bolide.server.web.websocket import protocol
+from bolide.server.web.websocket.frames import binary_frame, close_frame, pong_frame, text_frame
+from bolide.server.web.websocket.protocol import (
     MESSAGES_PER_TURN,
     QUEUE_HIGH_WATER_BYTES,
     WRITE_HIGH_WATER_BYTES,
     BolideWebSocket,
 )
+from bolide.server.web.websocket.push import EXTENSION, PushReceiver, PushSocket
 
 TEXT, BINARY = 1, 2
 TURNS = 20
@@ -420,7 +420,7 @@ async def test_peer_that_does_not_answer_a_close_is_cut(
     peer: Peer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cut = asyncio.Event()
-    monkeypatch.setattr(websocket, "CLOSE_TIMEOUT_S", 0)
+    monkeypatch.setattr(protocol, "CLOSE_TIMEOUT_S", 0)
     monkeypatch.setattr(peer.wire, "abort", cut.set)
     await peer.opens()
     await peer.send({"type": "websocket.close"})

@@ -22,7 +22,7 @@ from bolide.core.ddp.messages import Added, Changed, Removed
 from bolide.core.keys import Key, key_of
 from bolide.core.values import UNDEFINED, Fields
 from bolide.server.sessions.transport import Wire
-from bolide.server.sessions.view_change import DataMessage, ViewChange, changed_message
+from bolide.server.sessions.view.view_change import DataMessage, ViewChange, changed_message
 
 __all__ = ["Outbox", "Visible"]
 

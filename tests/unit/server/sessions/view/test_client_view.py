@@ -1,10 +1,10 @@
 """The client's view: messages that wait while its socket is full are counted, in their order."""
 
 from bolide.core.ddp.messages import Removed
-from bolide.server.sessions.client_view import ClientView
-from bolide.server.sessions.strategy import PublicationStrategy
 from bolide.server.sessions.transport import PLAIN, Wire
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.client_view import ClientView
+from bolide.server.sessions.view.strategy import PublicationStrategy
+from bolide.server.sessions.view.view_change import ViewChange
 
 
 def make_view() -> ClientView:
@@ -39,3 +39,24 @@ def test_many_short_messages_keep_their_order_and_documents_theirs() -> None:
     view.apply(owner, [ViewChange.removed("c", "1", {})])
     view.message(b"last")
     assert view.packets(65_536) == [view.packet(Removed("c", "1")), b"last"]
+
+
+def test_the_gate_is_shut_from_the_first_document_that_waits_to_the_last() -> None:
+    view = make_view()
+    assert view.gate.is_open
+    for id in "12":
+        view.apply(view, [ViewChange.added("c", id, {"a": 1})])
+        assert not view.gate.is_open
+    view.packets(1)
+    assert not view.gate.is_open
+    view.packets(1)
+    assert view.gate.is_open
+
+
+def test_the_gate_is_shut_while_a_message_waits() -> None:
+    view = make_view()
+    for send in (view.message, view.urgent):
+        send(b"packet")
+        assert not view.gate.is_open
+        view.packets(65_536)
+        assert view.gate.is_open

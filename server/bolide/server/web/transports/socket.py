@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from starlette.websockets import WebSocket, WebSocketDisconnect, WebSocketState
 
 from bolide.server.clock import Clock, Timer
-from bolide.server.web.framing import TEXTS, BadFrame, TextFraming
+from bolide.server.web.transports.framing import TEXTS, BadFrame, TextFraming
 
 __all__ = ["FrameReceiver", "SessionSocket"]
 

@@ -18,12 +18,12 @@ from bolide.core.ddp.messages import Added, Changed, ServerMessage, Void
 from bolide.core.errors import EJSONError
 from bolide.core.keys import Key, key_of
 from bolide.core.values import Fields
-from bolide.server.sessions.mergebox import MergeBox, Owner, Snapshot
-from bolide.server.sessions.outbox import Outbox
-from bolide.server.sessions.source import Gate, Source
-from bolide.server.sessions.strategy import PublicationStrategy
 from bolide.server.sessions.transport import Wire
-from bolide.server.sessions.view_change import DataMessage, ViewChange
+from bolide.server.sessions.view.mergebox import MergeBox, Owner, Snapshot
+from bolide.server.sessions.view.outbox import Outbox
+from bolide.server.sessions.view.source import Gate, Source
+from bolide.server.sessions.view.strategy import PublicationStrategy
+from bolide.server.sessions.view.view_change import DataMessage, ViewChange
 
 __all__ = ["ClientView"]
 

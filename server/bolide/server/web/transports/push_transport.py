@@ -5,10 +5,14 @@ from collections import deque
 from collections.abc import Sequence
 
 from bolide.server.clock import Clock, Timer
-from bolide.server.web.frames import text_frame
-from bolide.server.web.framing import FRAMES, RAW, BadFrame, TextFraming
-from bolide.server.web.push import PushSocket
-from bolide.server.web.socket import HEARTBEAT_INTERVAL_S, MESSAGES_PER_TURN, FrameReceiver
+from bolide.server.web.transports.framing import FRAMES, RAW, BadFrame, TextFraming
+from bolide.server.web.transports.socket import (
+    HEARTBEAT_INTERVAL_S,
+    MESSAGES_PER_TURN,
+    FrameReceiver,
+)
+from bolide.server.web.websocket.frames import text_frame
+from bolide.server.web.websocket.push import PushSocket
 
 __all__ = ["MAX_BACKLOG", "MAX_BACKLOG_CHARACTERS", "MESSAGES_PER_TURN", "PushTransport"]
 
