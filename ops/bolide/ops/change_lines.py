@@ -5,7 +5,7 @@ from contextlib import aclosing
 from typing import Any, TextIO
 
 from bolide.client import Client
-from bolide.client.changes import Added, Change, Changed, Moved, Removed
+from bolide.client.collections.changes import Added, Change, Changed, Moved, Removed
 from bolide.ops.printable import cell_text, json_text, printable
 from bolide.ops.race import first_of
 from bolide.ops.tables import status_text

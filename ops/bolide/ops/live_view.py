@@ -9,7 +9,7 @@ from rich.live import Live
 from rich.text import Text
 
 from bolide.client import Client
-from bolide.client.status import ConnectionState, Status
+from bolide.client.connection.status import ConnectionState, Status
 from bolide.core.values import Document
 from bolide.ops.race import first_of
 from bolide.ops.tables import status_text

@@ -6,7 +6,7 @@ from rich.console import Console, ConsoleOptions, RenderResult
 from rich.table import Table
 from rich.text import Text
 
-from bolide.client.status import ConnectionState, Status
+from bolide.client.connection.status import ConnectionState, Status
 from bolide.core.values import Document
 from bolide.ops.printable import cell_text, printable
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bolide.client.changes import Added, Change, Changed, Moved, Removed
+from bolide.client.collections.changes import Added, Change, Changed, Moved, Removed
 from bolide.core.values import ObjectId
 from bolide.ops.change_lines import change_line
 

@@ -5,7 +5,7 @@ from io import StringIO
 import pytest
 from rich.console import Console, RenderableType
 
-from bolide.client.status import ConnectionState, Status
+from bolide.client.connection.status import ConnectionState, Status
 from bolide.core.values import Document
 from bolide.ops.tables import CollectionTables, share, status_text
 
