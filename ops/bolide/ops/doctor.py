@@ -11,9 +11,9 @@ from urllib.parse import urlsplit, urlunsplit
 from bolide.ops.printable import printable
 from bolide.server.limits import Limits
 from bolide.server.settings import Settings
-from bolide.server.stores.inspection import FileReport, inspect_file
 from bolide.server.stores.sqlite import SQLiteStore
-from bolide.server.stores.sqlite_file import check_place
+from bolide.server.stores.sqlite.file import check_place
+from bolide.server.stores.sqlite.inspection import FileReport, inspect_file
 from bolide.server.stores.urls import open_store
 
 __all__ = ["doctor_lines", "inspect_store", "shown_url"]

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from bolide.ops.amounts import size_text
 from bolide.ops.printable import printable
-from bolide.server.stores.inspection import FileReport
+from bolide.server.stores.sqlite.inspection import FileReport
 
 __all__ = ["print_report", "report_rows"]
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from rich.console import Console
 
 from bolide.ops.store_report import print_report, report_rows
-from bolide.server.stores.inspection import CollectionSize, FileReport
+from bolide.server.stores.sqlite.inspection import CollectionSize, FileReport
 
 SOUND = FileReport(
     path=Path("/var/lib/ward.db"),
