@@ -3,7 +3,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bolide.core.minimongo.element_tests import (
+from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.minimongo.selectors.element_tests import (
     bits_test,
     equality_test,
     inequality_test,
@@ -11,7 +12,6 @@ from bolide.core.minimongo.element_tests import (
     remainder_test,
     size_test,
 )
-from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.values import (
     UNDEFINED,
     DatetimeMS,

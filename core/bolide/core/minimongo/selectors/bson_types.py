@@ -5,9 +5,9 @@ from datetime import datetime
 # Operands and values are of any kind.
 from typing import Any, Final
 
-from bolide.core.minimongo.conditions import Test
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.paths import is_array
+from bolide.core.minimongo.selectors.conditions import Test
 from bolide.core.values import CustomValue, DatetimeMS, Decimal128, Int64, ObjectId, Regex
 
 __all__ = ["type_test"]

@@ -8,8 +8,11 @@ from difflib import get_close_matches
 from typing import Any, Final, TypeAlias
 
 from bolide.core.minimongo.branches import Branch, expand, positions
-from bolide.core.minimongo.bson_types import type_test
-from bolide.core.minimongo.conditions import (
+from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.minimongo.paths import is_array, is_document
+from bolide.core.minimongo.regex import regex_test
+from bolide.core.minimongo.selectors.bson_types import type_test
+from bolide.core.minimongo.selectors.conditions import (
     EVERYTHING,
     NOTHING,
     Arrays,
@@ -22,7 +25,7 @@ from bolide.core.minimongo.conditions import (
     inverted,
     of_elements,
 )
-from bolide.core.minimongo.element_tests import (
+from bolide.core.minimongo.selectors.element_tests import (
     bits_test,
     equality_test,
     inequality_test,
@@ -30,10 +33,12 @@ from bolide.core.minimongo.element_tests import (
     remainder_test,
     size_test,
 )
-from bolide.core.minimongo.errors import MinimongoError
-from bolide.core.minimongo.geometry import Point, geojson_distance, plane_distance, point_of
-from bolide.core.minimongo.paths import is_array, is_document
-from bolide.core.minimongo.regex import regex_test
+from bolide.core.minimongo.selectors.geometry import (
+    Point,
+    geojson_distance,
+    plane_distance,
+    point_of,
+)
 from bolide.core.values import UNDEFINED, Document, Regex
 
 __all__ = ["compile_value", "element_test", "unsupported"]

@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from bolide.core.minimongo.geometry import (
+from bolide.core.minimongo.selectors.geometry import (
     EARTH_RADIUS_M,
     geojson_distance,
     plane_distance,

@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 
 from bolide.core.minimongo.branches import Branch
-from bolide.core.minimongo.conditions import EVERYTHING, DocumentCondition, Match
 from bolide.core.minimongo.errors import MinimongoError
-from bolide.core.minimongo.value_operators import compile_value, element_test, unsupported
+from bolide.core.minimongo.selectors.conditions import EVERYTHING, DocumentCondition, Match
+from bolide.core.minimongo.selectors.value_operators import compile_value, element_test, unsupported
 from bolide.core.values import UNDEFINED, Document, Regex
 
 

@@ -6,25 +6,25 @@ from typing import Any, TypeAlias
 
 import pytest
 
-from bolide.core.minimongo import _arrays
-from bolide.core.minimongo._target import Change, Target
 from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.minimongo.modifiers import arrays
+from bolide.core.minimongo.modifiers.target import Change, Target
 from bolide.core.values import UNDEFINED, Decimal128, Regex
 
 Compiler: TypeAlias = Callable[[Target, Any], Change]
 
 TARGET = Target.parse("$op", "a")
 CREATING: list[tuple[Compiler, Any]] = [
-    (_arrays.push, 1),
-    (_arrays.push, {"$each": [1]}),
-    (_arrays.push_all, [1]),
-    (_arrays.add_to_set, 1),
-    (_arrays.add_to_set, {"$each": [1]}),
+    (arrays.push, 1),
+    (arrays.push, {"$each": [1]}),
+    (arrays.push_all, [1]),
+    (arrays.add_to_set, 1),
+    (arrays.add_to_set, {"$each": [1]}),
 ]
 REMOVING: list[tuple[Compiler, Any]] = [
-    (_arrays.pop, 1),
-    (_arrays.pull, 1),
-    (_arrays.pull_all, [1]),
+    (arrays.pop, 1),
+    (arrays.pull, 1),
+    (arrays.pull_all, [1]),
 ]
 
 
@@ -72,7 +72,7 @@ def test_the_old_array_stays_as_it_is(operator: Compiler, operand: Any) -> None:
     ],
 )
 def test_pushing_adds_places_and_slices(operand: Any, old: list[Any], new: list[Any]) -> None:
-    assert _arrays.push(TARGET, operand)(old) == new
+    assert arrays.push(TARGET, operand)(old) == new
 
 
 @pytest.mark.parametrize(
@@ -88,13 +88,13 @@ def test_pushing_adds_places_and_slices(operand: Any, old: list[Any], new: list[
     ],
 )
 def test_pushing_sorts_before_it_slices(clauses: Any, old: list[Any], new: list[Any]) -> None:
-    change = _arrays.push(TARGET, {"$each": [2], **clauses})
+    change = arrays.push(TARGET, {"$each": [2], **clauses})
     assert change(old) == (new or [{"x": {"y": 2}}, {"x": {"y": 1}}, 2])
 
 
 @pytest.mark.parametrize("direction", [1, -1])
 def test_sorting_keeps_the_order_of_equal_elements(direction: int) -> None:
-    change = _arrays.push(TARGET, {"$each": [], "$sort": direction})
+    change = arrays.push(TARGET, {"$each": [], "$sort": direction})
     assert [type(element) for element in change([1, 1.0])] == [int, float]
 
 
@@ -121,20 +121,20 @@ def test_sorting_keeps_the_order_of_equal_elements(direction: int) -> None:
 )
 def test_bad_operands_of_push_do_not_compile(operand: Any, text: str) -> None:
     with pytest.raises(MinimongoError, match=text):
-        _arrays.push(TARGET, operand)
+        arrays.push(TARGET, operand)
 
 
 def test_pushed_values_are_copies() -> None:
     value: dict[str, Any] = {"x": [1]}
-    change = _arrays.push(TARGET, value)
+    change = arrays.push(TARGET, value)
     value["x"].append(2)
     assert change([]) == [{"x": [1]}]
 
 
 def test_pushing_all_takes_an_array() -> None:
-    assert _arrays.push_all(TARGET, [2, [3]])([1]) == [1, 2, [3]]
+    assert arrays.push_all(TARGET, [2, [3]])([1]) == [1, 2, [3]]
     with pytest.raises(MinimongoError, match="needs an array of values"):
-        _arrays.push_all(TARGET, 1)
+        arrays.push_all(TARGET, 1)
 
 
 @pytest.mark.parametrize(
@@ -155,28 +155,28 @@ def test_pushing_all_takes_an_array() -> None:
     ],
 )
 def test_a_set_holds_equal_values_once(operand: Any, old: list[Any], new: list[Any]) -> None:
-    assert _arrays.add_to_set(TARGET, operand)(old) == new
+    assert arrays.add_to_set(TARGET, operand)(old) == new
 
 
 def test_equal_values_are_added_once_to_an_absent_set() -> None:
-    assert _arrays.add_to_set(TARGET, {"$each": [1, 1]})(UNDEFINED) == [1]
+    assert arrays.add_to_set(TARGET, {"$each": [1, 1]})(UNDEFINED) == [1]
 
 
 def test_each_counts_only_as_the_first_key_of_a_set_operand() -> None:
     with pytest.raises(MinimongoError, match=r"starts with '\$'"):
-        _arrays.add_to_set(TARGET, {"other": 1, "$each": [1]})
+        arrays.add_to_set(TARGET, {"other": 1, "$each": [1]})
 
 
 @pytest.mark.parametrize("operand", [1, 0, 10, 0.5, "stuff", None])
 def test_popping_takes_the_last_element(operand: Any) -> None:
-    assert _arrays.pop(TARGET, operand)([1, 2, 3]) == [1, 2]
-    assert _arrays.pop(TARGET, operand)([]) == []
+    assert arrays.pop(TARGET, operand)([1, 2, 3]) == [1, 2]
+    assert arrays.pop(TARGET, operand)([]) == []
 
 
 @pytest.mark.parametrize("operand", [-1, -10, -0.5])
 def test_popping_with_a_negative_number_takes_the_first(operand: Any) -> None:
-    assert _arrays.pop(TARGET, operand)([1, 2, 3]) == [2, 3]
-    assert _arrays.pop(TARGET, operand)([]) == []
+    assert arrays.pop(TARGET, operand)([1, 2, 3]) == [2, 3]
+    assert arrays.pop(TARGET, operand)([]) == []
 
 
 @pytest.mark.parametrize(
@@ -192,18 +192,18 @@ def test_popping_with_a_negative_number_takes_the_first(operand: Any) -> None:
     ],
 )
 def test_pulling_takes_what_equals_or_fits(operand: Any, old: list[Any], new: list[Any]) -> None:
-    assert _arrays.pull(TARGET, operand)(old) == new
+    assert arrays.pull(TARGET, operand)(old) == new
 
 
 def test_the_condition_of_pull_is_a_copy() -> None:
     values: list[Any] = [1]
-    change = _arrays.pull(TARGET, {"$in": [values]})
+    change = arrays.pull(TARGET, {"$in": [values]})
     values.append(2)
     assert change([[1], [1, 2]]) == [[1, 2]]
 
 
 def test_pulling_all_takes_every_equal_element() -> None:
-    change = _arrays.pull_all(TARGET, [1, {"x": 1}])
+    change = arrays.pull_all(TARGET, [1, {"x": 1}])
     assert change([1, 2, 1.0, {"x": 1}, {"x": 1, "y": 2}]) == [2, {"x": 1, "y": 2}]
     with pytest.raises(MinimongoError, match="needs an array of values"):
-        _arrays.pull_all(TARGET, 1)
+        arrays.pull_all(TARGET, 1)

@@ -2,7 +2,8 @@ import math
 
 import pytest
 
-from bolide.core.minimongo._arithmetic import (
+from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.minimongo.modifiers.arithmetic import (
     BITWISE,
     Number,
     add,
@@ -10,7 +11,6 @@ from bolide.core.minimongo._arithmetic import (
     is_number,
     multiply,
 )
-from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.values import Decimal128, Int64
 
 WHERE = "$inc of 'a'"

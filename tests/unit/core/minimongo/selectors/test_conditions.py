@@ -3,7 +3,7 @@ from collections.abc import Sequence
 import pytest
 
 from bolide.core.minimongo.branches import Branch
-from bolide.core.minimongo.conditions import (
+from bolide.core.minimongo.selectors.conditions import (
     EVERYTHING,
     NOTHING,
     Arrays,

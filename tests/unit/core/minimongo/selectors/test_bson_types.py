@@ -2,8 +2,8 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bolide.core.minimongo.bson_types import type_test
 from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.minimongo.selectors.bson_types import type_test
 from bolide.core.values import (
     UNDEFINED,
     DatetimeMS,

@@ -7,17 +7,17 @@ from collections.abc import Callable
 # Values are of any kind; each test looks at what it is given.
 from typing import Any, Final
 
-from bolide.core.minimongo.bits import bits_of, mask_of
 from bolide.core.minimongo.compare import (
     NUMBER,
     compare,
     compare_numbers,
     type_order,
 )
-from bolide.core.minimongo.conditions import Test, is_missing
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.paths import is_array, is_document
 from bolide.core.minimongo.regex import regex_test
+from bolide.core.minimongo.selectors.bits import bits_of, mask_of
+from bolide.core.minimongo.selectors.conditions import Test, is_missing
 from bolide.core.values import Decimal128, ObjectId, Regex, equals
 
 __all__ = [

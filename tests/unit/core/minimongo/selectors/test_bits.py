@@ -2,8 +2,8 @@ import math
 
 import pytest
 
-from bolide.core.minimongo.bits import MAX_POSITION, bits_of, mask_of
 from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.minimongo.selectors.bits import MAX_POSITION, bits_of, mask_of
 
 
 @pytest.mark.parametrize(

@@ -7,12 +7,12 @@ from datetime import datetime
 # Values have no static type here: each operator looks at what it was given.
 from typing import Any, Final, Protocol, TypeAlias
 
-from bolide.core.minimongo import _arrays
-from bolide.core.minimongo._arithmetic import BITWISE, add, is_integer, is_number, multiply
-from bolide.core.minimongo._storable import depth, is_same, storable
-from bolide.core.minimongo._target import Change, Target
 from bolide.core.minimongo.compare import compare
 from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.minimongo.modifiers import arrays
+from bolide.core.minimongo.modifiers.arithmetic import BITWISE, add, is_integer, is_number, multiply
+from bolide.core.minimongo.modifiers.storable import depth, is_same, storable
+from bolide.core.minimongo.modifiers.target import Change, Target
 from bolide.core.minimongo.paths import MAX_NESTING, is_document
 from bolide.core.values import UNDEFINED, DatetimeMS, Document, Int64, date_from_millis
 
@@ -246,13 +246,13 @@ _CREATING: Final[Mapping[str, _Compiler]] = {
     "$min": _min,
     "$max": _max,
     "$bit": _bit,
-    "$push": _arrays.push,
-    "$pushAll": _arrays.push_all,
-    "$addToSet": _arrays.add_to_set,
+    "$push": arrays.push,
+    "$pushAll": arrays.push_all,
+    "$addToSet": arrays.add_to_set,
 }
 _REMOVING: Final[Mapping[str, _Compiler]] = {
     "$unset": _unset,
-    "$pop": _arrays.pop,
-    "$pull": _arrays.pull,
-    "$pullAll": _arrays.pull_all,
+    "$pop": arrays.pop,
+    "$pull": arrays.pull,
+    "$pullAll": arrays.pull_all,
 }

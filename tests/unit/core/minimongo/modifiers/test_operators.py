@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from bolide.core.minimongo._operators import Moment, compile_update
 from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.minimongo.modifiers.operators import Moment, compile_update
 from bolide.core.values import DatetimeMS, Decimal128, Document, Int64
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 678000, tzinfo=UTC)

@@ -3,8 +3,8 @@ from typing import Any
 
 import pytest
 
-from bolide.core.minimongo._target import MAX_PADDING, Target
 from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.minimongo.modifiers.target import MAX_PADDING, Target
 from bolide.core.values import UNDEFINED, Document
 
 

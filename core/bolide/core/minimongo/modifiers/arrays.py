@@ -7,12 +7,12 @@ from functools import cmp_to_key
 # Values have no static type here: each operator looks at what it was given.
 from typing import Any, Final
 
-from bolide.core.minimongo._arithmetic import is_number
-from bolide.core.minimongo._storable import copied, storable
-from bolide.core.minimongo._target import Change, Target
 from bolide.core.minimongo.compare import compare
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.matcher import ElementMatcher
+from bolide.core.minimongo.modifiers.arithmetic import is_number
+from bolide.core.minimongo.modifiers.storable import copied, storable
+from bolide.core.minimongo.modifiers.target import Change, Target
 from bolide.core.minimongo.paths import is_array, is_document
 from bolide.core.minimongo.sorter import Sorter
 from bolide.core.values import UNDEFINED, equals

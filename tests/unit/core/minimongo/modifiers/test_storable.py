@@ -4,8 +4,8 @@ from typing import Any
 import pytest
 from bson import Binary
 
-from bolide.core.minimongo._storable import check_name, copied, depth, is_same, storable
 from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.minimongo.modifiers.storable import check_name, copied, depth, is_same, storable
 from bolide.core.values import INVALID_DATE, Int64, ObjectId, Regex
 
 WHERE = "$set of 'a'"
