@@ -21,7 +21,7 @@ from bolide.core.minimongo.matcher import Matcher
 from bolide.core.minimongo.modifier import Modifier, upsert_document
 from bolide.core.values import Document, ObjectId, normalize
 
-__all__ = ["IdKind", "SimulatedCollection", "SimulatedRandom", "Simulation", "Stub", "Workspace"]
+__all__ = ["IdKind", "SimulatedCollection", "Simulation", "Stub", "Workspace"]
 
 Stub: TypeAlias = Callable[..., object]
 """Takes a :class:`Simulation` and the call's arguments; what it returns is for nested calls."""
@@ -29,7 +29,6 @@ Stub: TypeAlias = Callable[..., object]
 IdKind: TypeAlias = Literal["random", "oid"]
 """The kind of ``_id`` that a collection draws, as in the server's ``app.collection(id=)``."""
 
-_DEFAULT_STREAM: Final = "default"
 _NESTED_SEED_DIGITS: Final = 20
 
 
@@ -273,32 +272,6 @@ class SimulatedCollection:
         return ObjectId(self._stream.hex(24)) if self._id_kind == "oid" else self._stream.id()
 
 
-class SimulatedRandom:
-    """The random streams of a call; the method draws the same from ``ctx.random``."""
-
-    __slots__ = ("_streams",)
-
-    def __init__(self, streams: SeededStreams) -> None:
-        """Take the streams of the call."""
-        self._streams = streams
-
-    def stream(self, name: str) -> RandomStream:
-        """Return the stream of this name; it goes on where it was left."""
-        return self._streams.stream(name)
-
-    def id(self) -> str:
-        """Return an id of 17 characters."""
-        return self.stream(_DEFAULT_STREAM).id()
-
-    def hex(self, digits: int) -> str:
-        """Return so many hex digits."""
-        return self.stream(_DEFAULT_STREAM).hex(digits)
-
-    def fraction(self) -> float:
-        """Return a number of at least 0 and below 1."""
-        return self.stream(_DEFAULT_STREAM).fraction()
-
-
 class Simulation:
     """The first argument of a stub.
 
@@ -327,7 +300,7 @@ class Simulation:
         """
         self._workspace = workspace
         self._stubs = stubs
-        self.random = SimulatedRandom(SeededStreams(seed))
+        self.random = SeededStreams(seed)
         self.user_id = user_id
 
     def collection(self, name: str, *, id: IdKind = "random") -> SimulatedCollection:
