@@ -13,7 +13,8 @@ from typing import Any
 
 from bolide.client.collections.local_collection import LocalCollection
 from bolide.client.events import DocumentChange
-from bolide.client.stubs.simulation import Simulation, Stub, Workspace
+from bolide.client.stubs.simulation import Simulation, Stub
+from bolide.client.stubs.workspace import Workspace
 from bolide.core.errors import ConfigurationError
 from bolide.core.values import normalize
 
