@@ -1,4 +1,4 @@
-from bench.results import RowResult, markdown_table
+from bench.figures.results import RowResult, markdown_table
 
 
 def _fanout() -> RowResult:

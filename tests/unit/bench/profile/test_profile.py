@@ -1,7 +1,7 @@
 import inspect
 
-from bench.profile import read_syscalls
-from bench.profiled import CpuRecording, MemoryRecording
+from bench.profile.profile import read_syscalls
+from bench.profile.profiled import CpuRecording, MemoryRecording
 
 SUMMARY = """\
     calls syscall
@@ -43,5 +43,5 @@ def test_memory_that_came_since_the_beginning_is_named_by_line() -> None:
     kept = [bytes(1_000) for _ in range(100)]
     recorded = recording.end()
     assert recorded["bytes"] >= 100_000
-    assert any("bench/test_profile.py" in where for where, _, _ in recorded["lines"])
+    assert any("profile/test_profile.py" in where for where, _, _ in recorded["lines"])
     assert len(kept) == 100

@@ -1,6 +1,6 @@
 import pytest
 
-from bench.goals import GOALS, goal_for
+from bench.figures.goals import GOALS, goal_for
 from bench.outside import OUTSIDE_ROWS
 from bench.rows import NODE_ROWS
 

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from bench.material import PROJECT, WORK, Material
-from bench.process import Running, free_port, running
+from bench.rig.material import PROJECT, WORK, Material
+from bench.rig.process import Running, free_port, running
 
 __all__ = ["HOST", "Server", "bolide", "c_floor", "node_ws", "prototype"]
 

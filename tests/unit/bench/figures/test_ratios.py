@@ -1,6 +1,6 @@
 import pytest
 
-from bench.ratios import Spread, paired_ratios, spread_of
+from bench.figures.ratios import Spread, paired_ratios, spread_of
 
 
 def test_the_spread_of_an_odd_number_of_figures_is_made_of_figures() -> None:

@@ -1,6 +1,6 @@
 import pytest
 
-from bench.load import QuietSpan, read_report
+from bench.rig.load import QuietSpan, read_report
 
 
 def test_numbers_that_are_none_become_null() -> None:

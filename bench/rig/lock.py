@@ -8,7 +8,7 @@ from pathlib import Path
 
 __all__ = ["only_bench"]
 
-_FILE = Path(tempfile.gettempdir()) / "bolide-bench.lock"
+_FILE = Path(tempfile.gettempdir()) / "bolide-bench.rig.lock"
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.material import BenchImpossible
+from bench.rig.material import BenchImpossible
 
 __all__ = [
     "LOAD_CPU",

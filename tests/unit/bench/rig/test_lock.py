@@ -1,7 +1,7 @@
 import threading
 from pathlib import Path
 
-from bench.lock import only_bench
+from bench.rig.lock import only_bench
 
 
 def test_the_second_bench_waits_for_the_first(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 __all__ = ["PROJECT", "WORK", "BenchImpossible", "Material", "prepare_material"]
 
-PROJECT = Path(__file__).resolve().parents[1]
+PROJECT = Path(__file__).resolve().parents[2]
 WORK = PROJECT / ".bench"
 """Everything a run writes is here; ignored by git."""
 

@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from bench.goals import Goal, Verdict, goal_for
-from bench.ratios import Spread, paired_ratios, spread_of
+from bench.figures.goals import Goal, Verdict, goal_for
+from bench.figures.ratios import Spread, paired_ratios, spread_of
 
 __all__ = ["Line", "RowResult", "markdown_table"]
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
-from bench.material import PROJECT
+from bench.rig.material import PROJECT
 
 __all__ = ["Surroundings", "describe_surroundings"]
 

@@ -1,10 +1,10 @@
 """Run ``bolide`` in this process and record where its time or its memory goes.
 
-``python -m bench.profiled cpu|memory FILE WORD...``: SIGUSR1 begins the recording, SIGUSR2 ends it
-and writes FILE. Nothing is wrapped: a timer of the process's CPU time interrupts the program, so
-what is called often is not made dearer than what is called once. Time inside a call of C (a
-``send``, the event loop) counts for the line of Python that called it, or for the next one that
-runs.
+``python -m bench.profile.profiled cpu|memory FILE WORD...``: SIGUSR1 begins the recording, SIGUSR2
+ends it and writes FILE. Nothing is wrapped: a timer of the process's CPU time interrupts the
+program, so what is called often is not made dearer than what is called once. Time inside a call of
+C (a ``send``, the event loop) counts for the line of Python that called it, or for the next one
+that runs.
 """
 
 import gc

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.material import Material
-from bench.process import LOAD_CPU, Running
-from bench.servers import Server
+from bench.rig.material import Material
+from bench.rig.process import LOAD_CPU, Running
+from bench.rig.servers import Server
 
 __all__ = [
     "CONNECT",

@@ -9,7 +9,7 @@ from websockets.frames import Opcode
 from websockets.http11 import Response
 from websockets.uri import parse_uri
 
-from bench.servers import HOST
+from bench.rig.servers import HOST
 
 __all__ = ["sessions_open"]
 

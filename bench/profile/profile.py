@@ -14,11 +14,11 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from bench.load import QuietSpan, Reading
-from bench.material import WORK, BenchImpossible, Material
-from bench.process import Running, wait_until
+from bench.rig.load import QuietSpan, Reading
+from bench.rig.material import WORK, BenchImpossible, Material
+from bench.rig.process import Running, wait_until
+from bench.rig.servers import Server
 from bench.rows import Row, measure_memory
-from bench.servers import Server
 
 __all__ = ["profile_row", "read_syscalls"]
 
@@ -65,10 +65,10 @@ def read_syscalls(summary: str) -> dict[str, int]:
 
 
 def _recorded(row: Row, material: Material) -> tuple[dict[str, Any], Reading]:
-    """Run the row with the recording of :mod:`bench.profiled`."""
+    """Run the row with the recording of :mod:`bench.profile.profiled`."""
     file = WORK / "recorded.json"
     file.unlink(missing_ok=True)
-    server = row.profiled(("-m", "bench.profiled", row.kind, str(file)))
+    server = row.profiled(("-m", "bench.profile.profiled", row.kind, str(file)))
     with server.start(material) as running:
         reading = _while_measured(
             row,
