@@ -18,9 +18,9 @@ _JOIN = "server/bolide/server/publications/joins/join.py"
 _SUBSCRIPTION = "server/bolide/server/sessions/runs/subscription_run.py"
 _GATEWAY = "server/bolide/server/access/gateway.py"
 _MEMORY = "server/bolide/server/stores/memory.py"
-_SQLITE_FILE = "server/bolide/server/stores/sqlite_file.py"
-_SQLITE_WRITER = "server/bolide/server/stores/_sqlite_writer.py"
-_WAKE_UP = "server/bolide/server/stores/_wakeup.py"
+_SQLITE_FILE = "server/bolide/server/stores/sqlite/file.py"
+_SQLITE_WRITER = "server/bolide/server/stores/sqlite/writer.py"
+_WAKE_UP = "server/bolide/server/stores/sqlite/wakeup.py"
 
 _LIVE = "tests/unit/server/livequery/test_live_queries.py"
 _JOINS = ("tests/unit/server/publications/joins", "tests/property/test_joins.py")

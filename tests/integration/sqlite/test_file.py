@@ -14,9 +14,9 @@ from tests.integration.stores.support import Follower, contents, insert, update
 from tests.turns import yield_once
 
 from bolide.core.errors import ConfigurationError, StateError
-from bolide.server.stores._file_lock import FileLock
 from bolide.server.stores.base import IndexSpec, Insert, Query
 from bolide.server.stores.sqlite import SQLiteStore
+from bolide.server.stores.sqlite.file_lock import FileLock
 
 LARGE = b"x" * 20_000
 LARGE_BYTES = 30_000
