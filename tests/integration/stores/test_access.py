@@ -266,6 +266,17 @@ async def test_what_collides_outside_reads_as_what_collides_inside(store: Store)
         await update(store, {"_id": "in"}, {"$set": {"mrn": 1}})
 
 
+async def test_a_unique_index_that_begins_with_the_scope_tells_nothing(store: Store) -> None:
+    spec = IndexSpec(keys=(("ward", 1), ("mrn", 1)), unique=True, sparse=False)
+    await store.write(Delete(collection="beds", selector={}, many=True))
+    await store.create_index("beds", spec)
+    await insert(store, {"_id": "x", "ward": "8", "mrn": 1}, {"_id": "y", "ward": "7", "mrn": 2})
+    new = Insert(collection="beds", documents=[{"_id": "z", "ward": "7", "mrn": 1}], access=SEVEN)
+    await store.write(new)
+    with pytest.raises(DuplicateKeyError):
+        await update(store, {"_id": "z"}, {"$set": {"mrn": 2}})
+
+
 async def test_a_duplicate_quotes_only_the_document_that_was_to_be_written(store: Store) -> None:
     await insert(store, {"_id": 1, "ward": "8"})
     new = Insert(collection="beds", documents=[{"_id": 1.0, "ward": "7"}], access=SEVEN)

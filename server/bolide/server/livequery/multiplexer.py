@@ -305,8 +305,8 @@ class Multiplexer:
         """Wait until the changes received were given to the followers.
 
         Args:
-            position: Up to where; None is up to the end, which a query that is read again and that
-                others change all the time does not come to.
+            position: Up to where; None is up to the end, which a query that is read again, or late,
+                and that others change all the time does not come to.
         """
         if self._starting is not None and not self._starting.done():
             await asyncio.wait([self._starting])
@@ -315,12 +315,17 @@ class Multiplexer:
                 await asyncio.wait([self._rereading])
                 if position is not None and self._read_at is not None and position <= self._read_at:
                     return
-            elif self._late is not None:
+            elif self._late is not None and not self._has_told(position):
                 await self._late.wait()
             else:
                 return
 
     # Inside
+
+    def _has_told(self, position: Position | None) -> bool:
+        """Tell whether the followers know everything up to a position; while nothing is read."""
+        told = self._position
+        return position is not None and told is not None and position <= told
 
     @property
     def _entries(self) -> dict[Key, Entry]:

@@ -11,7 +11,9 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
-from typing import Any
+from typing import Any, Final
+
+import structlog
 
 from bolide.core.ddp.messages import CallId, WireError
 from bolide.core.ejson import canonical, parse, stringify
@@ -20,13 +22,14 @@ from bolide.core.values import UNDEFINED, Document
 from bolide.server.access.claim import CALLS, CallTaken, Claim
 from bolide.server.clock import Clock
 from bolide.server.livequery.live_queries import LiveQueries
-from bolide.server.methods.errors import wire_error
+from bolide.server.methods.errors import log_failure, wire_error
+from bolide.server.methods.reckoning import Reckoning
 from bolide.server.sessions.view.source import FollowedView
 from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.settings import Settings
 from bolide.server.stores.base import Delete, Position, Query, Store, Update
 
-__all__ = ["Calls", "call_digest"]
+__all__ = ["SMALL_ANSWER_BYTES", "Calls", "call_digest"]
 
 _UNKNOWN = MethodError(
     "write-outcome-unknown",
@@ -37,8 +40,15 @@ _CONFLICT = MethodError(
     "call-id-conflict", "The id of this call was used for another call: use a new one."
 )
 _NOT_KEPT = MethodError(
-    "call-result-not-kept", "The call was done; its result was too large to be kept."
+    "call-result-not-kept", "The call came to its end; what it was answered was not kept."
 )
+
+
+SMALL_ANSWER_BYTES: Final = 1_024
+"""Size up to which an answer is kept as long as its call, bytes of EJSON."""
+
+_LEAST_BETWEEN: Final = 100
+"""A node makes at least so many calls from one clean-up to the next because of too many."""
 
 
 def call_digest(user_id: str | None, method: str, params: Sequence[Any]) -> str:
@@ -88,6 +98,12 @@ class Calls:
         self._clock = clock
         self._settings = settings
         self._running: dict[str, _Running] = {}
+        self._reckoning: Reckoning | None = None
+        self._is_forgetting = False
+        # Since the last clean-up, and by this node alone.
+        self._new_calls = 0
+        self._new_bytes = 0
+        self._log = structlog.get_logger("bolide.calls")
 
     async def once(
         self,
@@ -111,6 +127,7 @@ class Calls:
         """
         key = _key(call)
         deadline = self._clock.now() + self._settings.call_wait_s
+        reckoning = await self._reckon()
         while True:
             running = self._running.get(key)
             if running is not None:
@@ -124,6 +141,7 @@ class Calls:
                 # Somebody else may have begun while we looked.
                 if key in self._running:
                     continue
+                reckoning.now_ms()  # what it is claimed at shall not be later
                 try:
                     return await self._run(key, digest, fence, run)
                 except CallTaken:
@@ -136,9 +154,15 @@ class Calls:
             await self._wait_for_end(key, deadline)
 
     async def forget_old(self) -> None:
-        """Forget the calls that are too old to be repeated, and the oldest of too many."""
+        """Forget the calls that are too old to be repeated, and the oldest of too many.
+
+        Of the oldest of too large answers only the answer is forgotten, so that no call can be
+        made to run twice by calls with large ones.
+        """
         settings = self._settings
-        oldest = self._clock.wall_ms() - round(settings.call_memory_s * 1000)
+        self._new_calls = self._new_bytes = 0
+        reckoning = await self._reckon()
+        oldest = reckoning.now_ms() - round(settings.call_memory_s * 1000)
         too_many = Query(
             collection=CALLS,
             sort=(("claimedAt", -1),),
@@ -146,9 +170,53 @@ class Calls:
             limit=1,
         )
         for document in (await self._store.read(too_many)).documents:
-            oldest = max(oldest, round(document["claimedAt"].timestamp() * 1000))
+            oldest = max(oldest, _wall_ms(document))
         selector = {"claimedAt": {"$lte": _date(oldest)}}
         await self._store.write(Delete(collection=CALLS, selector=selector, many=True))
+        await self._forget_answers()
+
+    async def _forget_answers(self) -> None:
+        """Forget the oldest answers beyond what all may take together."""
+        large = Query(
+            collection=CALLS,
+            selector={"size": {"$gt": SMALL_ANSWER_BYTES}},
+            sort=(("claimedAt", -1),),
+            projection={"size": 1, "claimedAt": 1},
+        )
+        left = self._settings.limits.max_stored_results_bytes
+        for document in (await self._store.read(large)).documents:
+            left -= document["size"]
+            if left < 0:
+                too_old = {
+                    "size": {"$gt": SMALL_ANSWER_BYTES},
+                    "claimedAt": {"$lte": document["claimedAt"]},
+                }
+                forget = {
+                    "$unset": {"result": 1, "error": 1, "size": 1},
+                    "$set": {"tooLarge": ""},
+                }
+                await self._store.write(
+                    Update(collection=CALLS, selector=too_old, modifier=forget, many=True)
+                )
+                return
+
+    async def _keep_bounds(self, size: int) -> None:
+        """Count an outcome; clean up before the hour is over if this node stored many."""
+        self._new_calls += 1
+        self._new_bytes += size if size > SMALL_ANSWER_BYTES else 0
+        limits = self._settings.limits
+        if self._is_forgetting or (
+            self._new_calls < max(_LEAST_BETWEEN, limits.max_stored_calls // 8)
+            and self._new_bytes < limits.max_stored_results_bytes // 8
+        ):
+            return
+        self._is_forgetting = True
+        try:
+            await self.forget_old()
+        except Exception as error:  # the call is done all the same, and the next one tries again
+            log_failure(self._log, error, task="forget old calls")
+        finally:
+            self._is_forgetting = False
 
     async def _run(
         self,
@@ -177,6 +245,16 @@ class Calls:
             del self._running[key]
             running.outcome.set_result(outcome if is_known else None)
 
+    async def _reckon(self) -> Reckoning:
+        """Return the time by which is forgotten."""
+        if self._reckoning is None:
+            newest = Query(collection=CALLS, sort=(("claimedAt", -1),), limit=1)
+            found = [_wall_ms(one) for one in (await self._store.read(newest)).documents]
+            # Somebody else may have begun it while we looked.
+            if self._reckoning is None:
+                self._reckoning = Reckoning(self._clock, found[0] if found else None)
+        return self._reckoning
+
     async def _end(self, key: str, claim: Claim, outcome: _Outcome) -> bool:
         """Store the outcome of a run that wrote; tells whether it did."""
         # A handler may have caught what told it that it must not write.
@@ -203,11 +281,15 @@ class Calls:
             name, text = "result", _text(outcome.value)
         else:
             name, text = "nothing", ""
-        if len(text.encode("utf-8", "surrogatepass")) > self._limit:
-            name, text = "tooLarge", ""
+        size = len(text.encode("utf-8", "surrogatepass"))
+        if size > self._limit:
+            name, text, size = "tooLarge", "", 0
+        if size > SMALL_ANSWER_BYTES:
+            done["size"] = size
         await self._store.write(
             Update(collection=CALLS, selector={"_id": key}, modifier={"$set": {**done, name: text}})
         )
+        await self._keep_bounds(size)
 
     @property
     def _limit(self) -> int:
@@ -284,6 +366,12 @@ def _text(value: Any) -> str:
         return stringify(value)
     except EJSONError:
         return stringify(None)  # it cannot be sent either
+
+
+def _wall_ms(entry: Document) -> int:
+    """Return when a call was claimed."""
+    claimed_at: datetime = entry["claimedAt"]
+    return round(claimed_at.timestamp() * 1000)
 
 
 def _date(wall_ms: int) -> datetime:

@@ -29,6 +29,7 @@ class Work(msgspec.Struct, eq=False):
         was_unblocked: The handler released the queue before its end.
         is_answered: ``result`` was sent.
         is_done: ``updated`` was sent.
+        size: Of the client's call, bytes; its arguments are held until it is done.
     """
 
     method_id: str | None = None
@@ -36,6 +37,7 @@ class Work(msgspec.Struct, eq=False):
     was_unblocked: bool = False
     is_answered: bool = False
     is_done: bool = False
+    size: int = 0
 
 
 @dataclass(slots=True, eq=False)

@@ -14,6 +14,7 @@ from bolide.server.limits import Limits
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.methods.calls import Calls
 from bolide.server.metrics import Metrics
+from bolide.server.publications.registry import Publication
 from bolide.server.sessions.ratelimit import RateLimiter
 from bolide.server.settings import Settings
 from bolide.server.turn import Turn
@@ -37,6 +38,8 @@ class Services:
         rate_limiter: Who asked how often.
         build_id: Told to clients that know our extensions.
         log: Of the node.
+        tasks: What runs.
+        unready_publications: Those that are never ready, and were told of.
     """
 
     app: App
@@ -51,6 +54,7 @@ class Services:
     build_id: str
     log: FilteringBoundLogger
     tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
+    unready_publications: set[Publication] = field(default_factory=set[Publication])
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     # A task of its own context: started from inside a method, it must not inherit its decision.
     _context: contextvars.Context = field(default_factory=contextvars.copy_context)

@@ -24,7 +24,7 @@ Observable behaviour follows Meteor's ``livedata_server``; see ``docs/design/ses
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import Any, TypeAlias
+from typing import Any
 
 import msgspec
 
@@ -71,13 +71,12 @@ from bolide.server.sessions.subscriptions import Subscriptions
 from bolide.server.sessions.transport import PLAIN, Framing, Wire
 from bolide.server.sessions.view.client_view import ClientView
 from bolide.server.sessions.view.strategy import PublicationStrategy
+from bolide.server.sessions.waiting import Queued, Waiting, let_wait, read_again, sub_id
 
 __all__ = ["Session", "SessionState"]
 
 _NO_HEARTBEAT_VERSION = "pre1"
 _EXTENSIONS = ("call", "move", "resync")
-
-_Queued: TypeAlias = Sub | Unsub | Method | BadMessage
 
 
 class SessionState(Enum):
@@ -125,6 +124,7 @@ class Session:
         "_queue",
         "_queued_bytes",
         "_resync",
+        "_running_bytes",
         "_running_methods",
         "_version",
         "_view",
@@ -166,10 +166,11 @@ class Session:
         self._now = now
         self._view = ClientView(strategy_of, Wire(framing), send)
         # A list, because it is mostly empty: a deque would hold 700 bytes.
-        self._queue: list[tuple[_Queued, int]] = []
+        self._queue: list[tuple[Waiting, int]] = []
         self._queued_bytes = 0
         self._current: Work | None = None
         self._running_methods = 0
+        self._running_bytes = 0
         self._events: list[Event] = []
         self.subscriptions = Subscriptions(self._view, self._events, self._check_waiting)
         self._resync: ResyncRun | None = None
@@ -202,17 +203,17 @@ class Session:
         if self.state is SessionState.CONNECTING:
             self._receive_first(message, frame, now)
         elif type(message) is Method:
-            self._enqueue(message, size)
+            self._enqueue(message, frame, size)
         elif isinstance(message, Connect):
             self._send(Error("Already connected", _plain(frame)))
         elif isinstance(message, Ping | Pong) and self._version == _NO_HEARTBEAT_VERSION:
-            self._enqueue(BadMessage("Bad request", _plain(frame)), size)
+            self._enqueue(BadMessage("Bad request", _plain(frame)), frame, size)
         elif isinstance(message, Ping):
             self._send_urgent(Pong(message.id))
         elif isinstance(message, Resync | Have):
             self._receive_resync(message, frame, size)
         elif not isinstance(message, Pong):
-            self._enqueue(message, size)
+            self._enqueue(message, frame, size)
 
     def receive_bad_frame(self, reason: str, now: float) -> None:
         """Learn of a frame that holds no text, or no message of its framing.
@@ -370,6 +371,7 @@ class Session:
         if not work.is_done:
             work.is_done = True
             self._running_methods -= 1
+            self._running_bytes -= work.size
             self._send(Updated((work.method_id,)))
 
     def unblock(self, work: Work) -> None:
@@ -473,11 +475,12 @@ class Session:
             self._backlog = Backlog()
         self._events.append(SessionOpened())
 
-    def _enqueue(self, message: _Queued, size: int) -> None:
+    def _enqueue(self, message: Queued, frame: str, size: int) -> None:
         if not self._queue and self._current is None and type(message) is Method:
-            self._call(message)
+            self._call(message, size)
             return
-        self._queue.append((message, size))
+        is_next = not self._queue and self._current is None
+        self._queue.append((message if is_next else let_wait(message, frame, size), size))
         self._queued_bytes += size
         self._advance()
         if (
@@ -489,15 +492,15 @@ class Session:
     def _advance(self) -> None:
         """Handle messages until one of them is work for somebody else."""
         while self._queue and self._current is None and self.state is SessionState.OPEN:
-            message, size = self._queue.pop(0)
+            waiting, size = self._queue.pop(0)
             self._queued_bytes -= size
-            match message:
+            match message := read_again(waiting, self._limits.max_json_depth):
                 case Sub():
                     self._subscribe(message, size)
                 case Unsub():
                     self._unsubscribe(message)
                 case Method():
-                    self._call(message)
+                    self._call(message, size)
                 case BadMessage():
                     self._send(Error(message.reason, message.offending_message))
         if self._resync is not None:
@@ -522,13 +525,17 @@ class Session:
             self.subscriptions.end(subscription)
         self._send(Nosub(message.id))
 
-    def _call(self, message: Method) -> None:
-        if self._running_methods >= self._limits.max_methods_in_flight:
+    def _call(self, message: Method, size: int) -> None:
+        limits, running = self._limits, self._running_methods
+        if running >= limits.max_methods_in_flight or (
+            running and self._running_bytes + size > limits.max_method_bytes
+        ):
             self._send(Result(message.id, error=_too_many("calls")))
             self._send(Updated((message.id,)))
             return
         self._running_methods += 1
-        self._current = Work(message.id)
+        self._running_bytes += size
+        self._current = Work(message.id, size=size)
         self._events.append(
             MethodRequested(
                 self._current,
@@ -546,12 +553,12 @@ class Session:
         if resync is not None and resync.receive(message, size, self._now):
             self._look_at_resync(resync)
         elif not self._was_voided:  # else the client sent it before it knew
-            self._enqueue(BadMessage("Bad request", _plain(frame)), size)
+            self._enqueue(BadMessage("Bad request", _plain(frame)), frame, size)
 
     def _look_at_resync(self, resync: ResyncRun) -> None:
         """Go on with a resync as far as the subscriptions that it waits for let it."""
         if resync.phase is ResyncPhase.RUNNING:
-            queued = {message.id for message, _ in self._queue if isinstance(message, Sub)}
+            queued = {id for waiting, _ in self._queue if (id := sub_id(waiting)) is not None}
 
             def is_awaited(id: str) -> bool:
                 subscription = self.subscriptions.named.get(id)

@@ -769,6 +769,47 @@ async def test_a_query_that_is_late_may_be_left(world: World) -> None:
     await end(slow)
 
 
+async def test_a_fence_does_not_wait_for_what_others_write_after_it(world: World) -> None:
+    stopwatch = Stopwatch()
+    slow = await make_world(limits=Limits(live_query_excess_ms=10**9), stopwatch=stopwatch)
+    replica = Replica()
+    await slow.live.follow(ALL, replica)
+    own = await slow.store.write(Insert(collection="c", documents=[{"_id": "own"}]))
+    assert own.position is not None
+    settling = asyncio.create_task(slow.live.settle({"c": own.position}))
+    stopwatch.step = 0.2  # one change in a turn; more come in each
+    for n in range(20):
+        await slow.insert({"_id": f"{n} a"}, {"_id": f"{n} b"}, {"_id": f"{n} c"})
+        await asyncio.sleep(0)
+    assert settling.done()
+    assert "own" in replica.documents
+    (late,) = slow.live.statistics()
+    assert late.state == "no time for all changes in one turn"
+    stopwatch.step = 0.0
+    await slow.live.idle()
+    await end(slow)
+
+
+async def test_a_fence_waits_for_the_whole_of_a_batch_that_is_late(world: World) -> None:
+    stopwatch = Stopwatch()
+    slow = await make_world(limits=Limits(live_query_excess_ms=10**9), stopwatch=stopwatch)
+    replica = Replica()
+    await slow.live.follow(ALL, replica)
+    stopwatch.step = 0.2
+    own = await slow.store.write(
+        Insert(collection="c", documents=[{"_id": id} for id in ("a", "b", "c")])
+    )
+    assert own.position is not None
+    await slow.store.feed_reached(own.position)
+    await slow.insert({"_id": "d"}, {"_id": "e"}, {"_id": "f"})
+    assert replica.documents == {}
+    await slow.live.settle({"c": own.position})
+    assert {"a", "b", "c"} <= set(replica.documents)
+    stopwatch.step = 0.0
+    await slow.live.idle()
+    await end(slow)
+
+
 async def test_a_query_that_costs_too_much_is_ended_and_others_go_on(world: World) -> None:
     stopwatch = Stopwatch()
     slow = await make_world(stopwatch=stopwatch)

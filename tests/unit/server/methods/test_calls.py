@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from bolide.core.ddp.messages import CallId, Method
 from bolide.core.errors import MethodError
@@ -88,6 +89,12 @@ def make_app(world: Callable[[], World]) -> tuple[App, Collection]:
     async def large(ctx: Context) -> str:
         await tasks.insert_one({"title": "large"})
         return "x" * 2_000
+
+    @app.method("long", public=True)
+    async def long(ctx: Context, length: int) -> str:
+        world().runs.append("long")
+        await tasks.insert_one({"title": "long"})
+        return "x" * length
 
     @app.method("stubborn", public=True)
     async def stubborn(ctx: Context, title: str) -> str:
@@ -294,3 +301,82 @@ async def test_old_calls_and_too_many_are_forgotten() -> None:
         for _ in range(24):
             await clock.advance(3_600)
         assert await store.count(Query(collection=CALLS)) == 0
+
+
+class WrongClock(FakeClock):
+    """A clock whose time of day may be wrong."""
+
+    wrong_by_s = 0.0
+
+    def wall_ms(self) -> int:
+        return super().wall_ms() + round(self.wrong_by_s * 1000)
+
+
+async def test_a_clock_that_jumps_makes_no_call_forgotten() -> None:
+    clock = WrongClock()
+    async with running(clock=clock) as world:
+        client = await world.node.connect(bolide=True)
+        client.answers_pings = True
+        await world.call(client, "add", "a")
+        clock.wrong_by_s = 10 * 86_400
+        for _ in range(11):
+            await clock.advance(3_600)
+        assert await world.call(client, "add", "a") == "A"
+        assert world.runs == ["a"]
+        for _ in range(3):
+            await clock.advance(3_600)
+        assert await world.node.store.count(Query(collection=CALLS)) == 0
+
+
+async def test_a_node_that_starts_with_a_wrong_clock_forgets_no_call(tmp_path: Path) -> None:
+    path = tmp_path / "calls.db"
+    async with running(path) as world:
+        await world.call(await world.node.connect(bolide=True), "add", "a")
+    clock = WrongClock()
+    clock.wrong_by_s = 10 * 86_400
+    async with running(path, clock) as world:
+        await clock.advance(3_600)
+        assert await world.call(await world.node.connect(bolide=True), "add", "a") == "A"
+        assert world.runs == []
+
+
+async def test_of_too_many_large_results_the_oldest_are_dropped() -> None:
+    async with running(max_stored_result_bytes=5_000, max_stored_results_bytes=10_000) as world:
+        client = await world.node.connect(bolide=True)
+        await world.call(client, "add", "small", call="small")
+        for call in "123456":
+            await world.call(client, "long", 3_000, call=call)
+            await world.node.clock.advance(1)
+            stored = await world.node.store.read(Query(collection=CALLS))
+            assert sum(len(one.get("result", "")) for one in stored.documents) < 10_020
+        for call in "123":
+            with pytest.raises(MethodError, match="call-result-not-kept"):
+                await world.call(client, "long", 3_000, call=call)
+        for call in "456":
+            assert await world.call(client, "long", 3_000, call=call) == "x" * 3_000
+        assert await world.call(client, "add", "small", call="small") == "SMALL"
+        assert world.runs == ["small"] + 6 * ["long"]
+
+
+async def test_many_calls_are_cleaned_up_before_the_hour_is_over() -> None:
+    async with running(max_stored_calls=10) as world:
+        client = await world.node.connect(bolide=True)
+        for number in range(250):
+            await world.call(client, "add", "a", call=str(number))
+            await world.node.clock.advance(0.001)
+            assert await world.node.store.count(Query(collection=CALLS)) <= 10 + 100
+
+
+async def test_a_clean_up_that_fails_harms_no_call() -> None:
+    async with running(max_stored_result_bytes=5_000, max_stored_results_bytes=10_000) as world:
+        client = await world.node.connect(bolide=True)
+
+        async def fail() -> None:
+            raise OSError
+
+        calls = world.node.node.services.calls
+        forget_old, calls.forget_old = calls.forget_old, fail  # type: ignore[method-assign]
+        with structlog.testing.capture_logs() as logs:
+            assert await world.call(client, "long", 3_000) == "x" * 3_000
+        assert [one["task"] for one in logs if one["log_level"] == "error"] == ["forget old calls"]
+        calls.forget_old = forget_old  # type: ignore[method-assign]

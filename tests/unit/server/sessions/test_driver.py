@@ -282,6 +282,65 @@ async def test_a_publication_may_drive_its_documents_itself() -> None:
             await ctx.set_user_id("u")
 
 
+async def test_of_each_publication_that_nobody_can_see_one_line_tells() -> None:
+    app = make_app()
+    tasks = app.collection("found")
+    contexts: list[Context] = []
+
+    @app.publish("forgot.return", public=True)
+    async def forgot_return(ctx: Context) -> None:
+        tasks.find({})
+
+    @app.publish("returned.early", public=True)
+    async def returned_early(ctx: Context) -> object:
+        return tasks.find({}) if ctx.user_id else None
+
+    @app.publish(None, public=True)
+    async def universal(ctx: Context) -> None:
+        """Nobody waits for it."""
+
+    @app.publish("is.ready", public=True)
+    async def is_ready(ctx: Context) -> None:
+        ctx.ready()
+
+    @app.publish("ends", public=True)
+    async def ends(ctx: Context) -> None:
+        ctx.stop()
+
+    @app.publish("adds", public=True)
+    async def adds(ctx: Context) -> None:
+        ctx.added("low", "1", {})
+
+    @app.publish("changes", public=True)
+    async def changes(ctx: Context) -> None:
+        ctx.changed("low", "1", {"x": 1})
+
+    @app.publish("removes", public=True)
+    async def removes(ctx: Context) -> None:
+        ctx.removed("low", "1")
+
+    @app.publish("goes.on", public=True)
+    async def goes_on(ctx: Context) -> None:
+        contexts.append(ctx)
+        ctx.on_stop(contexts.clear)
+
+    async with TestNode(app) as node:
+        with structlog.testing.capture_logs() as logs:
+            for _ in range(2):
+                client = await node.connect()
+                for name in ("forgot.return", "returned.early", "is.ready", "ends"):
+                    client.start_subscription(name)
+                for name in ("adds", "changes", "removes", "goes.on"):
+                    client.start_subscription(name)
+                await node.settle()
+        told = [(one["event"], one["publication"]) for one in logs if "publication" in one]
+        text = (
+            "publication will never be ready: its function returned nothing and published nothing;"
+            " let it return a cursor, or call ctx.ready()"
+        )
+        assert told == [(text, "forgot.return"), (text, "returned.early")]
+
+
 async def test_messages_are_handled_in_order_unless_unblocked() -> None:
     app = make_app()
     gate = asyncio.Event()

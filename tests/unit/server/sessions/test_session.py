@@ -348,6 +348,30 @@ def test_calls_in_flight_are_limited() -> None:
     call(session, "3")
 
 
+def test_what_calls_in_flight_hold_is_limited_until_they_end() -> None:
+    session = make_session(limits=Limits(max_method_bytes=250))
+
+    def begun(id: str, length: int = 100) -> Work | None:
+        for event in receive(session, msg="method", id=id, method="f", params=["x" * length]):
+            assert isinstance(event, MethodRequested)
+            session.unblock(event.work)
+            return event.work
+        return None
+
+    alone = begun("alone", 300)
+    assert alone is not None
+    assert begun("beside") is None
+    refused, updated = sent(session)
+    assert refused["error"]["error"] == "too-many-requests"
+    assert updated == {"msg": "updated", "methods": ["beside"]}
+    session.updated(alone)
+    first = begun("1")
+    assert first is not None
+    assert begun("2") is None
+    session.updated(first)
+    assert begun("3") is not None
+
+
 def test_subscriptions_are_limited() -> None:
     session = make_session(limits=Limits(max_subscriptions=1))
     subscribed(session, "1")

@@ -66,6 +66,7 @@ class SubscriptionRun:
     __slots__ = (
         "_driver",
         "_followings",
+        "_is_by_hand",
         "_join",
         "_on_stop",
         "_started_at",
@@ -93,6 +94,8 @@ class SubscriptionRun:
         self._work = work
         self._followings: list[Following] = []
         self._join: Join | None = None
+        # The handler publishes by itself, or left something to do it.
+        self._is_by_hand = False
         self._on_stop: list[tuple[Callable[[], object], Invocation | None]] = []
         self._task: asyncio.Task[None] | None = None
         self._timer: Timer | None = None
@@ -180,16 +183,19 @@ class SubscriptionRun:
 
     def added(self, collection: str, id: Any, fields: Fields) -> None:
         """Publish a document."""
+        self._is_by_hand = True
         self._driver.session.subscriptions.added(self.subscription, collection, id, fields)
         self._driver.pump()
 
     def changed(self, collection: str, id: Any, fields: Fields) -> None:
         """Publish other values of some fields."""
+        self._is_by_hand = True
         self._driver.session.subscriptions.changed(self.subscription, collection, id, fields)
         self._driver.pump()
 
     def removed(self, collection: str, id: Any) -> None:
         """Take a document back."""
+        self._is_by_hand = True
         self._driver.session.subscriptions.removed(self.subscription, collection, id)
         self._driver.pump()
 
@@ -213,6 +219,7 @@ class SubscriptionRun:
 
     def on_stop(self, callback: Callable[[], object]) -> None:
         """Call back when the subscription ends; at once if it ended already."""
+        self._is_by_hand = True
         if self.subscription.is_active:
             self._on_stop.append((callback, current()))
         else:
@@ -268,6 +275,7 @@ class SubscriptionRun:
             outcome = await publication.handler(context, *arguments)
             published = _published(outcome)
             if published is None:
+                self._look_whether_it_is_by_hand(publication)
                 return
             invocation.check_exit("returned a cursor")
             cursors = [one for one in published if isinstance(one, Cursor)]
@@ -279,6 +287,24 @@ class SubscriptionRun:
             self._follow_join([cursor for cursor in cursors if cursor.children], invocation),
         )
         self.ready()
+
+    def _look_whether_it_is_by_hand(self, publication: Publication) -> None:
+        """Warn once of a publish function that forgot its result; its clients wait for ever."""
+        subscription, unready = self.subscription, self._driver.services.unready_publications
+        if (
+            self._is_by_hand
+            or subscription.is_universal
+            or subscription.is_ready
+            or not subscription.is_active
+            or publication in unready
+        ):
+            return
+        unready.add(publication)
+        self._driver.log.warning(
+            "publication will never be ready: its function returned nothing and published nothing;"
+            " let it return a cursor, or call ctx.ready()",
+            publication=self.name,
+        )
 
     async def _follow_query(self, query: Query) -> None:
         source = Source(self.subscription, query.collection, self._publish_source, self._fail)

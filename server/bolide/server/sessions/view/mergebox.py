@@ -12,7 +12,7 @@ message for message; see ``docs/design/sessions.md``.
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, ClassVar, Final, Protocol, TypeAlias
 
 from bolide.core.ddp.digests import document_digest, view_digest
 from bolide.core.ddp.ids import id_stringify
@@ -20,6 +20,7 @@ from bolide.core.ddp.messages import Added, Changed, Removed
 from bolide.core.errors import LocalProtocolError
 from bolide.core.keys import Key, key_of
 from bolide.core.values import UNDEFINED, Fields, equals
+from bolide.server.explained import Explained
 from bolide.server.sessions.view.strategy import PublicationStrategy
 from bolide.server.sessions.view.view_change import (
     DataMessage,
@@ -28,7 +29,7 @@ from bolide.server.sessions.view.view_change import (
     changed_message,
 )
 
-__all__ = ["LiveView", "MergeBox", "Owner", "Snapshot"]
+__all__ = ["LiveView", "MergeBox", "NotAdded", "Owner", "Snapshot"]
 
 Owner: TypeAlias = Hashable
 """Whatever publishes documents; compared by equality."""
@@ -67,6 +68,30 @@ class _Claim:
     value: Any
 
 
+class NotAdded(Explained, LocalProtocolError):
+    """A publication changed or removed a document that its client does not hold."""
+
+    code: ClassVar[str] = "not-added"
+
+    def __init__(self, message: Changed | Removed) -> None:
+        """Keep what was to be done, and where.
+
+        Args:
+            message: What was to be told; neither its id nor its fields are kept.
+        """
+        done = "changed" if isinstance(message, Changed) else "removed"
+        super().__init__(done, message.collection)
+        self.done = done
+        self.collection = message.collection
+
+    def __str__(self) -> str:
+        """Say what is missing."""
+        return (
+            f"A publication {self.done} a document of {self.collection} that no subscription of"
+            " this client has added: call ctx.added first."
+        )
+
+
 class _View:
     """One document as one client sees it."""
 
@@ -85,9 +110,13 @@ class _View:
             return self._fields[1]
         return {name: claims[0].value for name, claims in self._claims.items()}
 
-    def is_held_by(self, owner: Owner) -> bool:
-        """Tell whether an owner holds it."""
-        return owner == self._fields[0] if self._fields is not None else owner in self._merge()
+    def has_part_of(self, owner: Owner) -> bool:
+        """Tell whether an owner holds it, or at least changed what others hold."""
+        if self._fields is not None:
+            return owner == self._fields[0]
+        return owner in self._merge() or any(
+            claim.owner == owner for claims in self._claims.values() for claim in claims
+        )
 
     def add(self, owner: Owner, fields: Fields) -> _Changes:
         """Let one more owner hold it; returns what the client does not see yet."""
@@ -448,9 +477,9 @@ class MergeBox:
         return collection
 
     def _held(self, collection: _Collection, owner: Owner) -> list[Any]:
-        """List the ids of the documents that an owner published."""
+        """List the ids of the documents that an owner published, or changed."""
         if collection.strategy is PublicationStrategy.SERVER_MERGE:
-            return [view.id for view in collection.views.values() if view.is_held_by(owner)]
+            return [view.id for view in collection.views.values() if view.has_part_of(owner)]
         return list(collection.held.get(owner, {}).values())
 
     def _added(
@@ -487,14 +516,16 @@ class MergeBox:
             case PublicationStrategy.SERVER_MERGE:
                 view = collection.views.get(key)
                 if view is None:
-                    raise LocalProtocolError("A document was changed that was never added.")
+                    raise NotAdded(message)
+                # It need not have added the document itself; what it says leaves with it.
+                collection.owners.setdefault(owner, None)
                 visible = view.change(owner, changes, after)
                 if visible and _is_same(visible, changes):
                     return message
                 return _altered(message, visible)
             case PublicationStrategy.NO_MERGE_MULTI:
                 if key not in collection.users:
-                    raise LocalProtocolError("A document was changed that was never added.")
+                    raise NotAdded(message)
             case _:
                 pass
         return message if changes else None
@@ -510,7 +541,7 @@ class MergeBox:
             case PublicationStrategy.SERVER_MERGE:
                 view = collection.views.get(key)
                 if view is None:
-                    raise LocalProtocolError("A document was removed that was never added.")
+                    raise NotAdded(message)
                 visible = view.remove(owner)
                 if visible is not None:
                     return _altered(message, visible)
@@ -518,7 +549,7 @@ class MergeBox:
             case PublicationStrategy.NO_MERGE_MULTI:
                 users = collection.users.get(key)
                 if users is None:
-                    raise LocalProtocolError("A document was removed that was never added.")
+                    raise NotAdded(message)
                 users.discard(owner)
                 if users:
                     return None

@@ -4,10 +4,9 @@ import pytest
 
 from bolide.core.ddp.digests import view_digest
 from bolide.core.ddp.messages import Added, Changed, Removed
-from bolide.core.errors import LocalProtocolError
 from bolide.core.values import UNDEFINED, ObjectId
 from bolide.server.sessions.transport import PLAIN, Wire
-from bolide.server.sessions.view.mergebox import MergeBox
+from bolide.server.sessions.view.mergebox import MergeBox, NotAdded
 from bolide.server.sessions.view.strategy import PublicationStrategy
 from bolide.server.sessions.view.view_change import ViewChange
 
@@ -94,6 +93,24 @@ def test_a_change_by_a_subscription_that_never_added_waits_behind() -> None:
     assert box.changed("B", "c", "1", {"y": 1}) == Changed("c", "1", {"y": 1})
 
 
+def test_a_change_of_what_only_others_added_leaves_with_its_subscription() -> None:
+    box = make_box()
+    box.apply("A", added(x=1))
+    box.changed("B", "c", "1", {"x": 2, "y": 1})
+    assert box.collections_of("B") == ["c"]
+    assert list(box.stop("B")) == [Changed("c", "1", {}, ("y",))]
+    assert box.apply("A", changed({"x": 3}, x=3)) == Changed("c", "1", {"x": 3})
+    assert list(box.stop("A")) == [Removed("c", "1")]
+
+
+def test_a_change_of_what_only_others_added_keeps_no_document() -> None:
+    box = make_box()
+    box.apply("A", added(x=1))
+    box.changed("B", "c", "1", {"y": 1})
+    assert list(box.stop("A")) == [Removed("c", "1")]
+    assert list(box.stop("B")) == []
+
+
 def test_removing_what_another_subscription_holds_changes_nothing() -> None:
     box = make_box()
     box.apply("A", added(x=1))
@@ -122,9 +139,9 @@ def test_a_stop_takes_back_what_only_this_subscription_held() -> None:
 @pytest.mark.parametrize("strategy", [MERGE, MULTI])
 def test_what_was_never_added_cannot_change_or_go(strategy: PublicationStrategy) -> None:
     box = make_box(strategy)
-    with pytest.raises(LocalProtocolError):
+    with pytest.raises(NotAdded, match=r"changed a document of c .* ctx\.added first"):
         box.changed("A", "c", "1", {"x": 1})
-    with pytest.raises(LocalProtocolError):
+    with pytest.raises(NotAdded, match="removed a document of c "):
         box.apply("A", removed())
 
 
