@@ -1,6 +1,6 @@
 """The mutations of sessions: merge box, outbox, in-step set, resync, calls, access."""
 
-from tests.mutations.mutation import Mutation
+from tests.mutations.mutation import ON_MEMORY, Mutation
 
 __all__ = ["SESSION_MUTATIONS"]
 
@@ -15,6 +15,7 @@ _CLAIM = "server/bolide/server/access/claim.py"
 _CALLS = "server/bolide/server/methods/calls.py"
 
 _SESSIONS = ("tests/unit/server/sessions/test_live_sessions.py",)
+_VIEWS = ("tests/unit/server/sessions/view", "tests/unit/server/livequery")
 _OUTBOXES = ("tests/unit/server/sessions/view/test_outbox.py",)
 _ONCE = ("tests/unit/server/methods/test_calls.py",)
 
@@ -25,6 +26,7 @@ SESSION_MUTATIONS = (
         "    changes.update({name: UNDEFINED for name in old if name not in new})\n",
         "",
         "a field that was removed leaves the view",
+        (*_VIEWS, *ON_MEMORY),
     ),
     Mutation(
         "merge box: the last subscription wins",
@@ -47,6 +49,7 @@ SESSION_MUTATIONS = (
         "                if users:\n                    return None\n",
         "",
         "a document that is not merged stays while anybody uses it",
+        _VIEWS,
     ),
     Mutation(
         "a field of another subscription does not come back",
