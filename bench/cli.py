@@ -12,15 +12,15 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from bench.lock import only_bench
-from bench.material import WORK, BenchImpossible, prepare_material
+from bench.figures.results import RowResult, markdown_table
+from bench.figures.surroundings import Surroundings, describe_surroundings
 from bench.outside import OUTSIDE_ROWS, is_there, run_outside
-from bench.process import LOAD_CPU, MEASURED_CPU, allow_many_sockets, take_precedence
-from bench.profile import profile_row
-from bench.results import RowResult, markdown_table
+from bench.profile.profile import profile_row
+from bench.rig.lock import only_bench
+from bench.rig.material import WORK, BenchImpossible, prepare_material
+from bench.rig.process import LOAD_CPU, MEASURED_CPU, allow_many_sockets, take_precedence
 from bench.rounds import measure_rows
 from bench.rows import NODE_ROWS, node_row
-from bench.surroundings import Surroundings, describe_surroundings
 
 __all__ = ["main"]
 

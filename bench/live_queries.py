@@ -16,8 +16,8 @@ from bolide.core.minimongo.matcher import Matcher
 from bolide.server.limits import Limits
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.livequery.router import Router
-from bolide.server.sessions.source import FollowedView
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.source import FollowedView
+from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.stores.base import Change, ChangeBatch, ChangeKind, Query
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.turn import Turn

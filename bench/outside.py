@@ -1,8 +1,8 @@
 """Rows that are measured by programs of their own: live queries, and several processes.
 
 Such a program is ``bench/NAME.py``, run as ``python -m bench.NAME --rounds N``. Each line of its
-output that is a JSON object is one row, in the form of
-:meth:`bench.results.RowResult.from_json`; other lines are for people and are shown as they come.
+output that is a JSON object is one row, in the form of :meth:`RowResult.from_json`; other lines are
+for people and are shown as they come.
 """
 
 import json
@@ -10,8 +10,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 
-from bench.material import PROJECT, BenchImpossible
-from bench.results import RowResult
+from bench.figures.results import RowResult
+from bench.rig.material import PROJECT, BenchImpossible
 
 __all__ = ["OUTSIDE_ROWS", "is_there", "read_row", "run_outside"]
 

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Sequence
 
-from bench.material import Material
-from bench.process import DidNotStart
-from bench.results import RowResult
+from bench.figures.results import RowResult
+from bench.rig.material import Material
+from bench.rig.process import DidNotStart
+from bench.rig.servers import Server
 from bench.rows import Row
-from bench.servers import Server
 
 __all__ = ["measure_rows"]
 

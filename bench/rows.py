@@ -4,11 +4,11 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 
-from bench.load import Reading, broadcast_load, request_load
-from bench.material import Material
-from bench.process import Running, wait_until_idle
-from bench.servers import Server, bolide, c_floor, node_ws, prototype
-from bench.sessions import sessions_open
+from bench.rig.load import Reading, broadcast_load, request_load
+from bench.rig.material import Material
+from bench.rig.process import Running, wait_until_idle
+from bench.rig.servers import Server, bolide, c_floor, node_ws, prototype
+from bench.rig.sessions import sessions_open
 
 __all__ = ["NODE_ROWS", "Measure", "Row", "measure_memory", "node_row"]
 

@@ -16,8 +16,8 @@ from typing import Annotated
 
 import typer
 
-from bench.material import PROJECT
-from bench.surroundings import Surroundings, describe_surroundings
+from bench.figures.surroundings import Surroundings, describe_surroundings
+from bench.rig.material import PROJECT
 
 __all__ = ["ITEMS", "Item", "evidence_line", "main"]
 

@@ -10,9 +10,9 @@ import sys
 import uvicorn
 from starlette.types import Receive, Scope, Send
 
-from bolide.server.web.frames import binary_frame, text_frame
-from bolide.server.web.push import EXTENSION, PushSocket
 from bolide.server.web.websocket import BolideWebSocket
+from bolide.server.web.websocket.frames import binary_frame, text_frame
+from bolide.server.web.websocket.push import EXTENSION, PushSocket
 
 MAX_MESSAGE_BYTES = 32 * 1024 * 1024  # the largest of Autobahn's cases has 16 MiB
 

@@ -4,9 +4,9 @@ from typing import Any, TypeAlias
 
 from tests.conformance.rows import Row
 
-from bolide.client.changes import Added, Change, Changed, Moved, Removed
-from bolide.client.local_collection import LocalCollection
-from bolide.client.observer import ChangeReader, Selection
+from bolide.client.collections.changes import Added, Change, Changed, Moved, Removed
+from bolide.client.collections.local_collection import LocalCollection
+from bolide.client.collections.observer import ChangeReader, Selection
 from bolide.core.minimongo.matcher import Matcher
 from bolide.core.minimongo.modifier import Modifier
 from bolide.core.values import UNDEFINED, Document, equals

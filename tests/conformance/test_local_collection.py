@@ -13,7 +13,7 @@ from tests.conformance.observed import (
 )
 from tests.conformance.rows import Row, for_each, load, passing
 
-from bolide.client.observer import Selection
+from bolide.client.collections.observer import Selection
 from bolide.core.minimongo.sorter import Sorter
 from bolide.core.values import equals
 

@@ -8,9 +8,9 @@ from tests.conformance.rows import Row, for_each, load, passing
 from bolide.core.ddp.messages import Added, Changed, Removed
 from bolide.core.errors import LocalProtocolError
 from bolide.core.values import UNDEFINED
-from bolide.server.sessions.mergebox import MergeBox
-from bolide.server.sessions.strategy import PublicationStrategy
-from bolide.server.sessions.view_change import DataMessage, ViewChange
+from bolide.server.sessions.view.mergebox import MergeBox
+from bolide.server.sessions.view.strategy import PublicationStrategy
+from bolide.server.sessions.view.view_change import DataMessage, ViewChange
 
 ASSERTED = load("mergebox")
 RANDOM = load("fuzz_mergebox")

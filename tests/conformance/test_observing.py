@@ -11,8 +11,8 @@ from bolide.core.ddp.messages import Added, Changed, Removed
 from bolide.core.errors import BolideError
 from bolide.core.values import Document, equals
 from bolide.server.livequery.live_queries import LiveQueries
-from bolide.server.sessions.source import FollowedView
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.source import FollowedView
+from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.stores.base import Delete, Insert, Query, Update
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.turn import Turn

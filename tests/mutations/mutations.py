@@ -4,7 +4,7 @@ A mistake is a text of a source file that is replaced by another one; it must be
 once, so that a mutation that no longer fits the code is noticed.
 """
 
-from tests.mutations.mutation import ON_SQLITE, Mutation
+from tests.mutations.mutation import ON_MEMORY, ON_SQLITE, Mutation
 from tests.mutations.session_mutations import SESSION_MUTATIONS
 
 __all__ = ["MUTATIONS"]
@@ -15,12 +15,12 @@ _ROUTER = "server/bolide/server/livequery/router.py"
 _RESULT = "server/bolide/server/livequery/result.py"
 _FOLLOWERS = "server/bolide/server/livequery/followers.py"
 _JOIN = "server/bolide/server/publications/joins/join.py"
-_SUBSCRIPTION = "server/bolide/server/sessions/subscription_run.py"
+_SUBSCRIPTION = "server/bolide/server/sessions/runs/subscription_run.py"
 _GATEWAY = "server/bolide/server/access/gateway.py"
 _MEMORY = "server/bolide/server/stores/memory.py"
-_SQLITE_FILE = "server/bolide/server/stores/sqlite_file.py"
-_SQLITE_WRITER = "server/bolide/server/stores/_sqlite_writer.py"
-_WAKE_UP = "server/bolide/server/stores/_wakeup.py"
+_SQLITE_FILE = "server/bolide/server/stores/sqlite/file.py"
+_SQLITE_WRITER = "server/bolide/server/stores/sqlite/writer.py"
+_WAKE_UP = "server/bolide/server/stores/sqlite/wakeup.py"
 
 _LIVE = "tests/unit/server/livequery/test_live_queries.py"
 _JOINS = ("tests/unit/server/publications/joins", "tests/property/test_joins.py")
@@ -63,6 +63,7 @@ MUTATIONS = (
         "new = [change for change in changes if not change.position <= before]",
         "new = list(changes)",
         "a snapshot joins the feed at its own position",
+        (_LIVE,),
     ),
     Mutation(
         "too many kept changes are forgotten",
@@ -86,6 +87,7 @@ MUTATIONS = (
         'self._stale_since, self._stale_because = position, "history lost"',
         "pass",
         "a first read from before the gap is read again",
+        (_LIVE,),
     ),
     Mutation(
         "a dropped collection is ignored",
@@ -140,6 +142,7 @@ MUTATIONS = (
         "        return not self._window.must_be_read\n",
         "        return True\n",
         "what follows moves up into a window",
+        ("tests/unit/server/livequery", *ON_MEMORY),
     ),
     Mutation(
         "window: ties are not broken by _id",
@@ -165,6 +168,7 @@ MUTATIONS = (
         "            self._take_kept()\n",
         "        self._take_kept()\n",
         "what changes while a query is read again is read too",
+        ("tests/unit/server/livequery",),
     ),
     Mutation(
         "in step: a shut gate is taken for open",
@@ -201,7 +205,7 @@ MUTATIONS = (
         "            await self._store.feed_reached(position)\n",
         "",
         "updated implies its data",
-        ON_SQLITE,
+        (_LIVE,),
     ),
     Mutation(
         "the fence does not wait for windows",

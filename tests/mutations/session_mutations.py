@@ -1,21 +1,22 @@
 """The mutations of sessions: merge box, outbox, in-step set, resync, calls, access."""
 
-from tests.mutations.mutation import Mutation
+from tests.mutations.mutation import ON_MEMORY, Mutation
 
 __all__ = ["SESSION_MUTATIONS"]
 
-_MERGE_BOX = "server/bolide/server/sessions/mergebox.py"
-_VIEW_CHANGE = "server/bolide/server/sessions/view_change.py"
-_CLIENT_VIEW = "server/bolide/server/sessions/client_view.py"
-_OUTBOX = "server/bolide/server/sessions/outbox.py"
-_DRIVER = "server/bolide/server/sessions/driver.py"
+_MERGE_BOX = "server/bolide/server/sessions/view/mergebox.py"
+_VIEW_CHANGE = "server/bolide/server/sessions/view/view_change.py"
+_CLIENT_VIEW = "server/bolide/server/sessions/view/client_view.py"
+_OUTBOX = "server/bolide/server/sessions/view/outbox.py"
+_SUBSCRIPTION_RUNS = "server/bolide/server/sessions/runs/subscription_runs.py"
 _MULTIPLEXER = "server/bolide/server/livequery/multiplexer.py"
 _DIGESTS = "core/bolide/core/ddp/digests.py"
 _CLAIM = "server/bolide/server/access/claim.py"
 _CALLS = "server/bolide/server/methods/calls.py"
 
 _SESSIONS = ("tests/unit/server/sessions/test_live_sessions.py",)
-_OUTBOXES = ("tests/unit/server/sessions/test_outbox.py",)
+_VIEWS = ("tests/unit/server/sessions/view", "tests/unit/server/livequery")
+_OUTBOXES = ("tests/unit/server/sessions/view/test_outbox.py",)
 _ONCE = ("tests/unit/server/methods/test_calls.py",)
 
 SESSION_MUTATIONS = (
@@ -25,6 +26,7 @@ SESSION_MUTATIONS = (
         "    changes.update({name: UNDEFINED for name in old if name not in new})\n",
         "",
         "a field that was removed leaves the view",
+        (*_VIEWS, *ON_MEMORY),
     ),
     Mutation(
         "merge box: the last subscription wins",
@@ -32,7 +34,7 @@ SESSION_MUTATIONS = (
         "        claims.append(_Claim(owner, value))",
         "        claims.insert(0, _Claim(owner, value))",
         "the first subscription that claims a field has it",
-        ("tests/unit/server/sessions/test_mergebox.py",),
+        ("tests/unit/server/sessions/view/test_mergebox.py",),
     ),
     Mutation(
         "merge box: a document stays for who left",
@@ -47,6 +49,7 @@ SESSION_MUTATIONS = (
         "                if users:\n                    return None\n",
         "",
         "a document that is not merged stays while anybody uses it",
+        _VIEWS,
     ),
     Mutation(
         "a field of another subscription does not come back",
@@ -55,7 +58,7 @@ SESSION_MUTATIONS = (
         "                visible[name] = left[0].value\n",
         "",
         "when the first claim ends the next one shows",
-        ("tests/unit/server/sessions/test_mergebox.py",),
+        ("tests/unit/server/sessions/view/test_mergebox.py",),
     ),
     Mutation(
         "merge box: shares no longer without catching up",
@@ -78,36 +81,37 @@ SESSION_MUTATIONS = (
         "        collection = message.collection\n        self.gate.is_open = False\n",
         "        collection = message.collection\n",
         "shared packets overtake no document",
+        ("tests/unit/server/sessions/view/test_client_view.py",),
     ),
     Mutation(
         "in step: the gate is open while the socket is full",
         _CLIENT_VIEW,
-        "            self._is_ended or self._is_full or self.is_paused",
-        "            self._is_ended or self.is_paused",
+        "            or self._is_full\n            or self._urgent\n",
+        "            or self._urgent\n",
         "a socket that is full takes nothing",
         _SESSIONS,
     ),
     Mutation(
         "outbox: a message is no barrier",
         _OUTBOX,
-        "if not self._generations or self._generations[-1].messages:",
-        "if not self._generations:",
+        "if not self.generations or self.generations[-1].messages:",
+        "if not self.generations:",
         "a collection that changes all the time holds up no message",
         _OUTBOXES,
     ),
     Mutation(
         "outbox: messages overtake documents",
         _OUTBOX,
-        "        generation = self._generations[-1] if self._generations else self._open()\n",
-        "        generation = self._generations[0] if self._generations else self._open()\n",
+        "        generation = self.generations[-1] if self.generations else self._open()\n",
+        "        generation = self.generations[0] if self.generations else self._open()\n",
         "updated implies its data, for slow readers too",
         _OUTBOXES,
     ),
     Mutation(
         "outbox: what waits for a slow reader keeps its changes",
         _CLIENT_VIEW,
-        "        self._outbox.settle()\n",
-        "",
+        "        self._is_full = True\n        self._outbox.settle()\n",
+        "        self._is_full = True\n",
         "a slow reader costs names, not changes",
         ("tests/unit/server/sessions",),
     ),
@@ -136,24 +140,25 @@ SESSION_MUTATIONS = (
     ),
     Mutation(
         "access: a loss is not noticed",
-        _DRIVER,
+        _SUBSCRIPTION_RUNS,
         "            if difference:\n",
         "            if difference.gained:\n",
         "what a person may not see any more is taken back",
+        ("tests/unit/server/sessions/test_access_changed.py",),
     ),
     Mutation(
         "resync: compares what was not told yet",
         _CLIENT_VIEW,
-        "                source.view.catch_up()\n        wanted =",
-        "                pass\n        wanted =",
+        "        self._catch_up()\n        wanted =",
+        "        wanted =",
         "a resync compares with what the followers were told",
         _SESSIONS,
     ),
     Mutation(
         "resync: ends without what was not told yet",
         _CLIENT_VIEW,
-        "                source.view.catch_up()\n        compared,",
-        "                pass\n        compared,",
+        "        self._catch_up()\n        compared,",
+        "        compared,",
         "a resync ends with what the followers were told",
         _SESSIONS,
     ),

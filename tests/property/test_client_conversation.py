@@ -13,7 +13,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from bolide.client.conversation import Conversation
+from bolide.client.ddp.conversation import Conversation
 from bolide.client.events import (
     CallFinished,
     DocumentChange,

@@ -12,17 +12,17 @@ from tests.property.test_selectors import SELECTORS, SORTS
 from bolide.core.keys import key_of
 from bolide.core.minimongo.matcher import Matcher
 from bolide.core.values import Document
-from bolide.server.stores._bounds import bounds_of
-from bolide.server.stores._database import Database, Readable
-from bolide.server.stores._errors import (
+from bolide.server.stores.base import Delete, IndexSpec, Insert, Query, Update, WriteOperation
+from bolide.server.stores.embedded.bounds import bounds_of
+from bolide.server.stores.embedded.database import Database, Readable
+from bolide.server.stores.embedded.errors import (
     CANNOT_INDEX_PARALLEL_ARRAYS,
     INDEX_OPTIONS_CONFLICT,
 )
-from bolide.server.stores._lookup_index import LookupIndex, can_answer
-from bolide.server.stores._operations import Work, compile_operation
-from bolide.server.stores._queries import compile_query
-from bolide.server.stores._workspace import Workspace
-from bolide.server.stores.base import Delete, IndexSpec, Insert, Query, Update, WriteOperation
+from bolide.server.stores.embedded.lookup_index import LookupIndex, can_answer
+from bolide.server.stores.embedded.operations import Work, compile_operation
+from bolide.server.stores.embedded.queries import compile_query
+from bolide.server.stores.embedded.workspace import Workspace
 
 IDS: Final = st.integers(0, 5)
 # Few paths and values, so that selectors, documents and indexes meet.

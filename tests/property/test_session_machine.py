@@ -18,7 +18,7 @@ from bolide.server.sessions.events import (
     Work,
 )
 from bolide.server.sessions.session import Session
-from bolide.server.sessions.strategy import PublicationStrategy
+from bolide.server.sessions.view.strategy import PublicationStrategy
 
 IDS = st.sampled_from(["d1", "d2"])
 SUB_IDS = st.sampled_from(["s1", "s2", "s3"])
@@ -146,14 +146,14 @@ class SessionMachine(RuleBasedStateMachine):
         documents = self.published[subscription]
         if id not in documents:
             documents[id] = dict(fields)
-            self.session.added(subscription, "c", id, fields)
+            self.session.subscriptions.added(subscription, "c", id, fields)
         else:
             changes: dict[str, Any] = {
                 name: UNDEFINED if value == 0 else value for name, value in fields.items()
             }
             merged = {**documents[id], **changes}
             documents[id] = {k: value for k, value in merged.items() if value is not UNDEFINED}
-            self.session.changed(subscription, "c", id, changes)
+            self.session.subscriptions.changed(subscription, "c", id, changes)
         self.look()
 
     @precondition(lambda self: any(self.published.values()))
@@ -163,7 +163,7 @@ class SessionMachine(RuleBasedStateMachine):
         subscription = data.draw(st.sampled_from(holders))
         id = data.draw(st.sampled_from(list(self.published[subscription])))
         del self.published[subscription][id]
-        self.session.removed(subscription, "c", id)
+        self.session.subscriptions.removed(subscription, "c", id)
         self.look()
 
     @precondition(lambda self: self.published)
@@ -216,7 +216,7 @@ class SessionMachine(RuleBasedStateMachine):
     @invariant()
     def ready_is_told_of_active_subscriptions_only(self) -> None:
         if not self.is_paused and not self.is_closed:
-            assert self.ready <= set(self.session.subscriptions)
+            assert self.ready <= set(self.session.subscriptions.named)
 
 
 SessionMachine.TestCase.settings = settings(

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from websockets.utils import apply_mask
 
-from bolide.server.web.frames import (
+from bolide.server.web.websocket.frames import (
     Closed,
     FrameEvent,
     FrameReader,

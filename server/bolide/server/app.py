@@ -20,7 +20,7 @@ from bolide.server.methods.registry import Methods
 from bolide.server.publications.counts import LiveCount
 from bolide.server.publications.registry import Publications
 from bolide.server.sessions.ratelimit import RateLimitRule
-from bolide.server.sessions.strategy import PublicationStrategy
+from bolide.server.sessions.view.strategy import PublicationStrategy
 from bolide.server.settings import Settings, read_settings
 from bolide.server.stores.base import Store
 

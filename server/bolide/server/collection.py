@@ -28,7 +28,7 @@ from bolide.server.access.invocation import current
 from bolide.server.cursor import ChildFunction, Cursor, children_of
 from bolide.server.explained import Explained
 from bolide.server.random_ids import random_id
-from bolide.server.sessions.strategy import PublicationStrategy
+from bolide.server.sessions.view.strategy import PublicationStrategy
 from bolide.server.stores.base import (
     AccessFilter,
     Delete,

@@ -6,7 +6,7 @@ from typing import Any, ClassVar, Protocol, cast
 import structlog
 from structlog.typing import FilteringBoundLogger
 
-from bolide.core.ddp.random import RandomStream, SeededStreams
+from bolide.core.ddp.random import SeededStreams
 from bolide.core.errors import AuthError, LocalProtocolError
 from bolide.core.values import UNDEFINED, Fields, normalize
 from bolide.server.access.authorize import AccessRequest, Authorize
@@ -16,10 +16,7 @@ from bolide.server.explained import Explained
 from bolide.server.random_ids import random_seed
 from bolide.server.stores.base import AccessFilter
 
-__all__ = ["Context", "ContextRandom", "SessionInfo", "WrongHandler"]
-
-
-_DEFAULT_STREAM = "default"  # as Meteor's DDP.randomStream names it
+__all__ = ["Context", "SessionInfo", "WrongHandler"]
 
 
 class PublicationHost(Protocol):
@@ -97,32 +94,6 @@ class WrongHandler(Explained, LocalProtocolError):
     def __str__(self) -> str:
         """Say where it works."""
         return f"The {self.handler} used ctx.{self.member}, which only {self.owner} have."
-
-
-class ContextRandom:
-    """The streams of one invocation; a client's simulation with the same seed draws the same."""
-
-    __slots__ = ("_streams",)
-
-    def __init__(self, streams: SeededStreams) -> None:
-        """Take the invocation's streams."""
-        self._streams = streams
-
-    def stream(self, name: str) -> RandomStream:
-        """Return the stream of this name; it goes on where it was left."""
-        return self._streams.stream(name)
-
-    def id(self) -> str:
-        """Return an id of 17 characters."""
-        return self.stream(_DEFAULT_STREAM).id()
-
-    def hex(self, digits: int) -> str:
-        """Return so many hex digits."""
-        return self.stream(_DEFAULT_STREAM).hex(digits)
-
-    def fraction(self) -> float:
-        """Return a number of at least 0 and below 1."""
-        return self.stream(_DEFAULT_STREAM).fraction()
 
 
 class Context:
@@ -290,7 +261,7 @@ class Context:
         self._invocation.user_id = user_id
 
     @property
-    def random(self) -> "ContextRandom":
+    def random(self) -> SeededStreams:
         """The streams that the client's optimistic run draws from, too.
 
         ``.id()``, ``.hex(n)``, ``.fraction()``, ``.stream(name)``.
@@ -299,7 +270,7 @@ class Context:
         streams = self._invocation.random
         if streams is None:
             streams = self._invocation.random = SeededStreams(random_seed())
-        return ContextRandom(streams)
+        return streams
 
     def call(self, name: str, *args: Any) -> Awaitable[Any]:
         """Run another method, for the same person and session; it decides for itself.

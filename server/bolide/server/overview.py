@@ -16,17 +16,17 @@ from ipaddress import ip_address
 from typing import Any, Final, TypeVar
 
 from bolide.server.livequery.multiplexer import Multiplexer
+from bolide.server.livequery.statistics import LiveQueryStatistics
 from bolide.server.node import Node
 from bolide.server.sessions.driver import SessionDriver
 from bolide.server.sessions.events import Subscription
-from bolide.server.sessions.subscription_run import SubscriptionRun
+from bolide.server.sessions.runs.subscription_run import SubscriptionRun
 from bolide.server.stores.base import HeldInMemory
 
 __all__ = [
     "DEFAULT_ROWS",
     "MAX_PUBLICATIONS",
     "MAX_ROWS",
-    "LiveQueryRow",
     "LiveQueryTotals",
     "NodeState",
     "Overview",
@@ -144,61 +144,6 @@ class SessionTotals:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LiveQueryRow:
-    """One live query.
-
-    Attributes:
-        number: Its own, as long as the node runs.
-        collection: Name of the collection.
-        selector: Its shape, every value as ``?``.
-        sort: Its order; empty: none.
-        has_skip: Documents are left out at the start.
-        has_limit: There is a most of documents published.
-        driver: How it is kept up to date, see
-            :class:`~bolide.server.livequery.statistics.LiveQueryStatistics`.
-        reason: Why it is kept in this way.
-        state: ``live``, or why followers have to wait, in words.
-        followers: Subscriptions that follow it.
-        in_step: How many of them get shared packets straight to their sockets.
-        documents_published: Documents that a follower has.
-        documents_held: Documents that it holds, those beyond a window included.
-        changes_seen: Changes it was asked about.
-        changes_told: Documents that entered, changed or left what is published.
-        changes_waiting: Changes kept until they can be taken.
-        rereads: How often it was read again.
-        reread_because: Why it was last; empty: it never was.
-        matching_s: Time spent on changes, seconds.
-        reading_s: Time that its readings took, waiting for the store included, seconds.
-    """
-
-    number: int
-    collection: str
-    selector: str
-    sort: str
-    has_skip: bool
-    has_limit: bool
-    driver: str
-    reason: str
-    state: str
-    followers: int
-    in_step: int
-    documents_published: int
-    documents_held: int
-    changes_seen: int
-    changes_told: int
-    changes_waiting: int
-    rereads: int
-    reread_because: str
-    matching_s: float
-    reading_s: float
-
-    @property
-    def cost_s(self) -> float:
-        """All time spent on it, seconds."""
-        return self.matching_s + self.reading_s
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class LiveQueryTotals:
     """All live queries together, as far as they still are.
 
@@ -241,7 +186,7 @@ class Overview:
     sessions: SessionTotals
     session_rows: tuple[SessionRow, ...]
     live_queries: LiveQueryTotals
-    live_query_rows: tuple[LiveQueryRow, ...]
+    live_query_rows: tuple[LiveQueryStatistics, ...]
 
 
 _Item = TypeVar("_Item")
@@ -268,7 +213,7 @@ async def take_overview(node: Node, rows: int = DEFAULT_ROWS) -> Overview:
         tuple(node.sessions), rows, _session_totals, _session_cost, _session_row
     )
     all_queries, query_rows = await _look_at(
-        live_queries, rows, _live_query_totals, lambda one: one.cost_s, _live_query_row
+        live_queries, rows, _live_query_totals, lambda one: one.cost_s, lambda one: one.statistics
     )
     return Overview(
         node=_node_state(node),
@@ -338,7 +283,7 @@ def _session_row(driver: SessionDriver) -> SessionRow:
         is_logged_in=driver.user_id is not None,
         age_s=driver.services.clock.now() - driver.accepted_at,
         speaks_bolide=session.speaks_bolide,
-        subscriptions=session.subscription_count,
+        subscriptions=len(session.subscriptions),
         publications=_publications(driver),
         documents=session.document_count,
         waiting_documents=session.waiting_documents,
@@ -363,7 +308,7 @@ def _address(text: str | None) -> str | None:
 def _publications(driver: SessionDriver) -> tuple[PublicationCount, ...]:
     counted = Counter(
         (_publication_name(driver.runs.get(subscription)), _state(subscription))
-        for subscription in driver.session.running_subscriptions()
+        for subscription in driver.session.subscriptions.running()
     ).most_common(MAX_PUBLICATIONS)
     return tuple(
         PublicationCount(name=name, state=state, count=count) for (name, state), count in counted
@@ -386,39 +331,12 @@ def _session_totals(drivers: Sequence[SessionDriver]) -> SessionTotals:
     return SessionTotals(
         count=len(sessions),
         full=sum(session.is_full for session in sessions),
-        subscriptions=sum(session.subscription_count for session in sessions),
+        subscriptions=sum(len(session.subscriptions) for session in sessions),
         documents=sum(session.document_count for session in sessions),
         waiting_documents=sum(session.waiting_documents for session in sessions),
         waiting_bytes=sum(session.waiting_bytes for session in sessions),
         messages_received=sum(session.messages_received for session in sessions),
         methods_in_flight=sum(session.methods_in_flight for session in sessions),
-    )
-
-
-def _live_query_row(multiplexer: Multiplexer) -> LiveQueryRow:
-    told = multiplexer.statistics
-    return LiveQueryRow(
-        number=told.number,
-        collection=told.collection,
-        selector=told.selector,
-        sort=told.sort,
-        # How many is an argument of a client as often as not.
-        has_skip=told.skip > 0,
-        has_limit=told.limit > 0,
-        driver=told.driver,
-        reason=told.reason,
-        state=told.state,
-        followers=told.followers,
-        in_step=told.in_step,
-        documents_published=told.documents_published,
-        documents_held=told.documents_held,
-        changes_seen=told.changes_seen,
-        changes_told=told.changes_told,
-        changes_waiting=told.changes_waiting,
-        rereads=told.rereads,
-        reread_because=told.reread_because,
-        matching_s=told.matching_s,
-        reading_s=told.reading_s,
     )
 
 

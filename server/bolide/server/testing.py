@@ -350,7 +350,7 @@ class TestClient:
 
     async def published(self) -> None:
         """Wait until every publication has run, universal ones and those that ran again too."""
-        await self.socket.driver.published()
+        await self.socket.driver.runs.published()
 
     @property
     def close_reason(self) -> str | None:

@@ -13,7 +13,7 @@ import pytest_asyncio
 from tests.integration.conftest import Server
 
 from bolide.client import Added, Backoff, Client, ConnectionState, Query, Simulation, connect
-from bolide.client.conversation import Conversation
+from bolide.client.ddp.conversation import Conversation
 from bolide.server import App, Context, Settings
 
 TIMEOUT_S = 20
@@ -242,7 +242,7 @@ async def test_client_moves_to_another_node_before_its_own_stops(
     nodes: list[Node], received: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = nodes
-    monkeypatch.setattr("bolide.client.link.random.random", lambda: 0.0)
+    monkeypatch.setattr("bolide.client.connection.link.random.random", lambda: 0.0)
     async with connect([first.url, second.url]) as client:
         await client.subscribe("tasks")
         await client.call("put", "a", 1)

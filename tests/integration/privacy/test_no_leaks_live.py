@@ -21,8 +21,8 @@ from tests.integration.privacy.conftest import MARK
 from bolide.client import Simulation, connect
 from bolide.core.errors import MethodError
 from bolide.core.values import Document
-from bolide.ops.rates import compare
-from bolide.ops.top_view import plain_lines
+from bolide.ops.top.rates import compare
+from bolide.ops.top.view import plain_lines
 from bolide.server import App, Context, Cursor, Selector, Settings
 from bolide.server.limits import Limits
 from bolide.server.overview import Overview

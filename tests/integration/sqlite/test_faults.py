@@ -16,10 +16,10 @@ from tests.integration.stores.support import contents, insert, update
 
 from bolide.core.bson_codec import to_bson
 from bolide.core.errors import ConfigurationError
-from bolide.server.stores._sqlite_schema import APPLICATION_ID, SCHEMA_VERSION
 from bolide.server.stores.base import IndexSpec, Insert
 from bolide.server.stores.sqlite import SQLiteStore
-from bolide.server.stores.sqlite_file import SQLiteFile
+from bolide.server.stores.sqlite.file import SQLiteFile
+from bolide.server.stores.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
 
 KILLS = int(os.environ.get("BOLIDE_TESTS_STORE_KILLS", "20"))
 

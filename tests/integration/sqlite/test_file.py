@@ -11,11 +11,12 @@ from pymongo.errors import OperationFailure
 from structlog.testing import capture_logs
 from tests.integration.sqlite.conftest import OpenFile, StartWorker
 from tests.integration.stores.support import Follower, contents, insert, update
+from tests.turns import yield_once
 
 from bolide.core.errors import ConfigurationError, StateError
-from bolide.server.stores._file_lock import FileLock
 from bolide.server.stores.base import IndexSpec, Insert, Query
 from bolide.server.stores.sqlite import SQLiteStore
+from bolide.server.stores.sqlite.file_lock import FileLock
 
 LARGE = b"x" * 20_000
 LARGE_BYTES = 30_000
@@ -223,7 +224,7 @@ async def test_opening_can_be_given_up_while_another_process_writes(
     await worker.hear("open")
     store = SQLiteStore(path)
     opening = asyncio.ensure_future(store.open())
-    await asyncio.sleep(0)
+    await yield_once()
     opening.cancel()
     with pytest.raises(asyncio.CancelledError):
         await opening
@@ -235,7 +236,7 @@ async def test_opening_can_be_given_up_while_another_process_writes(
 async def test_a_write_given_up_is_still_written_or_not_at_all(open_file: OpenFile) -> None:
     store = await open_file()
     writing = asyncio.ensure_future(insert(store, {"_id": 1}))
-    await asyncio.sleep(0)
+    await yield_once()
     writing.cancel()
     with pytest.raises(asyncio.CancelledError):
         await writing
@@ -265,7 +266,7 @@ async def test_closing_ends_an_open_transaction_and_does_what_waited_for_it(path
             waiting.append(asyncio.ensure_future(insert(store, {"_id": "waited"})))
             waiting.append(asyncio.ensure_future(begin_another()))
             waiting.append(asyncio.ensure_future(insert(store, {"_id": "waited longer"})))
-            await asyncio.sleep(0)
+            await yield_once()
             await store.close()
 
     async def begin_another() -> None:
@@ -294,7 +295,7 @@ def test_a_loop_that_ended_without_closing_leaves_the_file_to_others(path: Path)
         await store.open()
         lock.acquire()
         asyncio.ensure_future(insert(store, {"_id": 1}))  # noqa: RUF006
-        await asyncio.sleep(0)
+        await yield_once()
 
     asyncio.run(leave_a_write_waiting())
     [thread] = [each for each in threading.enumerate() if each.name == "bolide-sqlite"]

@@ -1,11 +1,11 @@
 """What the contract suite of the stores needs beside a store."""
 
-import asyncio
 import random
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from pymongo.errors import DuplicateKeyError
+from tests.turns import yield_once
 
 from bolide.core.keys import key_of
 from bolide.core.values import Document
@@ -137,7 +137,7 @@ def random_operation(source: random.Random) -> WriteOperation:
 async def write_at_random(store: Store, source: random.Random, count: int) -> None:
     for _ in range(count):
         # Not every store lets others run while it writes.
-        await asyncio.sleep(0)
+        await yield_once()
         operation = random_operation(source)
         try:
             if source.random() < 0.2:

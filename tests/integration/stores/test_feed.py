@@ -14,6 +14,7 @@ from tests.integration.stores.support import (
     update,
     write_at_random,
 )
+from tests.turns import yield_once
 
 from bolide.core.errors import StateError
 from bolide.core.keys import key_of
@@ -194,7 +195,7 @@ async def test_a_snapshot_and_the_changes_after_it_make_the_collection(
         follower = Follower()
         store.listen(follower)
         joined.append((follower, await store.read(Query(collection="beds"))))
-        await asyncio.sleep(0)
+        await yield_once()
     await asyncio.gather(*writers)
     end = await store.read(Query(collection="beds"))
     await store.feed_reached(end.position)

@@ -9,8 +9,8 @@ from pymongo.errors import (
 )
 from tests.integration.stores.support import contents, insert, update
 
-from bolide.server.stores._queries import Explanation
 from bolide.server.stores.base import Delete, FindAndModify, IndexSpec, Query, Store, Update
+from bolide.server.stores.embedded.queries import Explanation
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.stores.sqlite import SQLiteStore
 

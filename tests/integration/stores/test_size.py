@@ -1,6 +1,5 @@
 """How much an embedded store may hold: a warning before, a refusal at the limit."""
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -70,7 +69,6 @@ async def test_at_four_fifths_the_log_warns_once(open_store: OpenStore) -> None:
         with capture_logs() as logs:
             receipt = await write()
             await store.feed_reached(receipt.position)
-            await asyncio.sleep(0)
         return [entry["document_bytes"] for entry in logs if "nearly full" in entry["event"]]
 
     assert (

@@ -3,6 +3,7 @@ import asyncio
 import pytest
 from pymongo.errors import DuplicateKeyError, OperationFailure
 from tests.integration.stores.support import contents, insert, update
+from tests.turns import yield_once
 
 from bolide.server.stores.base import Delete, Insert, Query, Store, Transaction, Update
 
@@ -130,7 +131,7 @@ async def test_a_cancelled_transaction_lets_others_write(store: Store) -> None:
     lingering = asyncio.ensure_future(linger())
     await inside.wait()
     waiting = [asyncio.ensure_future(linger()) for _ in range(2)]
-    await asyncio.sleep(0)
+    await yield_once()
     for task in (*waiting, lingering):
         task.cancel()
     await asyncio.gather(*waiting, lingering, return_exceptions=True)
@@ -143,6 +144,6 @@ async def test_a_transaction_keeps_unique_keys_to_itself_until_it_commits(store:
     async with store.transaction() as transaction:
         await transaction.write(Delete(collection="beds", selector={"_id": 1}))
         later = asyncio.ensure_future(insert(store, {"_id": 1, "late": True}))
-        await asyncio.sleep(0)
+        await yield_once()
     await later
     assert await contents(store) == [{"_id": 1, "late": True}]

@@ -13,15 +13,16 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from tests.integration.conftest import Serve, Server
+from tests.turns import yield_once
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.client import ClientProtocol
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 from websockets.frames import Frame, Opcode
 from websockets.uri import parse_uri
 
-from bolide.server.web.frames import text_frame
-from bolide.server.web.push import EXTENSION, PushSocket
-from bolide.server.web.websocket import WRITE_HIGH_WATER_BYTES, BolideWebSocket
+from bolide.server.web.websocket.frames import text_frame
+from bolide.server.web.websocket.protocol import WRITE_HIGH_WATER_BYTES, BolideWebSocket
+from bolide.server.web.websocket.push import EXTENSION, PushSocket
 
 MEBIBYTE = 1_048_576
 
@@ -170,6 +171,16 @@ async def application() -> AsyncGenerator[Application]:
     application.over.set()
 
 
+@pytest_asyncio.fixture
+async def raw_client(serve: Serve, application: Application) -> AsyncGenerator[RawClient]:
+    """Connect with the application, which accepted."""
+    client = await RawClient(await serve(application.starlette)).open()
+    with client.socket:
+        async with asyncio.timeout(20):
+            await application.accepted.wait()
+        yield client
+
+
 async def test_violation_is_explained_before_the_end(serve: Serve) -> None:
     address = await serve(Starlette(routes=[WebSocketRoute("/", _echo)]))
     client = await RawClient(address).open()
@@ -180,60 +191,53 @@ async def test_violation_is_explained_before_the_end(serve: Serve) -> None:
     assert last.data == b"\x03\xeaFrame not masked"
 
 
-async def test_half_a_frame_and_gone_is_1006(serve: Serve, application: Application) -> None:
-    client = await RawClient(await serve(application.starlette)).open()
-    with client.socket:
-        await client.send(b"\x81\xff\0\0\0\0\0\x0f\0\0mask" + b"x" * 100)
-        await application.accepted.wait()
+async def test_half_a_frame_and_gone_is_1006(
+    raw_client: RawClient, application: Application
+) -> None:
+    with raw_client.socket:
+        await raw_client.send(b"\x81\xff\0\0\0\0\0\x0f\0\0mask" + b"x" * 100)
     async with asyncio.timeout(20):
         assert (await application.websocket.receive())["code"] == 1006
 
 
 async def test_flood_waits_in_the_client_until_the_application_reads(
-    serve: Serve, application: Application
+    raw_client: RawClient, application: Application
 ) -> None:
-    client = await RawClient(await serve(application.starlette)).open()
-    with client.socket:
-        async with asyncio.timeout(20):
-            await application.accepted.wait()
-        count = 48
-        for number in range(count):
-            client.protocol.send_text(b"%d " % number + b"x" * MEBIBYTE)
-        client.protocol.send_close(1000)
-        flood = asyncio.create_task(client.flush())
-        read: list[str] = []
-        async with asyncio.timeout(60):
-            assert (await application.websocket.receive_text())[:2] == "0 "
-            # What the kernel does not take waits in the client: this would never end otherwise.
-            for _ in range(100):
-                await asyncio.sleep(0)
-            assert not flood.done()
-            while (message := await application.websocket.receive())["type"] == "websocket.receive":
-                read.append(message["text"].split(" ", 1)[0])
-            await flood
+    count = 48
+    for number in range(count):
+        raw_client.protocol.send_text(b"%d " % number + b"x" * MEBIBYTE)
+    raw_client.protocol.send_close(1000)
+    flood = asyncio.create_task(raw_client.flush())
+    read: list[str] = []
+    async with asyncio.timeout(60):
+        assert (await application.websocket.receive_text())[:2] == "0 "
+        # What the kernel does not take waits in the client: this would never end otherwise. No
+        # event tells that it takes no more, so the flood gets turns in which it could end.
+        for _ in range(100):
+            await yield_once()
+        assert not flood.done()
+        while (message := await application.websocket.receive())["type"] == "websocket.receive":
+            read.append(message["text"].split(" ", 1)[0])
+        await flood
     assert read == [str(number) for number in range(1, count)]
 
 
 async def test_application_that_sends_to_a_deaf_client_waits(
-    serve: Serve, application: Application
+    raw_client: RawClient, application: Application
 ) -> None:
-    client = await RawClient(await serve(application.starlette)).open()
-    with client.socket:
-        async with asyncio.timeout(20):
-            await application.accepted.wait()
-        most, sent = 0, 0
+    most, sent = 0, 0
 
-        async def send_all() -> None:
-            nonlocal most, sent
-            for _ in range(64):
-                await application.websocket.send_text("x" * MEBIBYTE)
-                most = max(most, application.push.buffered)
-                sent += 1
-            await application.websocket.close()
+    async def send_all() -> None:
+        nonlocal most, sent
+        for _ in range(64):
+            await application.websocket.send_text("x" * MEBIBYTE)
+            most = max(most, application.push.buffered)
+            sent += 1
+        await application.websocket.close()
 
-        sending = asyncio.create_task(send_all())
-        frames = await client.frames()
-        await sending
+    sending = asyncio.create_task(send_all())
+    frames = await raw_client.frames()
+    await sending
     assert [len(one.data) for one in frames[:-1]] == [MEBIBYTE] * 64
     assert frames[-1].opcode is Opcode.CLOSE
     assert most <= WRITE_HIGH_WATER_BYTES + MEBIBYTE + 10
@@ -257,12 +261,13 @@ async def test_server_that_stops_says_1012(application: Application) -> None:
 
 
 class Shout:
-    """A receiver that answers in capitals."""
+    """A receiver that answers in capitals; it gets all messages from now on."""
 
     def __init__(self, push: PushSocket) -> None:
         self._push = push
         self.flow: list[str] = []
         self.lost: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        push.start(self)
 
     def message_received(self, text: str) -> None:
         self._push.write(text_frame(text.upper().encode()))
@@ -286,7 +291,6 @@ async def test_push_answers_without_a_task_switch(serve: Serve, application: App
         await application.accepted.wait()
         await client.send("early")
         receiver = Shout(application.push)
-        application.push.start(receiver)
         assert await client.recv() == "EARLY"
         for word in ("one", "ä" * 40_000):
             await client.send(word)
@@ -301,34 +305,25 @@ async def test_push_answers_without_a_task_switch(serve: Serve, application: App
 
 
 async def test_push_hears_when_a_client_stops_reading_and_begins_again(
-    serve: Serve, application: Application
+    raw_client: RawClient, application: Application
 ) -> None:
-    client = await RawClient(await serve(application.starlette)).open()
-    with client.socket:
-        async with asyncio.timeout(20):
-            await application.accepted.wait()
-        receiver = Shout(application.push)
-        application.push.start(receiver)
-        frame = text_frame(b"x" * MEBIBYTE)
-        while not receiver.flow:
-            application.push.write(frame)
-        assert application.push.buffered > WRITE_HIGH_WATER_BYTES
-        application.push.close()
-        frames = await client.frames()
-        assert frames[-1].opcode is Opcode.CLOSE
-        assert receiver.flow == ["paused", "resumed"]
+    receiver = Shout(application.push)
+    frame = text_frame(b"x" * MEBIBYTE)
+    while not receiver.flow:
+        application.push.write(frame)
+    assert application.push.buffered > WRITE_HIGH_WATER_BYTES
+    application.push.close()
+    frames = await raw_client.frames()
+    assert frames[-1].opcode is Opcode.CLOSE
+    assert receiver.flow == ["paused", "resumed"]
 
 
 async def test_push_cuts_a_client_that_does_not_read(
-    serve: Serve, application: Application
+    raw_client: RawClient, application: Application
 ) -> None:
-    client = await RawClient(await serve(application.starlette)).open()
-    with client.socket:
-        async with asyncio.timeout(20):
-            await application.accepted.wait()
-            receiver = Shout(application.push)
-            application.push.start(receiver)
-            application.push.write(text_frame(b"x" * 16 * MEBIBYTE))
-            application.push.abort()
-            assert await receiver.lost is False
-            assert application.push.buffered == 0
+    async with asyncio.timeout(20):
+        receiver = Shout(application.push)
+        application.push.write(text_frame(b"x" * 16 * MEBIBYTE))
+        application.push.abort()
+        assert await receiver.lost is False
+        assert application.push.buffered == 0

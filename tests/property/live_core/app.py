@@ -33,7 +33,7 @@ from bolide.core.values import UNDEFINED
 from bolide.server import AccessRequest, App, Context
 from bolide.server.collection import Collection
 from bolide.server.cursor import Cursor
-from bolide.server.sessions.strategy import PublicationStrategy
+from bolide.server.sessions.view.strategy import PublicationStrategy
 from bolide.server.stores.base import (
     Delete,
     FindAndModify,

@@ -285,7 +285,7 @@ class Reader:
     async def published(self) -> None:
         """Wait until everything that ran again, because of a permission, has published."""
         assert self._socket is not None
-        await self._socket.driver.published()
+        await self._socket.driver.runs.published()
 
     # What it shows
 

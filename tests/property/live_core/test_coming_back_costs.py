@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bolide.client.resync import ask_for_resync, chunks_of_digests
+from bolide.client.ddp.resync import ask_for_resync, chunks_of_digests
 from bolide.core.ddp.codec import parse_server_message, serialize
 from bolide.core.ddp.digests import document_digest
 from bolide.core.ddp.messages import Added, ClientMessage, Connect, Connected, Ready, Sub, Want

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from bench.apps import fanout, methods, shared
-from bench.load import CONNECT, REQUEST, TRIGGER
+from bench.rig.load import CONNECT, REQUEST, TRIGGER
 from bolide.server import App
 from bolide.server.testing import TestNode, TestSocket
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from bench import outside
-from bench.material import BenchImpossible
 from bench.outside import read_row, run_outside
+from bench.rig.material import BenchImpossible
 
 ROW = {
     "row": "live-queries",

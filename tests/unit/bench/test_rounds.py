@@ -4,12 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from bench.load import Reading
-from bench.material import Material
-from bench.process import DidNotStart, Running
+from bench.rig.load import Reading
+from bench.rig.material import Material
+from bench.rig.process import DidNotStart, Running
+from bench.rig.servers import Server
 from bench.rounds import measure_rows, order_of_round
 from bench.rows import Row
-from bench.servers import Server
 
 MATERIAL = Material(Path())
 

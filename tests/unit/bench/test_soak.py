@@ -1,5 +1,5 @@
+from bench.figures.surroundings import Surroundings
 from bench.soak import ITEMS, evidence_line
-from bench.surroundings import Surroundings
 
 SURROUNDINGS = Surroundings(date="2026-11-26", commit="abc1234", machine="", load=0.0)
 

@@ -1,6 +1,6 @@
 """All subscriptions of a client: equal ones are shared, the last holder stops it."""
 
-from bolide.client.conversation import Conversation
+from bolide.client.ddp.conversation import Conversation
 from bolide.client.events import SubscriptionEnded
 from bolide.client.subscriptions import Subscriptions
 from bolide.core.errors import SessionClosed

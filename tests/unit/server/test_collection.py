@@ -13,7 +13,7 @@ from bolide.core.values import Regex
 from bolide.server.access.gateway import Gateway, TrustedOnly
 from bolide.server.access.invocation import Invocation, UndecidedAccess, entered
 from bolide.server.collection import Collection, NoRawCollection
-from bolide.server.sessions.strategy import PublicationStrategy
+from bolide.server.sessions.view.strategy import PublicationStrategy
 from bolide.server.stores.base import (
     AccessFilter,
     Delete,

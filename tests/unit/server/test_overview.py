@@ -11,8 +11,9 @@ from tests.unit.server.held_store import HeldStore
 
 from bolide.core.errors import AuthError, StateError
 from bolide.server import AccessRequest, App, Context
+from bolide.server.livequery.statistics import LiveQueryStatistics
 from bolide.server.node import Node
-from bolide.server.overview import MAX_PUBLICATIONS, LiveQueryRow, Overview, take_overview
+from bolide.server.overview import MAX_PUBLICATIONS, Overview, take_overview
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.testing import TestNode, TestSocket
 
@@ -61,7 +62,7 @@ async def node(gate: asyncio.Event) -> AsyncGenerator[TestNode]:
         yield node
 
 
-async def rows_of(node: TestNode) -> tuple[LiveQueryRow, ...]:
+async def rows_of(node: TestNode) -> tuple[LiveQueryStatistics, ...]:
     return (await take_overview(node.node)).live_query_rows
 
 

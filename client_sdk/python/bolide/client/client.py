@@ -1,6 +1,6 @@
 """A client: one conversation, what it brought, and the tasks that wait for its answers.
 
-The shell of :mod:`bolide.client.conversation`; all of it runs on one event loop.
+The shell of :mod:`bolide.client.ddp.conversation`; all of it runs on one event loop.
 """
 
 import asyncio
@@ -12,9 +12,13 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
-from bolide.client.call_ids import CallIds
-from bolide.client.collection import Collection
-from bolide.client.conversation import Conversation
+from bolide.client.collections.collection import Collection
+from bolide.client.collections.local_collection import LocalCollection
+from bolide.client.connection.failure import ConnectionFailed
+from bolide.client.connection.link import Link, LinkOptions
+from bolide.client.connection.status import ConnectionState, Status
+from bolide.client.ddp.call_ids import CallIds
+from bolide.client.ddp.conversation import Conversation
 from bolide.client.events import (
     CallFinished,
     Complaint,
@@ -26,12 +30,8 @@ from bolide.client.events import (
     SubscriptionEnded,
     SubscriptionReady,
 )
-from bolide.client.failure import ConnectionFailed
-from bolide.client.link import Link, LinkOptions
-from bolide.client.local_collection import LocalCollection
-from bolide.client.simulation import Stub
-from bolide.client.status import ConnectionState, Status
-from bolide.client.stubs import Stubs
+from bolide.client.stubs.simulation import Stub
+from bolide.client.stubs.stubs import Stubs
 from bolide.client.subscription import Subscription
 from bolide.client.subscriptions import Subscriptions
 from bolide.core.ddp.messages import WireError
@@ -197,8 +197,8 @@ class Client:
     def stub(self, name: str) -> Callable[[StubT], StubT]:
         """Decorate the function that simulates a method, so that its effect shows at once.
 
-        It is called with a :class:`~bolide.client.simulation.Simulation` and the call's arguments,
-        before the call is sent. What it writes is shown until the data of the method have come.
+        It is called with a :class:`~bolide.client.Simulation` and the call's arguments, before the
+        call is sent. What it writes is shown until the data of the method have come.
 
         Args:
             name: Name of the method.

@@ -4,13 +4,13 @@ import ssl as tls
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 
-from bolide.client.address import parse_addresses
-from bolide.client.backoff import Backoff
-from bolide.client.call_ids import CallIds
 from bolide.client.client import Client
-from bolide.client.conversation import Conversation
+from bolide.client.connection.address import parse_addresses
+from bolide.client.connection.backoff import Backoff
+from bolide.client.connection.link import LinkOptions
+from bolide.client.ddp.call_ids import CallIds
+from bolide.client.ddp.conversation import Conversation
 from bolide.client.limits import ClientLimits
-from bolide.client.link import LinkOptions
 from bolide.core.errors import ConfigurationError
 
 __all__ = ["connect"]

@@ -3,8 +3,8 @@
 from dataclasses import dataclass
 from typing import Any, TypeAlias
 
-from bolide.client.replica import DocumentChange
 from bolide.core.ddp.messages import WireError
+from bolide.core.values import Document
 
 __all__ = [
     "CallFinished",
@@ -85,6 +85,22 @@ class SubscriptionEnded:
 
     subscription_id: str
     error: WireError | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DocumentChange:
+    """One document as it is now.
+
+    Attributes:
+        collection: Name of the collection.
+        document_id: Its ``_id``.
+        document: The whole document, ``_id`` included; None if it is gone. Read-only.
+    """
+
+    collection: str
+    # An ``_id`` is what the application made it: mostly str or ObjectId.
+    document_id: Any
+    document: Document | None
 
 
 @dataclass(frozen=True, slots=True)

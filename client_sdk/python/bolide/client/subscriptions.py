@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from bolide.client.conversation import Conversation
+from bolide.client.ddp.conversation import Conversation
 from bolide.client.subscription import SharedSubscription, Subscription
 from bolide.core.ejson import canonical
 from bolide.core.errors import BolideError

@@ -22,6 +22,7 @@ _HEX: Final = "0123456789abcdef"
 _BASE64: Final = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789-_"
 _SEED_BYTES: Final = 10
 _2_32: Final = 2.0**32
+_DEFAULT_STREAM: Final = "default"  # as Meteor's DDP.randomStream names it
 
 
 def random_seed(entropy: bytes) -> str:
@@ -88,7 +89,10 @@ class RandomStream:
 
 
 class SeededStreams:
-    """The streams of one method invocation, by name."""
+    """The streams of one method invocation, by name.
+
+    A method draws from them, and so does a client's simulation with the same seed.
+    """
 
     __slots__ = ("_seed", "_streams")
 
@@ -110,6 +114,18 @@ class SeededStreams:
                 self._seed = self._seed()
             stream = self._streams[name] = RandomStream(self._seed, name)
         return stream
+
+    def id(self) -> str:
+        """Return an id of 17 characters, of the stream that needs no name."""
+        return self.stream(_DEFAULT_STREAM).id()
+
+    def hex(self, digits: int) -> str:
+        """Return so many hex digits, of the stream that needs no name."""
+        return self.stream(_DEFAULT_STREAM).hex(digits)
+
+    def fraction(self) -> float:
+        """Return a number of at least 0 and below 1, of the stream that needs no name."""
+        return self.stream(_DEFAULT_STREAM).fraction()
 
 
 class _Mash:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
 from bolide.core.minimongo.branches import Lookup
-from bolide.core.minimongo.conditions import (
+from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.minimongo.paths import is_array, is_document
+from bolide.core.minimongo.selectors.conditions import (
     EVERYTHING,
     NOTHING,
     Condition,
@@ -19,9 +21,7 @@ from bolide.core.minimongo.conditions import (
     any_of,
     none_of,
 )
-from bolide.core.minimongo.errors import MinimongoError
-from bolide.core.minimongo.paths import is_array, is_document
-from bolide.core.minimongo.value_operators import compile_value, element_test, unsupported
+from bolide.core.minimongo.selectors.value_operators import compile_value, element_test, unsupported
 from bolide.core.values import UNDEFINED, Document, ObjectId
 
 __all__ = ["MAX_SELECTOR_NESTING", "ElementMatcher", "Match", "Matcher"]

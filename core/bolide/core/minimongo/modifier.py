@@ -3,9 +3,9 @@
 # Documents hold values of any type.
 from typing import Any, Final
 
-from bolide.core.minimongo._operators import Moment, Update, compile_update
-from bolide.core.minimongo._storable import is_same, storable
 from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.minimongo.modifiers.operators import Moment, Update, compile_update
+from bolide.core.minimongo.modifiers.storable import is_same, storable
 from bolide.core.minimongo.paths import (
     MAX_NESTING,
     find_conflict,

@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from bolide.core.errors import EJSONError
-from bolide.server.sessions.source import FollowedView, Gate, Source
 from bolide.server.sessions.transport import Wire
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.source import FollowedView, Gate, Source
+from bolide.server.sessions.view.view_change import ViewChange
 
 __all__ = ["Follower", "Followers"]
 

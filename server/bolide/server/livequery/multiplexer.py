@@ -29,8 +29,8 @@ from bolide.server.livequery.shape import path_shape, shape_of, sort_shape
 from bolide.server.livequery.statistics import LiveQueryStatistics
 from bolide.server.livequery.turns import QueryTooExpensive, Turns
 from bolide.server.metrics import Metrics
-from bolide.server.sessions.source import Gate, Source
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.source import Gate, Source
+from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.stores.access import effective_selector
 from bolide.server.stores.base import Change, ChangeKind, Position, Query, Snapshot, Store
 from bolide.server.turn import Turn
@@ -177,8 +177,8 @@ class Multiplexer:
             collection=self.query.collection,
             selector=shape_of(effective_selector(self.query)),
             sort=sort_shape(self.query.sort),
-            skip=self.query.skip,
-            limit=self.query.limit,
+            has_skip=self.query.skip > 0,
+            has_limit=self.query.limit > 0,
             driver=self.driver,
             reason=self.reason,
             state=self.state,

@@ -19,7 +19,7 @@ from bolide.core.minimongo.sorter import Sorter, with_id
 from bolide.core.minimongo.window import Window
 from bolide.core.values import Document, Fields
 from bolide.server.livequery.router import Router
-from bolide.server.sessions.view_change import ViewChange, changed_fields
+from bolide.server.sessions.view.view_change import ViewChange, changed_fields
 from bolide.server.stores.base import Change, ChangeKind, Query
 
 __all__ = [

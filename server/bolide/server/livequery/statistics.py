@@ -14,8 +14,8 @@ class LiveQueryStatistics:
         collection: Name of the collection.
         selector: Its shape, every value as ``?``.
         sort: Its order; empty: none.
-        skip: Documents left out at the start.
-        limit: Most documents published; 0 is no limit.
+        has_skip: Documents are left out at the start; how many is a client's as often as not.
+        has_limit: There is a most of documents published.
         driver: How it is kept: ``index eq FIELD``, ``index range FIELD``, ``scan``, ``window`` or
             ``re-query``.
         reason: Why it is kept in this way.
@@ -37,8 +37,8 @@ class LiveQueryStatistics:
     collection: str
     selector: str
     sort: str
-    skip: int
-    limit: int
+    has_skip: bool
+    has_limit: bool
     driver: str
     reason: str
     state: str
@@ -53,3 +53,8 @@ class LiveQueryStatistics:
     reread_because: str
     matching_s: float
     reading_s: float
+
+    @property
+    def cost_s(self) -> float:
+        """All time spent on it, seconds."""
+        return self.matching_s + self.reading_s

@@ -24,8 +24,8 @@ from bolide.server.clock import Clock
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.methods.errors import log_failure, wire_error
 from bolide.server.methods.reckoning import Reckoning
-from bolide.server.sessions.source import FollowedView
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.source import FollowedView
+from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.settings import Settings
 from bolide.server.stores.base import Delete, Position, Query, Store, Update
 

@@ -6,8 +6,8 @@ from typing import Final, Protocol
 
 from bolide.core.ddp.messages import Added, Removed
 from bolide.server.cursor import Cursor
-from bolide.server.sessions.source import FollowedView
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.source import FollowedView
+from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.stores.base import Query
 
 __all__ = ["COUNTS", "CountHost", "CountSource", "LiveCount"]

@@ -5,36 +5,30 @@ every call of the session it looks for new events (:meth:`SessionDriver.pump`), 
 gathered in one turn of the event loop in one go.
 """
 
-import asyncio
 from collections.abc import Mapping
-from typing import Final, Literal, assert_never
+from typing import Literal, assert_never
 
-from bolide.server.access.decisions import Difference, Question, decide
 from bolide.server.access.invocation import SessionInfo
 from bolide.server.clock import Timer
 from bolide.server.methods.errors import log_failure
 from bolide.server.moment import Moment
-from bolide.server.publications.registry import Publication
 from bolide.server.sessions.events import (
     DigestsWanted,
     MethodRequested,
     SessionClosed,
     SessionOpened,
     SubscribeRequested,
-    Subscription,
     SubscriptionStopped,
 )
-from bolide.server.sessions.method_run import MethodRun
 from bolide.server.sessions.ratelimit import Request
+from bolide.server.sessions.runs.method_run import MethodRun
+from bolide.server.sessions.runs.subscription_runs import SubscriptionRuns
 from bolide.server.sessions.services import Services
 from bolide.server.sessions.session import Session, SessionState
-from bolide.server.sessions.subscription_run import SubscriptionRun
+from bolide.server.sessions.slow_reader import SlowReader
 from bolide.server.sessions.transport import Transport
 
-__all__ = ["LEAST_PROGRESS", "SessionDriver"]
-
-LEAST_PROGRESS: Final = 65_536
-"""What a client whose socket is full must take in ``slow_reader_timeout_s``, bytes."""
+__all__ = ["SessionDriver"]
 
 
 class SessionDriver:
@@ -49,6 +43,7 @@ class SessionDriver:
 
     Attributes:
         session: The state machine.
+        runs: What runs of its subscriptions.
         user_id: Who is logged in.
         info: What handlers learn of the session.
         ended: The session is over, and so is its socket.
@@ -57,9 +52,7 @@ class SessionDriver:
 
     __slots__ = (
         "_closing",
-        "_refused",
-        "_runs",
-        "_slow_timer",
+        "_slow_reader",
         "_timed",
         "_timer",
         "_timer_at",
@@ -68,6 +61,7 @@ class SessionDriver:
         "ended",
         "info",
         "log",
+        "runs",
         "services",
         "session",
         "user_id",
@@ -102,10 +96,9 @@ class SessionDriver:
         )
         self.ended = Moment()
         self._transport = transport
-        self._runs: dict[Subscription, SubscriptionRun] = {}
-        self._slow_timer: Timer | None = None
-        # Universal publications that this person may not have: nobody else would ask again.
-        self._refused: list[SubscriptionRun] = []
+        self.runs = SubscriptionRuns(self)
+        # As long as the socket is full.
+        self._slow_reader: SlowReader | None = None
         # The methods that have not taken long yet, in order of when they will have.
         self._timed: dict[MethodRun, float] = {}
         self._timer: Timer | None = None
@@ -144,13 +137,17 @@ class SessionDriver:
     def writing_paused(self) -> None:
         """Learn that the socket is full; the client must take something now and then."""
         self.session.writing_paused()
-        self._watch_progress()
+        services = self.services
+        self._slow_reader = SlowReader(
+            self._transport,
+            services.clock,
+            services.limits.slow_reader_timeout_s,
+            lambda: self.close("You read too slowly", at_fault=True),
+        )
 
     def writing_resumed(self) -> None:
         """Learn that the socket has room again."""
-        if self._slow_timer is not None:
-            self._slow_timer.cancel()
-            self._slow_timer = None
+        self._stop_slow_reader()
         self.session.writing_resumed()
         self.pump()
 
@@ -171,12 +168,9 @@ class SessionDriver:
                     case SessionOpened():
                         self._open()
                     case SubscribeRequested(work, subscription):
-                        assert subscription.name is not None
-                        publication = self.services.app.publications.find(subscription.name)
-                        run = SubscriptionRun(self, subscription, publication, work)
-                        self._start(subscription, run)
+                        self.runs.start(subscription, work)
                     case SubscriptionStopped(subscription):
-                        self._stop(subscription)
+                        self.runs.stop(subscription)
                     case DigestsWanted():
                         self.services.live_queries.later(self._make_digests)
                     case SessionClosed():
@@ -230,12 +224,7 @@ class SessionDriver:
             return
         try:
             self.pump()
-            self._refused.clear()
-            for subscription in named:
-                self._rerun(subscription)
-            self._start_universal()
-            # All that run, not only these: a decision that changes meanwhile replaces some.
-            await self.published()
+            await self.runs.renew(named)
         finally:
             self.session.end_user_change()
             self.pump()
@@ -251,41 +240,7 @@ class SessionDriver:
         """
         if user_id not in (None, self.user_id) or self.session.state is not SessionState.OPEN:
             return
-        refused, self._refused = self._refused, []
-        for ended in refused:
-            if self._difference(ended):
-                self._run_anew(self.session.start_universal(), ended.publication)
-            else:
-                self._refused.append(ended)
-        for subscription in self.session.running_subscriptions():
-            run = self._runs.get(subscription)
-            if run is None:  # it ended because of what happened to the others
-                continue
-            difference = self._difference(run)
-            former = subscription.former
-            if former is not None and former.is_active:
-                was_lost = self._difference(self._runs[former]).lost
-                difference = Difference(difference.lost or was_lost, difference.gained)
-            if difference:
-                keeps = subscription.is_ready and not difference.lost
-                new = self.session.restart(
-                    subscription, keeps_documents=keeps and self.services.app.merges_all
-                )
-                if new is not None:
-                    # Begun before the queue can go on: an unsub that waits there is to find it.
-                    self._run_anew(new, run.publication)
-                self.pump()
-
-    async def published(self) -> None:
-        """Wait until every publication has given its first documents, or come to its end."""
-        # The end of one may let the next one begin.
-        while under_way := [run for run in self._runs.values() if not run.first_done.is_set()]:
-            await asyncio.gather(*(run.first_done.wait() for run in under_way))
-
-    @property
-    def runs(self) -> Mapping[Subscription, SubscriptionRun]:
-        """The runs of publish functions, by subscription."""
-        return self._runs
+        self.runs.ask_again()
 
     @property
     def socket_bytes(self) -> int:
@@ -294,41 +249,10 @@ class SessionDriver:
 
     # Inside
 
-    def _difference(self, run: SubscriptionRun) -> Difference:
-        def answer(question: Question) -> bool:
-            return decide(question, self.services.app.authorize, lambda: self.log)
-
-        return run.decisions.difference(answer)
-
     def _open(self) -> None:
         self.services.metrics.sessions.inc()
         self._watch_time()
-        self._start_universal()
-
-    def _start_universal(self) -> None:
-        for publication in self.services.app.publications.universal:
-            self._run_anew(self.session.start_universal(), publication)
-
-    def _rerun(self, subscription: Subscription) -> None:
-        assert subscription.name is not None
-        publication = self.services.app.publications.find(subscription.name)
-        self._run_anew(subscription, publication)
-
-    def _run_anew(self, subscription: Subscription, publication: Publication | None) -> None:
-        self._start(subscription, SubscriptionRun(self, subscription, publication))
-
-    def _start(self, subscription: Subscription, run: SubscriptionRun) -> None:
-        self.services.metrics.subscriptions.inc()
-        self._runs[subscription] = run
-        run.start()
-
-    def _stop(self, subscription: Subscription) -> None:
-        run = self._runs.pop(subscription, None)
-        if run is not None:
-            self.services.metrics.subscriptions.dec()
-            run.stopped()
-            if run.was_refused and subscription.is_universal:
-                self._refused.append(run)
+        self.runs.start_universal()
 
     def _make_digests(self) -> None:
         try:
@@ -358,8 +282,7 @@ class SessionDriver:
                 self._transport.send(self._transport.framing.bundle(packets))
 
     def _end(self, closing: SessionClosed) -> None:
-        if self._slow_timer is not None:
-            self._slow_timer.cancel()
+        self._stop_slow_reader()
         if self.session.was_opened:
             self.services.metrics.sessions.dec()
         self.log.info("session closed", reason=closing.reason)
@@ -396,20 +319,10 @@ class SessionDriver:
         self.pump()
         self._watch_time()
 
-    def _watch_progress(self) -> None:
-        """Look after a while whether the client has read, as long as its socket is full."""
-        waiting = self._transport.waiting_bytes
-
-        def judge() -> None:
-            self._slow_timer = None
-            if waiting - self._transport.waiting_bytes < LEAST_PROGRESS:
-                self.close("You read too slowly", at_fault=True)
-            else:
-                self._watch_progress()
-
-        services = self.services
-        due = services.clock.now() + services.limits.slow_reader_timeout_s
-        self._slow_timer = services.clock.call_at(due, judge)
+    def _stop_slow_reader(self) -> None:
+        if self._slow_reader is not None:
+            self._slow_reader.stop()
+            self._slow_reader = None
 
     def _close_by_handler(self) -> None:
         self.close("The application closed the session")

@@ -9,15 +9,20 @@ Frames and time go in, frames and events come out. Messages wait in one queue; o
 (a ``sub`` or a ``method``) is handed out at a time, and the next follows when it is finished or
 unblocked. Only ping and pong pass the queue.
 
+What is published goes from :class:`~bolide.server.sessions.subscriptions.Subscriptions` into the
+:class:`~bolide.server.sessions.view.client_view.ClientView`, which knows what is to be sent.
+
 While a user change is going on (:meth:`Session.begin_user_change` to
 :meth:`Session.end_user_change`) the view fills anew and nothing is sent; at the end the
-difference between the old view and the new one goes out, then ``ready``, then what waited. A
-resync is the same, with what the client says it holds as the old view.
+difference between the old view and the new one goes out, then ``ready``, then what waited
+(:class:`~bolide.server.sessions.backlog.Backlog`). A resync
+(:class:`~bolide.server.sessions.resync.ResyncRun`) is the same, with what the client says it
+holds as the old view.
 
 Observable behaviour follows Meteor's ``livedata_server``; see ``docs/design/sessions.md``.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
 from typing import Any
 
@@ -45,14 +50,13 @@ from bolide.core.ddp.messages import (
     Sub,
     Unsub,
     Updated,
-    Want,
     WireError,
 )
 from bolide.core.ddp.negotiation import Refused, negotiate
 from bolide.core.errors import Details, LocalProtocolError
-from bolide.core.values import UNDEFINED, Fields
+from bolide.core.values import UNDEFINED
 from bolide.server.limits import Limits
-from bolide.server.sessions.client_view import ClientView
+from bolide.server.sessions.backlog import Backlog
 from bolide.server.sessions.events import (
     DigestsWanted,
     Event,
@@ -61,14 +65,13 @@ from bolide.server.sessions.events import (
     SessionOpened,
     SubscribeRequested,
     Subscription,
-    SubscriptionStopped,
     Work,
 )
 from bolide.server.sessions.resync import ResyncPhase, ResyncRun
-from bolide.server.sessions.source import Source
-from bolide.server.sessions.strategy import PublicationStrategy
+from bolide.server.sessions.subscriptions import Subscriptions
 from bolide.server.sessions.transport import PLAIN, Framing, Wire
-from bolide.server.sessions.view_change import ViewChange, changed_message
+from bolide.server.sessions.view.client_view import ClientView
+from bolide.server.sessions.view.strategy import PublicationStrategy
 from bolide.server.sessions.waiting import Queued, Waiting, let_wait, read_again, sub_id
 
 __all__ = ["Session", "SessionState"]
@@ -97,29 +100,33 @@ class Session:
         build_id: Told to clients that know our extensions.
         framing: How messages sit on the socket.
         send: Puts packets that live queries share straight on the socket.
+
+    Attributes:
+        id: 17 characters, hard to guess.
+        state: How far it is.
+        close_reason: Why it ended; None until then.
+        was_opened: The peer and we agreed on a version once.
+        speaks_bolide: The peer knows our extensions.
+        messages_received: How many frames with text came.
+        subscriptions: Those that are active, and what they publish.
     """
 
     __slots__ = (
+        "_backlog",
         "_build_id",
         "_current",
-        "_ended_late",
         "_events",
         "_handshake_deadline",
         "_heartbeat",
         "_heartbeat_times",
         "_is_changing_user",
-        "_late",
-        "_late_size",
         "_limits",
         "_now",
         "_queue",
         "_queued_bytes",
-        "_ready_late",
         "_resync",
         "_running_bytes",
         "_running_methods",
-        "_subscriptions",
-        "_universal",
         "_version",
         "_view",
         "_was_voided",
@@ -128,6 +135,7 @@ class Session:
         "messages_received",
         "speaks_bolide",
         "state",
+        "subscriptions",
         "was_opened",
     )
 
@@ -158,8 +166,6 @@ class Session:
         self._version = ""
         self._now = now
         self._view = ClientView(strategy_of, Wire(framing), send)
-        self._subscriptions: dict[str, Subscription] = {}
-        self._universal: list[Subscription] = []
         # A list, because it is mostly empty: a deque would hold 700 bytes.
         self._queue: list[tuple[Waiting, int]] = []
         self._queued_bytes = 0
@@ -167,14 +173,12 @@ class Session:
         self._running_methods = 0
         self._running_bytes = 0
         self._events: list[Event] = []
+        self.subscriptions = Subscriptions(self._view, self._events, self._check_waiting)
         self._resync: ResyncRun | None = None
         self._was_voided = False
         self._is_changing_user = False
-        # During a user change or a resync: what has to wait for the end.
-        self._late: list[bytes] = []
-        self._late_size = 0
-        self._ready_late: list[str] = []
-        self._ended_late: set[str] = set()
+        # From the begin of a user change or a resync to its end.
+        self._backlog: Backlog | None = None
 
     # What comes in
 
@@ -272,7 +276,9 @@ class Session:
         """Hand over what is to be done, in order; each once."""
         events = self._events
         if events:
-            self._events = []
+            handed_over = events.copy()
+            events.clear()
+            return handed_over
         return events
 
     def next_deadline(self) -> float | None:
@@ -288,16 +294,6 @@ class Session:
         return min((one for one in deadlines if one is not None), default=None)
 
     @property
-    def subscriptions(self) -> Mapping[str, Subscription]:
-        """The active named subscriptions, by id."""
-        return self._subscriptions
-
-    @property
-    def subscription_count(self) -> int:
-        """How many subscriptions are active, universal ones too."""
-        return len(self._subscriptions) + len(self._universal)
-
-    @property
     def document_count(self) -> int:
         """How many documents the client holds."""
         return self._view.document_count
@@ -310,7 +306,8 @@ class Session:
     @property
     def waiting_bytes(self) -> int:
         """Size of the messages that were not sent yet, documents not counted, bytes."""
-        return self._view.message_bytes + self._late_size
+        held_back = 0 if self._backlog is None else self._backlog.size
+        return self._view.message_bytes + held_back
 
     @property
     def is_full(self) -> bool:
@@ -329,82 +326,6 @@ class Session:
 
     # What handlers do
 
-    def join(self, source: Source) -> None:
-        """Publish the whole result of a live query.
-
-        Raises:
-            EJSONError: If a value cannot be sent.
-        """
-        if source.subscription.is_active:
-            source.subscription.sources[source] = None
-            self._view.join(source)
-            self._check_waiting()
-
-    def apply(self, source: Source, changes: Sequence[ViewChange]) -> None:
-        """Publish changes of a live query that was joined.
-
-        Raises:
-            EJSONError: If a value cannot be sent.
-        """
-        if source.subscription.is_active:
-            self._view.apply(source, changes)
-            self._check_waiting()
-
-    def publish(
-        self, subscription: Subscription, owner: Hashable, changes: Sequence[ViewChange]
-    ) -> None:
-        """Publish changes of something that publishes for a subscription, and can leave alone.
-
-        Raises:
-            EJSONError: If a value cannot be sent.
-        """
-        if subscription.is_active:
-            subscription.sources[owner] = None
-            self._view.apply(owner, changes)
-            self._check_waiting()
-
-    def leave(self, subscription: Subscription, owner: Hashable) -> None:
-        """Take back what one owner published; its subscription goes on without it."""
-        if subscription.is_active and owner in subscription.sources:
-            del subscription.sources[owner]
-            self._view.leave(owner)
-
-    def added(self, subscription: Subscription, collection: str, id: Any, fields: Fields) -> None:
-        """Publish a document.
-
-        Args:
-            subscription: Who publishes it.
-            collection: Name of the collection on the client.
-            id: Its ``_id``.
-            fields: Its fields; ``_id`` and UNDEFINED in them are left out.
-        """
-        if subscription.is_active:
-            whole = {name: value for name, value in _writable(fields) if value is not UNDEFINED}
-            self._view.apply(subscription, [ViewChange.added(collection, id, whole)])
-            self._check_waiting()
-
-    def changed(self, subscription: Subscription, collection: str, id: Any, fields: Fields) -> None:
-        """Publish other values of some fields; UNDEFINED clears one.
-
-        Raises:
-            LocalProtocolError: If the client does not hold the document.
-        """
-        if subscription.is_active:
-            changes = dict(_writable(fields))
-            message = changed_message(collection, id, changes)
-            self._view.changed(subscription, message, changes)
-            self._check_waiting()
-
-    def removed(self, subscription: Subscription, collection: str, id: Any) -> None:
-        """Take a document back.
-
-        Raises:
-            LocalProtocolError: If the client does not hold it.
-        """
-        if subscription.is_active:
-            self._view.apply(subscription, [ViewChange.removed(collection, id, {})])
-            self._check_waiting()
-
     def ready(self, subscription: Subscription) -> None:
         """Tell that the initial data were published; a second time does nothing."""
         if not subscription.is_active or subscription.is_ready:
@@ -412,15 +333,13 @@ class Session:
         subscription.is_ready = True
         if subscription.id is None:
             return
-        if self._view.is_paused:
-            if subscription.id in self._ended_late:
-                # Another subscription of this id ended: its nosub comes first.
-                self._send(Ready((subscription.id,)))
-            else:
-                self._ready_late.append(subscription.id)
-            self._look_at_resync()
-        else:
+        backlog = self._backlog
+        if backlog is None or subscription.id in backlog.ended:
             self._send(Ready((subscription.id,)))
+        else:
+            backlog.ready.append(subscription.id)
+        if self._resync is not None:
+            self._look_at_resync(self._resync)
 
     def nosub(self, subscription: Subscription, error: WireError | None = None) -> None:
         """End a subscription from the server's side.
@@ -431,14 +350,15 @@ class Session:
         """
         if not subscription.is_active:
             return
-        if subscription not in self.running_subscriptions():
+        if subscription not in self.subscriptions.running():
             # It was replaced; the run that came after it goes on.
-            self._take_back(subscription)
+            self.subscriptions.take_back(subscription)
             return
-        self._end(subscription)
+        self.subscriptions.end(subscription)
         if subscription.id is not None:
             self._send(Nosub(subscription.id, error))
-        self._look_at_resync()
+        if self._resync is not None:
+            self._look_at_resync(self._resync)
 
     def result(self, work: Work, value: Any = UNDEFINED, error: WireError | None = None) -> None:
         """Answer a call, once; UNDEFINED is no result at all."""
@@ -468,54 +388,6 @@ class Session:
             self._current = None
             self._advance()
 
-    def start_universal(self) -> Subscription:
-        """Make a subscription of a universal publication; it has neither id nor name."""
-        subscription = Subscription(None, None)
-        self._universal.append(subscription)
-        return subscription
-
-    def running_subscriptions(self) -> list[Subscription]:
-        """Return the active subscriptions, universal ones too, without those being replaced."""
-        return [*self._subscriptions.values(), *self._universal]
-
-    def restart(self, subscription: Subscription, *, keeps_documents: bool) -> Subscription | None:
-        """Replace a subscription by a new run of it; ``ready`` is not sent a second time.
-
-        Args:
-            subscription: One of :meth:`running_subscriptions`.
-            keeps_documents: What it published stays, and stays current, until :meth:`end_former`
-                of the new run; otherwise it is taken back now.
-
-        Returns:
-            The new run; None if the subscription failed while it was taken back, and ended.
-        """
-        new = Subscription(
-            subscription.id,
-            subscription.name,
-            subscription.params,
-            is_ready=subscription.is_ready,
-            size=subscription.size,
-        )
-        former, subscription.former = subscription.former, None
-        if keeps_documents:
-            new.former = former or subscription
-        for old in (former, subscription):
-            if old is not None and old is not new.former:
-                self._take_back(old)
-        if subscription not in self.running_subscriptions():
-            return None
-        if new.id is not None:
-            self._subscriptions[new.id] = new
-        else:
-            self._universal[self._universal.index(subscription)] = new
-        return new
-
-    def end_former(self, subscription: Subscription) -> None:
-        """Take back what only the former run of a subscription published, if there is one."""
-        former, subscription.former = subscription.former, None
-        if former is not None:
-            self._take_back(former)
-
     def begin_user_change(self) -> list[Subscription]:
         """Stop what was published for the former user, quietly; nothing is sent until the end.
 
@@ -534,32 +406,21 @@ class Session:
         self._was_voided = self._was_voided or self._resync is not None
         self._resync = None
         self._view.begin_user_change()
-        named = list(self._subscriptions.values())
-        self._stop_all()
-        self._universal.clear()
-        self._subscriptions = {
-            sub.id: Subscription(sub.id, sub.name, sub.params, size=sub.size)
-            for sub in named
-            if sub.id is not None
-        }
-        return list(self._subscriptions.values())
+        self._backlog = self._backlog or Backlog()
+        return self.subscriptions.renew()
 
     def end_user_change(self) -> None:
         """Send the difference between the old user's view and the new one, and what waited."""
         if self._is_changing_user:
             self._is_changing_user = False
             self._view.end_user_change()
-            self._send_late()
+            self._send_backlog()
 
     def make_digests(self) -> None:
         """Go on with the digests of a resync, because others had their turn."""
         resync = self._resync
-        if resync is None or resync.phase is not ResyncPhase.DIGESTING:
-            return
-        if self._view.make_digests(resync.views):
-            self._compare(resync)
-        else:
-            self._events.append(DigestsWanted())
+        if resync is not None and resync.phase is ResyncPhase.DIGESTING:
+            self._digest(resync)
 
     def move(self, within_s: float) -> None:
         """Ask the client to connect anew, if it knows how.
@@ -583,12 +444,9 @@ class Session:
         self.close_reason = reason
         self._queue.clear()
         self._queued_bytes = 0
-        self._late, self._late_size = [], 0
-        self._resync = None
+        self._backlog = self._resync = None
         self._view.end()
-        self._stop_all()
-        self._subscriptions.clear()
-        self._universal.clear()
+        self.subscriptions.stop()
         self._events.append(SessionClosed(reason, at_fault))
 
     # Inside
@@ -621,8 +479,8 @@ class Session:
             extensions = {"build": self._build_id, "extensions": list(_EXTENSIONS)}
         self._send_urgent(Connected(self.id, extensions))
         if message.bolide is not None and message.bolide.get("resync") is True:
-            self._resync = ResyncRun(now + self._limits.resync_timeout_s)
-            self._view.begin_resync()
+            self._resync = ResyncRun(self._view, self._limits, now)
+            self._backlog = Backlog()
         self._events.append(SessionOpened())
 
     def _enqueue(self, message: Queued, frame: str, size: int) -> None:
@@ -653,28 +511,26 @@ class Session:
                     self._call(message, size)
                 case BadMessage():
                     self._send(Error(message.reason, message.offending_message))
-        self._look_at_resync()
+        if self._resync is not None:
+            self._look_at_resync(self._resync)
 
     def _subscribe(self, message: Sub, size: int) -> None:
-        if message.id in self._subscriptions:
+        subscriptions, limits = self.subscriptions, self._limits
+        if message.id in subscriptions.named:
             return
-        limits = self._limits
         if (
-            len(self._subscriptions) >= limits.max_subscriptions
-            or sum(sub.size for sub in self._subscriptions.values()) + size
-            > limits.max_subscription_bytes
+            len(subscriptions.named) >= limits.max_subscriptions
+            or subscriptions.request_bytes + size > limits.max_subscription_bytes
         ):
             self._send(Nosub(message.id, _too_many("subscriptions")))
             return
-        subscription = Subscription(message.id, message.name, message.params, size=size)
-        self._subscriptions[message.id] = subscription
         self._current = Work()
-        self._events.append(SubscribeRequested(self._current, subscription))
+        self._events.append(SubscribeRequested(self._current, subscriptions.begin(message, size)))
 
     def _unsubscribe(self, message: Unsub) -> None:
-        subscription = self._subscriptions.get(message.id)
+        subscription = self.subscriptions.named.get(message.id)
         if subscription is not None:
-            self._end(subscription)
+            self.subscriptions.end(subscription)
         self._send(Nosub(message.id))
 
     def _call(self, message: Method, size: int) -> None:
@@ -698,104 +554,61 @@ class Session:
             )
         )
 
-    def _stop_all(self) -> None:
-        """Let nothing be published any more; what is shown is the caller's business."""
-        for running in self.running_subscriptions():
-            for subscription in (running.former, running):
-                if subscription is not None and subscription.is_active:
-                    subscription.is_active = False
-                    self._events.append(SubscriptionStopped(subscription))
-
-    def _end(self, subscription: Subscription) -> None:
-        if subscription.id is None:
-            self._universal.remove(subscription)
-        else:
-            del self._subscriptions[subscription.id]
-        self.end_former(subscription)
-        self._take_back(subscription)
-
-    def _take_back(self, subscription: Subscription) -> None:
-        for source in tuple(subscription.sources):
-            if isinstance(source, Source) and source.view is not None:
-                source.view.catch_up()
-        if not subscription.is_active:
-            return  # it is over, or failed by that and ended
-        subscription.is_active = False
-        for owner in (*subscription.sources, subscription):
-            self._view.leave(owner)
-        subscription.sources.clear()
-        self._events.append(SubscriptionStopped(subscription))
-
     # Resync
 
     def _receive_resync(self, message: Resync | Have, frame: str, size: int) -> None:
         resync = self._resync
-        phase = None if resync is None else resync.phase
-        if resync is not None and isinstance(message, Resync) and phase is ResyncPhase.AWAITED:
-            resync.begin(message, self._now + self._limits.resync_timeout_s)
-            self._look_at_resync()
-        elif resync is not None and isinstance(message, Have) and phase is ResyncPhase.WANTED:
-            resync.receive_have(message, size)
-            limits = self._limits
-            if (
-                resync.id_count > limits.max_resync_ids
-                or resync.received_bytes > limits.max_resync_bytes
-            ):
-                self.close("You hold more documents than a resync may name", at_fault=True)
-            elif not message.more:
-                self._end_resync(resync)
+        if resync is not None and resync.receive(message, size, self._now):
+            self._look_at_resync(resync)
         elif not self._was_voided:  # else the client sent it before it knew
             self._enqueue(BadMessage("Bad request", _plain(frame)), frame, size)
 
-    def _look_at_resync(self) -> None:
-        """Go on if all subscriptions that it waits for are ready or refused."""
-        resync = self._resync
-        if resync is None or resync.phase is not ResyncPhase.RUNNING:
-            return
-        queued = {id for waiting, _ in self._queue if (id := sub_id(waiting)) is not None}
+    def _look_at_resync(self, resync: ResyncRun) -> None:
+        """Go on with a resync as far as the subscriptions that it waits for let it."""
+        if resync.phase is ResyncPhase.RUNNING:
+            queued = {id for waiting, _ in self._queue if (id := sub_id(waiting)) is not None}
 
-        def is_awaited(id: str) -> bool:
-            subscription = self._subscriptions.get(id)
-            return id in queued or (subscription is not None and not subscription.is_ready)
+            def is_awaited(id: str) -> bool:
+                subscription = self.subscriptions.named.get(id)
+                return id in queued or (subscription is not None and not subscription.is_ready)
 
-        if resync.is_settled(is_awaited):
-            self._digest(resync)
-
-    def _digest(self, resync: ResyncRun) -> None:
-        resync.digest()
-        self.make_digests()
-
-    def _compare(self, resync: ResyncRun) -> None:
-        wanted = self._view.compare(resync.views)
-        self._send_urgent(Want(wanted))
-        if wanted:
-            resync.want(wanted, self._now + self._limits.resync_timeout_s)
+            if resync.is_settled(is_awaited):
+                self._digest(resync)
         else:
             self._end_resync(resync)
-
-    def _end_resync(self, resync: ResyncRun) -> None:
-        self._resync = None
-        self._view.end_resync(resync.have)
-        self._send_late()
 
     def _resync_is_late(self, resync: ResyncRun) -> None:
         if resync.phase is ResyncPhase.RUNNING:
             self._digest(resync)
         else:
-            self.close("The client asked for a resync and did not go on with it", at_fault=True)
+            resync.expire()
+            self._end_resync(resync)
+
+    def _digest(self, resync: ResyncRun) -> None:
+        if resync.digest():
+            self._send_urgent(resync.compare(self._now))
+            self._end_resync(resync)
+        else:
+            self._events.append(DigestsWanted())
+
+    def _end_resync(self, resync: ResyncRun) -> None:
+        """Send what waited for a resync, if it is over."""
+        if resync.phase is ResyncPhase.DONE:
+            self._resync = None
+            self._view.end_resync(resync.have)
+            self._send_backlog()
+        elif resync.phase is ResyncPhase.BROKEN:
+            self.close(resync.fault, at_fault=True)
 
     # Sending
 
     def _send(self, message: ServerMessage) -> None:
         if self.state is SessionState.CLOSED:
             return
-        view = self._view
+        view, backlog = self._view, self._backlog
         packet = view.gate.wire.packet(message)
-        if view.is_paused:
-            self._late.append(packet)
-            self._late_size += len(packet)
-            if isinstance(message, Nosub):
-                self._ended_late.add(message.id)
+        if backlog is not None:
+            backlog.hold(message, packet)
         else:
             view.message(packet)
             if not view.is_full:
@@ -807,20 +620,20 @@ class Session:
             self._view.urgent(self._view.packet(message))
             self._check_waiting()
 
-    def _send_late(self) -> None:
-        """Send what waited for a comparison: ``ready`` once, then everything else."""
-        if self._ready_late:
-            ready, self._ready_late = self._ready_late, []
-            self._send(Ready(tuple(ready)))
-        self._ended_late.clear()
-        late, self._late, self._late_size = self._late, [], 0
-        for packet in late:
-            self._view.message(packet)
+    def _send_backlog(self) -> None:
+        backlog, self._backlog = self._backlog, None
+        if backlog is None:
+            return
+        if backlog.ready:
+            self._send(Ready(tuple(backlog.ready)))
+        if self.state is not SessionState.CLOSED:
+            for packet in backlog.packets:
+                self._view.message(packet)
 
     def _check_waiting(self) -> None:
         """Give up a client for which too much waits that cannot be merged."""
-        limit, view = self._limits.max_outbound_bytes, self._view
-        if view.is_paused and self._late_size + view.message_bytes > limit:
+        limit, view, backlog = self._limits.max_outbound_bytes, self._view, self._backlog
+        if backlog is not None and backlog.size + view.message_bytes > limit:
             self.close("Too much waits for the end of a comparison of views", at_fault=True)
         elif view.is_full and view.message_bytes > limit:
             self.close("More waits for you than a session may hold", at_fault=True)
@@ -838,10 +651,6 @@ def _has_kind(offending: object) -> bool:
         return False
     kinds: Mapping[str, object] = offending  # pyright: ignore[reportUnknownVariableType]
     return bool(kinds.get("msg"))
-
-
-def _writable(fields: Fields) -> Iterable[tuple[str, Any]]:
-    return ((name, value) for name, value in fields.items() if name != "_id")
 
 
 def _too_many(what: str) -> WireError:

@@ -10,7 +10,7 @@ from bolide.server.limits import STORE_MAX_BYTES
 from bolide.server.stores.base import Store
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.stores.sqlite import SQLiteStore
-from bolide.server.stores.sqlite_file import OPTION
+from bolide.server.stores.sqlite.file import OPTION
 
 __all__ = ["open_store"]
 

@@ -26,11 +26,11 @@ from bolide.server.node import Node
 from bolide.server.settings import Settings
 from bolide.server.stores.urls import open_store
 from bolide.server.web.build import build_of
-from bolide.server.web.framing import RAW, SOCKJS, TextFraming
 from bolide.server.web.origin import OriginPolicy
-from bolide.server.web.push import EXTENSION, PushSocket
-from bolide.server.web.push_transport import PushTransport
-from bolide.server.web.socket import SessionSocket
+from bolide.server.web.transports.framing import RAW, SOCKJS, TextFraming
+from bolide.server.web.transports.push_transport import PushTransport
+from bolide.server.web.transports.socket import SessionSocket
+from bolide.server.web.websocket.push import EXTENSION, PushSocket
 
 __all__ = ["NodeApplication"]
 

@@ -10,7 +10,7 @@ from typing import ClassVar, cast
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bolide.server.limits import Limits
-from bolide.server.web.handshake import refusing
+from bolide.server.web.websocket.handshake import refusing
 
 __all__ = ["BolideHTTP"]
 

@@ -69,3 +69,9 @@ def test_a_seed_may_be_made_when_the_first_stream_is_asked_for() -> None:
     assert made == ["seed"]
     known = SeededStreams("seed")
     assert ids == [known.stream("a").id(), known.stream("b").id()]
+
+
+def test_without_a_name_the_default_stream_is_drawn_from() -> None:
+    streams, expected = SeededStreams(SEED), SeededStreams(SEED).stream("default")
+    assert (streams.id(), streams.hex(8)) == (expected.id(), expected.hex(8))
+    assert streams.fraction() == expected.fraction()

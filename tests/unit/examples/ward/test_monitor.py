@@ -12,8 +12,8 @@ import pytest
 from bolide.client import Client, Query, connect
 from bolide.core.errors import MethodError
 from bolide.core.values import Document
-from bolide.ops.listener import bind, url_of
-from bolide.ops.node_service import node_running
+from bolide.ops.node.listener import bind, url_of
+from bolide.ops.node.node_service import node_running
 from bolide.server import Settings
 from ward import monitor as monitor_module
 from ward.app import app

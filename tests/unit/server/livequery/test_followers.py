@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 from bolide.server.livequery.followers import Follower, Followers
 from bolide.server.sessions.events import Subscription
-from bolide.server.sessions.source import FollowedView, Gate, Source
 from bolide.server.sessions.transport import PLAIN, Wire
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.source import FollowedView, Gate, Source
+from bolide.server.sessions.view.view_change import ViewChange
 
 
 class World:

@@ -17,8 +17,8 @@ from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.livequery.multiplexer import MAX_KEPT_CHANGES, Multiplexer, Surroundings
 from bolide.server.livequery.turns import QueryTooExpensive
 from bolide.server.metrics import Metrics
-from bolide.server.sessions.source import FollowedView
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.source import FollowedView
+from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.stores.base import (
     Change,
     ChangeBatch,
@@ -48,12 +48,20 @@ class GatedStore(MemoryStore):
         self.is_reading = asyncio.Event()
         self.error: Exception | None = None
         self.position_error: Exception | None = None
+        self.feed_gate = asyncio.Event()
+        self.feed_gate.set()
+        self.is_awaited = asyncio.Event()
         self.reads = 0
 
     async def latest_position(self) -> Position:
         if self.position_error is not None:
             raise self.position_error
         return await super().latest_position()
+
+    async def feed_reached(self, position: Position) -> None:
+        self.is_awaited.set()
+        await self.feed_gate.wait()
+        await super().feed_reached(position)
 
     async def read(self, query: Query, *, after: Position | None = None) -> Snapshot:
         snapshot = await super().read(query, after=after)
@@ -219,6 +227,19 @@ async def test_a_change_that_the_snapshot_has_is_not_told_twice(world: World) ->
     assert replica.documents == {"a": {"n": 1}}
 
 
+async def test_a_feed_behind_the_first_result_takes_nobody_back(world: World) -> None:
+    await world.insert({"_id": "a", "n": 1})
+    inserted_at = (await world.store.read(ALL)).position
+    await world.update("a", {"$set": {"n": 2}})
+    replica = Replica()
+    await world.live.follow(ALL, replica)
+    late = Change(inserted_at, "c", "a", ChangeKind.INSERT, None, {"_id": "a", "n": 1})
+    world.live.changes_received(ChangeBatch(inserted_at, [late]))
+    await world.settle()
+    assert replica.documents == {"a": {"n": 2}}
+    assert len(replica.turns) == 1
+
+
 async def test_two_hundred_followers_at_once_make_one_query(world: World) -> None:
     await world.insert({"_id": "a", "n": 1})
     replicas = [Replica() for _ in range(200)]
@@ -341,6 +362,7 @@ async def test_history_lost_during_the_first_reading_is_read_again(world: World)
     await world.store.is_reading.wait()
     world.store.unlisten(world.live)
     await world.insert({"_id": "b"})
+    await world.deliver()
     world.store.listen(world.live)
     world.live.history_lost(world.store.feed_position)
     world.store.gate.set()
@@ -489,6 +511,18 @@ async def test_changes_during_a_reading_are_told_after_it(world: World) -> None:
     await world.settle()
     assert set(replica.documents) == {"a", "b"}
     assert multiplexer.reread_count == 1
+
+
+async def test_a_fence_waits_for_the_feed(world: World) -> None:
+    await world.live.follow(ALL, Replica())
+    await world.insert({"_id": "a"})
+    world.store.feed_gate.clear()
+    settling = asyncio.create_task(world.live.settle({"c": world.store.feed_position}))
+    awaiting = asyncio.create_task(world.store.is_awaited.wait())
+    await asyncio.wait([settling, awaiting], return_when=asyncio.FIRST_COMPLETED)
+    assert not settling.done()
+    world.store.feed_gate.set()
+    await settling
 
 
 async def test_a_fence_does_not_wait_for_the_writes_of_others(world: World) -> None:
@@ -880,7 +914,7 @@ async def test_statistics_show_no_value(world: World) -> None:
     window = statistics[5]
     assert window.selector == "{ward: ?}"
     assert window.sort == "n descending"
-    assert (window.skip, window.limit, window.followers) == (1, 2, 1)
+    assert (window.has_skip, window.has_limit, window.followers) == (True, True, 1)
     assert (window.documents_published, window.documents_held) == (2, 5)
     assert (window.changes_seen, window.changes_told, window.rereads) == (5, 2, 0)
     assert window.matching_s > 0

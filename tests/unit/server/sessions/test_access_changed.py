@@ -1,6 +1,8 @@
 """Permissions that change while somebody looks: what is lost goes at once, what is gained comes."""
 
 import asyncio
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -86,6 +88,19 @@ class Clinic:
             [{"_id": "a", "ward": "7"}, {"_id": "b", "ward": "8"}, {"_id": "c", "ward": ["7"]}]
         )
 
+    @asynccontextmanager
+    async def opened(self, **settings: Any) -> AsyncGenerator[tuple[TestNode, TestClient]]:
+        """Run a node that has the patients, with one client: Ann's."""
+        async with TestNode(self.app, settings=Settings(**settings)) as node:
+            await self.fill()
+            yield node, await node.connect(user_id="ann")
+
+    async def gain_behind_the_gate(self, node: TestNode) -> None:
+        """Let Ann gain ward 8 while publications that run again wait for the gate."""
+        self.gate.clear()
+        self.grant("7", "8")
+        await node.settle()
+
 
 @pytest.fixture
 def clinic() -> Clinic:
@@ -102,9 +117,7 @@ def news(client: TestClient, since: int) -> list[ServerMessage]:
 
 
 async def test_what_is_lost_goes_in_the_same_turn_and_the_client_is_told(clinic: Clinic) -> None:
-    async with TestNode(clinic.app) as node:
-        await clinic.fill()
-        client = await node.connect(user_id="ann")
+    async with clinic.opened() as (node, client):
         subscription = await client.subscribe("ward", "7")
         assert shown(client) == {"a"}
         clinic.grant()
@@ -117,10 +130,8 @@ async def test_what_is_lost_goes_in_the_same_turn_and_the_client_is_told(clinic:
 
 
 async def test_who_lost_one_ward_keeps_the_others(clinic: Clinic) -> None:
-    async with TestNode(clinic.app) as node:
-        await clinic.fill()
-        clinic.grant("7", "8")
-        client = await node.connect(user_id="ann")
+    clinic.grant("7", "8")
+    async with clinic.opened() as (node, client):
         subscription = await client.subscribe("mine")
         assert shown(client) == {"a", "b"}
         since = len(client.messages)
@@ -132,9 +143,7 @@ async def test_who_lost_one_ward_keeps_the_others(clinic: Clinic) -> None:
 
 
 async def test_what_is_gained_comes_and_nothing_flickers(clinic: Clinic) -> None:
-    async with TestNode(clinic.app) as node:
-        await clinic.fill()
-        client = await node.connect(user_id="ann")
+    async with clinic.opened() as (node, client):
         await client.subscribe("mine")
         since = len(client.messages)
         clinic.grant("7", "8")
@@ -174,13 +183,9 @@ async def test_what_is_gained_during_a_user_change_makes_nothing_flicker(clinic:
 async def test_the_old_documents_stay_current_while_the_new_run_is_under_way(
     clinic: Clinic,
 ) -> None:
-    async with TestNode(clinic.app) as node:
-        await clinic.fill()
-        client = await node.connect(user_id="ann")
+    async with clinic.opened() as (node, client):
         await client.subscribe("mine")
-        clinic.gate.clear()
-        clinic.grant("7", "8")
-        await node.settle()
+        await clinic.gain_behind_the_gate(node)
         since = len(client.messages)
         await clinic.patients.update_one({"_id": "a"}, {"$set": {"bed": 1}})
         await clinic.patients.insert_one({"_id": "d", "ward": "7"})
@@ -194,13 +199,9 @@ async def test_the_old_documents_stay_current_while_the_new_run_is_under_way(
 
 
 async def test_a_loss_during_a_new_run_ends_both(clinic: Clinic) -> None:
-    async with TestNode(clinic.app) as node:
-        await clinic.fill()
-        client = await node.connect(user_id="ann")
+    async with clinic.opened() as (node, client):
         await client.subscribe("mine")
-        clinic.gate.clear()
-        clinic.grant("7", "8")
-        await node.settle()
+        await clinic.gain_behind_the_gate(node)
         clinic.grant("8")
         await node.settle()
         assert shown(client) == set()
@@ -211,9 +212,7 @@ async def test_a_loss_during_a_new_run_ends_both(clinic: Clinic) -> None:
 
 
 async def test_a_loss_before_the_new_run_asked_anything_counts(clinic: Clinic) -> None:
-    async with TestNode(clinic.app) as node:
-        await clinic.fill()
-        client = await node.connect(user_id="ann")
+    async with clinic.opened() as (node, client):
         await client.subscribe("mine")
         clinic.grant("7", "8")
         clinic.grant("8")
@@ -242,9 +241,7 @@ async def test_a_second_gain_replaces_the_new_run_and_keeps_the_old_documents(
         await clinic.patients.insert_one({"_id": "n", "ward": "9"})
         client = await node.connect(user_id="ann")
         subscription = await client.subscribe("three")
-        clinic.gate.clear()
-        clinic.grant("7", "8")
-        await node.settle()
+        await clinic.gain_behind_the_gate(node)
         clinic.grant("7", "8", "9")
         await node.settle()
         assert shown(client) == {"b"}
@@ -262,13 +259,9 @@ async def test_what_ends_a_subscription_ends_its_former_run_too(clinic: Clinic, 
     async def login(ctx: Context) -> None:
         await ctx.set_user_id(None)
 
-    async with TestNode(clinic.app) as node:
-        await clinic.fill()
-        client = await node.connect(user_id="ann")
+    async with clinic.opened() as (node, client):
         subscription = await client.subscribe("mine")
-        clinic.gate.clear()
-        clinic.grant("7", "8")
-        await node.settle()
+        await clinic.gain_behind_the_gate(node)
         match how:
             case "unsubscribe":
                 await subscription.stop()
@@ -294,13 +287,9 @@ async def test_a_former_run_that_fails_leaves_the_new_one_alone(clinic: Clinic) 
         contexts.append(ctx)
         return await clinic.mine(ctx)
 
-    async with TestNode(clinic.app) as node:
-        await clinic.fill()
-        client = await node.connect(user_id="ann")
+    async with clinic.opened() as (node, client):
         subscription = await client.subscribe("failing")
-        clinic.gate.clear()
-        clinic.grant("7", "8")
-        await node.settle()
+        await clinic.gain_behind_the_gate(node)
         contexts[0].error(ValueError("Ada"))
         await node.settle()
         assert shown(client) == set()
@@ -327,9 +316,7 @@ async def test_only_the_subscriptions_of_that_person_are_asked_again(clinic: Cli
 
 
 async def test_where_no_answer_differs_nothing_runs(clinic: Clinic) -> None:
-    async with TestNode(clinic.app) as node:
-        await clinic.fill()
-        client = await node.connect(user_id="ann")
+    async with clinic.opened() as (node, client):
         await client.subscribe("ward", "7")
         await client.subscribe("notes")
         since = len(client.messages)
@@ -341,9 +328,7 @@ async def test_where_no_answer_differs_nothing_runs(clinic: Clinic) -> None:
 
 
 async def test_what_was_published_by_hand_is_taken_back_too(clinic: Clinic) -> None:
-    async with TestNode(clinic.app) as node:
-        await clinic.fill()
-        client = await node.connect(user_id="ann")
+    async with clinic.opened() as (_, client):
         subscription = await client.subscribe("hand")
         assert shown(client) == {"a"}
         clinic.grant()
@@ -353,9 +338,7 @@ async def test_what_was_published_by_hand_is_taken_back_too(clinic: Clinic) -> N
 
 async def test_a_universal_publication_comes_and_goes_with_its_permission(clinic: Clinic) -> None:
     clinic.app.publish(None)(clinic.universal)
-    async with TestNode(clinic.app) as node:
-        await clinic.fill()
-        client = await node.connect(user_id="ann")
+    async with clinic.opened() as (node, client):
         for ward in ("7", "9", "9", "7"):
             clinic.grant(ward)
             await node.settle()
@@ -366,9 +349,7 @@ async def test_a_universal_publication_comes_and_goes_with_its_permission(clinic
 
 
 async def test_an_authorize_that_raises_denies_and_is_logged(clinic: Clinic) -> None:
-    async with TestNode(clinic.app) as node:
-        await clinic.fill()
-        client = await node.connect(user_id="ann")
+    async with clinic.opened() as (_, client):
         subscription = await client.subscribe("ward", "7")
 
         def fail(request: AccessRequest, /) -> bool:
@@ -385,9 +366,7 @@ async def test_an_authorize_that_raises_denies_and_is_logged(clinic: Clinic) -> 
 
 async def test_where_documents_cannot_be_held_twice_they_go_and_come_again(clinic: Clinic) -> None:
     clinic.app.collection("odd", strategy=PublicationStrategy.NO_MERGE)
-    async with TestNode(clinic.app) as node:
-        await clinic.fill()
-        client = await node.connect(user_id="ann")
+    async with clinic.opened() as (node, client):
         await client.subscribe("mine")
         since = len(client.messages)
         clinic.grant("7", "8")
@@ -397,9 +376,7 @@ async def test_where_documents_cannot_be_held_twice_they_go_and_come_again(clini
 
 
 async def test_a_new_run_that_hangs_is_ended_like_a_first_one(clinic: Clinic) -> None:
-    async with TestNode(clinic.app, settings=Settings(publication_timeout_s=5)) as node:
-        await clinic.fill()
-        client = await node.connect(user_id="ann")
+    async with clinic.opened(publication_timeout_s=5) as (node, client):
         subscription = await client.subscribe("mine")
         clinic.gate.clear()
         clinic.grant("7", "8")
@@ -409,9 +386,7 @@ async def test_a_new_run_that_hangs_is_ended_like_a_first_one(clinic: Clinic) ->
 
 
 async def test_a_run_that_is_not_ready_yet_starts_again(clinic: Clinic) -> None:
-    async with TestNode(clinic.app) as node:
-        await clinic.fill()
-        client = await node.connect(user_id="ann")
+    async with clinic.opened() as (node, client):
         clinic.gate.clear()
         subscription = client.start_subscription("mine")
         await node.settle()
@@ -425,9 +400,7 @@ async def test_a_run_that_is_not_ready_yet_starts_again(clinic: Clinic) -> None:
 
 
 async def test_an_unsub_that_waited_for_the_first_run_ends_the_new_one(clinic: Clinic) -> None:
-    async with TestNode(clinic.app) as node:
-        await clinic.fill()
-        client = await node.connect(user_id="ann")
+    async with clinic.opened() as (node, client):
         clinic.gate.clear()
         subscription = client.start_subscription("mine")
         client.send(Unsub(subscription.id))
@@ -438,7 +411,7 @@ async def test_an_unsub_that_waited_for_the_first_run_ends_the_new_one(clinic: C
         await node.settle()
         assert subscription.error is None
         assert clinic.runs == 1
-        assert client.socket.driver.session.running_subscriptions() == []
+        assert client.socket.driver.session.subscriptions.running() == []
         assert node.node.metrics.registry.get_sample_value("bolide_subscriptions") == 0
 
 
@@ -461,9 +434,7 @@ async def test_a_stopped_node_is_told_nothing(clinic: Clinic) -> None:
 
 
 async def test_a_test_can_wait_for_publications_that_run_again(clinic: Clinic) -> None:
-    async with TestNode(clinic.app) as node:
-        await clinic.fill()
-        client = await node.connect(user_id="ann")
+    async with clinic.opened() as (node, client):
         await client.subscribe("mine")
         clinic.gate.clear()
         clinic.grant("7", "8")
@@ -489,14 +460,12 @@ def tell_unsendable(node: TestNode) -> None:
 
 async def test_what_fails_while_it_is_taken_back_ends_and_is_not_run_again(clinic: Clinic) -> None:
     clinic.app.publish(None)(clinic.universal)
-    async with TestNode(clinic.app) as node:
-        await clinic.fill()
-        client = await node.connect(user_id="ann")
+    async with clinic.opened() as (node, client):
         subscription = await client.subscribe("ward", "7")
         runs = clinic.runs
         tell_unsendable(node)
         clinic.grant()
-        assert client.socket.driver.session.running_subscriptions() == []
+        assert client.socket.driver.session.subscriptions.running() == []
         await node.settle()
         assert shown(client) == set()
         assert subscription.is_stopped
@@ -511,9 +480,11 @@ async def test_a_session_that_fails_is_closed_and_the_others_are_asked(clinic: C
         for client in clients:
             await client.subscribe("ward", "7")
         # A session that is half dead.
-        runs = clients[0].socket.driver._runs  # pyright: ignore[reportPrivateUsage]
-        (subscription,) = runs
-        runs[subscription].decisions = None  # type: ignore[assignment]
+        driver = clients[0].socket.driver
+        (subscription,) = driver.session.subscriptions.running()
+        run = driver.runs.get(subscription)
+        assert run is not None
+        run.decisions = None  # type: ignore[assignment]
         clinic.grant()
         await node.settle()
         assert [client.close_reason for client in clients] == [

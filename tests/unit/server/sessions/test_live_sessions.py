@@ -36,9 +36,9 @@ from bolide.core.errors import MethodError
 from bolide.server import App, Collection, Context, PublicationStrategy
 from bolide.server.limits import Limits
 from bolide.server.livequery.multiplexer import Multiplexer
-from bolide.server.sessions.client_view import DIGESTS_AT_ONCE
-from bolide.server.sessions.source import FollowedView
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.client_view import DIGESTS_AT_ONCE
+from bolide.server.sessions.view.source import FollowedView
+from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.stores.base import Change, ChangeBatch, ChangeKind, Position
 from bolide.server.testing import TestClient, TestNode
 
@@ -666,6 +666,34 @@ async def test_the_end_of_a_resync_includes_what_was_not_told_yet(world: World) 
     await world.insert("c", beds=2)
     await world.settle()
     assert since(client, 1) == [Want(("wards",)), Ready(("s",))]
+
+
+async def test_what_left_and_came_back_at_the_end_of_a_resync_is_replaced(world: World) -> None:
+    client = await come_back(world)
+    client.send(Sub("s", "wards.big", (3,)))
+    client.send(Resync(("s",), {"wards": bytes(16)}))
+    await world.settle()
+    held = {"a": {"beds": 5, "spoilt": True}}
+    client.hold("wards", held)
+    client.send(Have({"wards": digests(held)}))
+    # It is in no result when the views are compared, and in one before anything is sent.
+    assert kinds(since(client, 0)) == ["Connected", "Want"]
+    tell_live_query(world, (ChangeKind.UPDATE, "a", {"_id": "a", "beds": 5}))
+    await world.settle()
+    assert client.documents("wards") == [{"_id": "a", "beds": 5}]
+
+
+async def test_a_document_is_replaced_once_however_often_it_is_named(world: World) -> None:
+    client = await come_back(world)
+    client.send(Sub("s", "wards"))
+    client.send(Resync(("s",), {"wards": bytes(16)}))
+    await world.settle()
+    client.hold("wards", HELD)
+    named = {"a": bytes(16), "-a": bytes(16), '~"a"': bytes(16), "b": bytes(16)}
+    client.send(Have({"wards": named}))
+    await world.settle()
+    assert kinds(since(client, 2)) == ["Added", "Added", "Ready"]
+    assert client.close_reason is None
 
 
 async def test_a_hanging_subscription_holds_up_the_others_for_a_while_only(world: World) -> None:

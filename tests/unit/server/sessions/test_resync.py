@@ -4,19 +4,35 @@ import json
 from typing import Any
 
 from bolide.core.ddp.digests import digest_text, document_digest, view_digest
-from bolide.core.ddp.messages import Have, Resync
+from bolide.core.ddp.messages import Have, Resync, Want
 from bolide.server.limits import Limits
-from bolide.server.sessions.client_view import DIGESTS_AT_ONCE
 from bolide.server.sessions.events import DigestsWanted, SubscribeRequested, Subscription
-from bolide.server.sessions.resync import ResyncRun
+from bolide.server.sessions.resync import ResyncPhase, ResyncRun
 from bolide.server.sessions.session import Session
-from bolide.server.sessions.strategy import PublicationStrategy
+from bolide.server.sessions.transport import PLAIN, Wire
+from bolide.server.sessions.view.client_view import DIGESTS_AT_ONCE, ClientView
+from bolide.server.sessions.view.strategy import PublicationStrategy
+
+DIGEST = bytes(16)
+
+
+def make_run(limits: Limits | None = None) -> ResyncRun:
+    view = ClientView(lambda _: PublicationStrategy.SERVER_MERGE, Wire(PLAIN), lambda packets: None)
+    return ResyncRun(view, limits or Limits(), 1.0)
+
+
+def make_wanting_run(limits: Limits | None = None) -> ResyncRun:
+    """Make one that waits for the documents of ``c``."""
+    run = make_run(limits)
+    assert run.receive(Resync((), {"c": DIGEST}), 50, 2.0)
+    assert run.compare(3.0) == Want(("c",))
+    return run
 
 
 def test_what_is_settled_is_not_asked_about_again() -> None:
     asked: list[str] = []
-    run = ResyncRun(1.0)
-    run.begin(Resync(tuple("abcd"), {}), 2.0)
+    run = make_run()
+    run.receive(Resync(tuple("abcd"), {}), 50, 2.0)
 
     def is_awaited(id: str) -> bool:
         asked.append(id)
@@ -29,13 +45,52 @@ def test_what_is_settled_is_not_asked_about_again() -> None:
     assert run.is_settled(lambda id: True)
 
 
+def test_each_phase_has_its_message_and_its_time() -> None:
+    limits = Limits(resync_timeout_s=10)
+    run = make_run(limits)
+    assert not run.receive(Have({}, more=False), 20, 2.0)
+    assert (run.deadline, run.is_settled(lambda id: False)) == (11.0, False)
+    assert run.receive(Resync((), {"c": DIGEST}), 50, 2.0)
+    assert not run.receive(Resync((), {}), 20, 2.0)
+    assert run.deadline == 12.0
+    assert run.compare(3.0) == Want(("c",))
+    assert (run.deadline, run.is_settled(lambda id: False)) == (13.0, False)
+    assert run.receive(Have({}, more=False), 20, 4.0)
+    assert run.phase is ResyncPhase.DONE
+
+
+def test_where_nothing_differs_nothing_is_asked_for() -> None:
+    run = make_run()
+    run.receive(Resync((), {}), 50, 2.0)
+    assert run.compare(3.0) == Want(())
+    assert run.phase is ResyncPhase.DONE
+
+
+def test_documents_are_kept_of_wanted_collections_only() -> None:
+    run = make_wanting_run()
+    run.receive(Have({"c": {"a": DIGEST}, "other": {"b": DIGEST}}, more=True), 70, 4.0)
+    run.receive(Have({"c": {"d": DIGEST}}, more=False), 30, 4.0)
+    assert run.have == {"c": {"a": DIGEST, "d": DIGEST}}
+
+
 def test_chunks_are_counted_whatever_they_hold() -> None:
-    run = ResyncRun(1.0)
-    run.want(("c",), 2.0)
-    run.receive_have(Have({"c": {"a": bytes(16)}, "other": {"b": bytes(16)}}, more=True), 70)
-    run.receive_have(Have({}, more=True), 30)
-    assert (run.id_count, run.received_bytes) == (2, 100)
-    assert run.have == {"c": {"a": bytes(16)}}
+    ids = make_wanting_run(Limits(max_resync_ids=2))
+    ids.receive(Have({"c": {"a": DIGEST}, "other": {"b": DIGEST}}, more=True), 70, 4.0)
+    assert ids.phase is ResyncPhase.WANTED
+    ids.receive(Have({"other": {"b": DIGEST}}, more=True), 70, 4.0)
+    size = make_wanting_run(Limits(max_resync_bytes=100))
+    size.receive(Have({}, more=True), 100, 4.0)
+    assert size.phase is ResyncPhase.WANTED
+    size.receive(Have({}, more=True), 1, 4.0)
+    for run in (ids, size):
+        assert run.phase is ResyncPhase.BROKEN
+        assert run.fault == "You hold more documents than a resync may name"
+
+
+def test_a_client_that_does_not_go_on_broke_its_word() -> None:
+    run = make_run()
+    run.expire()
+    assert run.phase is ResyncPhase.BROKEN
 
 
 class Returning:
@@ -63,7 +118,7 @@ class Returning:
 
     def add(self, count: int) -> dict[str, bytes]:
         for number in range(count):
-            self.session.added(self.subscription, "c", str(number), {"n": number})
+            self.session.subscriptions.added(self.subscription, "c", str(number), {"n": number})
         return {str(number): document_digest({"n": number}) for number in range(count)}
 
     def come_back(self, digests: dict[str, bytes]) -> None:
@@ -109,12 +164,12 @@ def test_what_changes_between_slices_is_compared_as_it_is_then() -> None:
     digests["0"] = document_digest({"n": "new"})
     del digests["1"]
     client.come_back(digests)
-    client.session.changed(client.subscription, "c", "0", {"n": "new"})
-    client.session.removed(client.subscription, "c", "1")
+    client.session.subscriptions.changed(client.subscription, "c", "0", {"n": "new"})
+    client.session.subscriptions.removed(client.subscription, "c", "1")
     # The last document that was not looked at goes, too.
     last = str(2 * DIGESTS_AT_ONCE - 1)
-    client.session.removed(client.subscription, "c", last)
-    client.session.added(client.subscription, "c", last, {"n": int(last)})
+    client.session.subscriptions.removed(client.subscription, "c", last)
+    client.session.subscriptions.added(client.subscription, "c", last, {"n": int(last)})
     assert client.go_on() > 0
     assert client.sent()[0] == UNCHANGED
 

@@ -18,8 +18,7 @@ from bolide.server.sessions.events import (
     Work,
 )
 from bolide.server.sessions.session import Session, SessionState
-from bolide.server.sessions.strategy import PublicationStrategy
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.strategy import PublicationStrategy
 
 CONNECT = '{"msg":"connect","version":"1","support":["1"]}'
 PRE1 = '{"msg":"connect","version":"pre1","support":["pre1"]}'
@@ -208,7 +207,7 @@ def test_a_subscription_is_asked_for_and_becomes_ready_once() -> None:
     session = make_session()
     work, subscription = subscribe(session)
     assert (subscription.id, subscription.name, list(subscription.params)) == ("1", "p", [1])
-    session.added(subscription, "c", "d", {"_id": "d", "x": 1, "gone": UNDEFINED})
+    session.subscriptions.added(subscription, "c", "d", {"_id": "d", "x": 1, "gone": UNDEFINED})
     session.ready(subscription)
     session.ready(subscription)
     session.finish(work)
@@ -229,7 +228,7 @@ def test_an_active_id_is_ignored_and_an_ended_one_can_be_used_again() -> None:
 def test_unsub_takes_the_documents_back() -> None:
     session = make_session()
     subscription = subscribed(session)
-    session.added(subscription, "c", "d", {"x": 1})
+    session.subscriptions.added(subscription, "c", "d", {"x": 1})
     session.packets_to_send()
     assert receive(session, msg="unsub", id="1") == [SubscriptionStopped(subscription)]
     assert sent(session) == [
@@ -245,9 +244,9 @@ def test_what_an_ended_subscription_does_is_lost() -> None:
     subscription = subscribed(session)
     receive(session, msg="unsub", id="1")
     session.packets_to_send()
-    session.added(subscription, "c", "d", {})
-    session.changed(subscription, "c", "d", {"x": 1})
-    session.removed(subscription, "c", "d")
+    session.subscriptions.added(subscription, "c", "d", {})
+    session.subscriptions.changed(subscription, "c", "d", {"x": 1})
+    session.subscriptions.removed(subscription, "c", "d")
     session.ready(subscription)
     session.nosub(subscription)
     assert sent(session) == []
@@ -266,7 +265,7 @@ def test_unsub_during_the_initial_data_sends_no_ready() -> None:
 def test_a_publication_can_end_itself_with_an_error() -> None:
     session = make_session()
     work, subscription = subscribe(session)
-    session.added(subscription, "c", "d", {})
+    session.subscriptions.added(subscription, "c", "d", {})
     messages = sent(session)
     session.nosub(subscription, WireError(404, "Subscription 'p' not found"))
     session.finish(work)
@@ -279,14 +278,14 @@ def test_a_publication_can_end_itself_with_an_error() -> None:
 def test_a_change_is_sent_for_what_the_client_holds() -> None:
     session = make_session()
     subscription = subscribed(session)
-    session.added(subscription, "c", "d", {"x": 1, "y": 1})
+    session.subscriptions.added(subscription, "c", "d", {"x": 1, "y": 1})
     session.packets_to_send()
-    session.changed(subscription, "c", "d", {"_id": "z", "x": 2, "y": UNDEFINED})
+    session.subscriptions.changed(subscription, "c", "d", {"_id": "z", "x": 2, "y": UNDEFINED})
     assert sent(session) == [
         {"msg": "changed", "collection": "c", "id": "d", "fields": {"x": 2}, "cleared": ["y"]}
     ]
     with pytest.raises(LocalProtocolError):
-        session.changed(subscription, "c", "other", {"x": 1})
+        session.subscriptions.changed(subscription, "c", "other", {"x": 1})
 
 
 def test_ciphertext_goes_out_as_the_peer_knows_it() -> None:
@@ -295,7 +294,7 @@ def test_ciphertext_goes_out_as_the_peer_knows_it() -> None:
     for connect, expected in ((CONNECT, {"$binary": "AQI="}), (asking, as_cse)):
         session = make_session(connect=connect)
         subscription = subscribed(session)
-        session.added(subscription, "c", "d", {"x": Encrypted(b"\1\2")})
+        session.subscriptions.added(subscription, "c", "d", {"x": Encrypted(b"\1\2")})
         assert sent(session)[-1]["fields"]["x"] == expected
 
 
@@ -398,7 +397,7 @@ def test_what_subscriptions_hold_is_limited_until_they_end() -> None:
     assert nosub["error"]["error"] == "too-many-requests"
     session.begin_user_change()
     session.end_user_change()
-    session.restart(session.subscriptions["1"], keeps_documents=False)
+    session.subscriptions.restart(session.subscriptions.named["1"], keeps_documents=False)
     session.events_received()
     assert not is_run("3")
     receive(session, msg="unsub", id="1")
@@ -416,9 +415,9 @@ def test_a_queue_that_grows_too_long_closes_the_session(limits: Limits) -> None:
 
 def test_universal_publications_have_neither_ready_nor_nosub() -> None:
     session = make_session()
-    subscription = session.start_universal()
+    subscription = session.subscriptions.begin_universal()
     assert subscription.is_universal
-    session.added(subscription, "c", "d", {"x": 1})
+    session.subscriptions.added(subscription, "c", "d", {"x": 1})
     session.ready(subscription)
     assert [message["msg"] for message in sent(session)] == ["added"]
     session.nosub(subscription)
@@ -429,17 +428,17 @@ def test_universal_publications_have_neither_ready_nor_nosub() -> None:
 def test_a_user_change_sends_the_difference_and_then_what_waited() -> None:
     session = make_session()
     old = subscribed(session)
-    universal = session.start_universal()
+    universal = session.subscriptions.begin_universal()
     for id in ("kept", "gone"):
-        session.added(old, "c", id, {"x": 1})
+        session.subscriptions.added(old, "c", id, {"x": 1})
     work = call(session)
     session.packets_to_send()
     (new,) = session.begin_user_change()
     assert session.events_received() == [SubscriptionStopped(old), SubscriptionStopped(universal)]
     assert (new.id, new.name, new.is_active, old.is_active) == ("1", "p", True, False)
-    session.added(new, "c", "kept", {"x": 1})
-    session.added(new, "c", "new", {"x": 2})
-    session.changed(new, "c", "new", {"x": 3})
+    session.subscriptions.added(new, "c", "kept", {"x": 1})
+    session.subscriptions.added(new, "c", "new", {"x": 2})
+    session.subscriptions.changed(new, "c", "new", {"x": 3})
     session.ready(new)
     session.result(work, 1)
     assert sent(session) == []
@@ -464,10 +463,10 @@ def test_a_user_change_without_ready_subscriptions_sends_no_ready() -> None:
 def test_views_that_are_not_kept_are_sent_anew() -> None:
     session = make_session(strategy=PublicationStrategy.NO_MERGE)
     old = subscribed(session)
-    session.added(old, "c", "d", {"x": 1})
+    session.subscriptions.added(old, "c", "d", {"x": 1})
     session.packets_to_send()
     (new,) = session.begin_user_change()
-    session.added(new, "c", "d", {"x": 1})
+    session.subscriptions.added(new, "c", "d", {"x": 1})
     session.end_user_change()
     assert [message["msg"] for message in sent(session)] == ["removed", "added"]
 
@@ -489,7 +488,7 @@ def test_a_closed_session_changes_no_user() -> None:
 def test_closing_ends_every_subscription_once() -> None:
     session = make_session()
     subscription = subscribed(session)
-    universal = session.start_universal()
+    universal = session.subscriptions.begin_universal()
     session.disconnected()
     session.close("again")
     assert session.events_received() == [
@@ -498,9 +497,9 @@ def test_closing_ends_every_subscription_once() -> None:
         SessionClosed("The client disconnected", False),
     ]
     session.receive_frame(CONNECT, 2.0)
-    session.added(subscription, "c", "d", {})
+    session.subscriptions.added(subscription, "c", "d", {})
     assert session.packets_to_send() == []
-    assert session.subscriptions == {}
+    assert len(session.subscriptions) == 0
 
 
 def test_a_call_that_outlives_the_session_is_answered_to_nobody() -> None:
@@ -515,26 +514,5 @@ def test_a_call_that_outlives_the_session_is_answered_to_nobody() -> None:
 
 def test_the_documents_a_client_holds_are_counted() -> None:
     session = make_session()
-    session.added(subscribed(session), "c", "d", {})
+    session.subscriptions.added(subscribed(session), "c", "d", {})
     assert session.document_count == 1
-
-
-def test_what_one_source_published_is_taken_back_alone() -> None:
-    session = make_session()
-    work, subscription = subscribe(session)
-    session.finish(work)
-    both = ViewChange.added("c", "both", {"a": 1})
-    session.publish(subscription, "one", [both])
-    session.publish(subscription, "two", [both])
-    session.publish(subscription, "one", [ViewChange.added("c", "own", {})])
-    session.added(subscription, "c", "plain", {})
-    session.packets_to_send()
-    session.leave(subscription, "one")
-    assert [(m["msg"], m["id"]) for m in sent(session)] == [("removed", "own")]
-    session.leave(subscription, "one")
-    assert sent(session) == []
-    receive(session, msg="unsub", id="1")
-    assert {m["id"] for m in sent(session) if m["msg"] == "removed"} == {"both", "plain"}
-    session.leave(subscription, "two")
-    session.publish(subscription, "two", [both])
-    assert sent(session) == []

@@ -9,7 +9,7 @@ from bolide.core.ddp.messages import BadMessage, Method, Sub, Unsub
 from bolide.server.limits import VALUES_PER_TEXT, Limits
 from bolide.server.sessions.events import MethodRequested
 from bolide.server.sessions.session import Session
-from bolide.server.sessions.strategy import PublicationStrategy
+from bolide.server.sessions.view.strategy import PublicationStrategy
 from bolide.server.sessions.waiting import (
     MAX_READ_BYTES,
     Queued,

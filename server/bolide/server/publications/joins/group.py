@@ -14,8 +14,8 @@ from bolide.server.livequery.live_queries import Following
 from bolide.server.publications.joins.parent_view import ParentView, ShownFields
 from bolide.server.publications.joins.partition import Chunk, Partition, Place
 from bolide.server.publications.joins.wanted import Wanted, merged_query
-from bolide.server.sessions.source import FollowedView
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.source import FollowedView
+from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.stores.base import Query
 
 __all__ = ["Group", "Link", "Listener", "Parent", "Source"]

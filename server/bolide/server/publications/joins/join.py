@@ -36,8 +36,8 @@ from bolide.server.publications.joins.errors import (
 from bolide.server.publications.joins.group import Group, Link, Parent, Source
 from bolide.server.publications.joins.parent_view import ParentView
 from bolide.server.publications.joins.wanted import ONCE, Wanted, read_wanted
-from bolide.server.sessions.strategy import PublicationStrategy
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.strategy import PublicationStrategy
+from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.stores.base import Query
 
 __all__ = ["Join", "JoinHost"]

@@ -9,7 +9,7 @@ from bolide.core.minimongo.projection import Projection
 from bolide.core.values import UNDEFINED, Fields, equals
 from bolide.server._specification import copied
 from bolide.server.publications.joins.errors import FieldNotShown
-from bolide.server.sessions.view_change import changed_fields
+from bolide.server.sessions.view.view_change import changed_fields
 
 __all__ = ["ParentView", "ShownFields"]
 

@@ -12,7 +12,7 @@ from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.publications.joins.group import Group, Link, Source
 from bolide.server.publications.joins.parent_view import ParentView
 from bolide.server.publications.joins.wanted import ONCE, Wanted, read_wanted
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.turn import Turn
 

@@ -18,7 +18,7 @@ from bolide.server.limits import Limits
 from bolide.server.livequery.followers import Follower
 from bolide.server.livequery.live_queries import Following, LiveQueries
 from bolide.server.publications.joins.join import Join
-from bolide.server.sessions.view_change import ViewChange
+from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.settings import Settings
 from bolide.server.stores.base import Query
 from bolide.server.testing import TestClient, TestNode

@@ -1,0 +1,1 @@
+"""What measuring takes: the servers, the load on them, a processor for each."""

@@ -1,0 +1,1 @@
+"""The way to a server: which address is dialled when, over which socket."""

@@ -1,0 +1,143 @@
+"""Say in one sentence why there is no connection."""
+
+import errno
+import socket
+import ssl
+from dataclasses import dataclass
+from typing import ClassVar
+
+from websockets.exceptions import (
+    ConnectionClosed,
+    InvalidHandshake,
+    InvalidMessage,
+    InvalidStatus,
+    ProxyError,
+)
+
+from bolide.client.connection.address import Address
+from bolide.core.errors import BolideError
+
+__all__ = ["ConnectionFailed", "Failure", "explain"]
+
+# Codes of RFC 6455, section 7.4.1, and of the IANA registry.
+_CLOSE_CODES = {
+    1000: "it ended the connection",
+    1001: "it is going away",
+    1002: "it saw a protocol error",
+    1003: "it does not accept this kind of data",
+    1007: "it received text that is not UTF-8",
+    1008: "it refuses us by its policy",
+    1009: "a message was too large for it",
+    1011: "it had an internal error",
+    1012: "it restarts",
+    1013: "it is overloaded",
+}
+
+
+class ConnectionFailed(BolideError):
+    """There is no connection; the text says why."""
+
+    code: ClassVar[str] = "connection-failed"
+
+    def __init__(self, reason: str) -> None:
+        """Keep the reason.
+
+        Args:
+            reason: One sentence for a person, without secrets.
+        """
+        super().__init__(reason)
+        self.reason = reason
+
+    def __str__(self) -> str:
+        """Say the reason."""
+        return self.reason
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why one attempt failed or one connection was lost.
+
+    Attributes:
+        reason: One sentence that names the address and the next step.
+        is_lasting: Trying again will not help before somebody mends something.
+        is_final: Nor will waiting: the two sides speak different protocols.
+    """
+
+    reason: str
+    is_lasting: bool = False
+    is_final: bool = False
+
+
+def explain(error: BaseException, address: Address, *, timeout_s: float) -> Failure:
+    """Turn what a socket raised into a sentence.
+
+    Texts of errors are not repeated, because they may hold URLs and headers.
+
+    Args:
+        error: What was raised.
+        address: Where the attempt went.
+        timeout_s: Time the attempt had, seconds.
+    """
+    where = address.label
+    match error:
+        case ConnectionClosed():
+            return Failure(_lost(error, where))
+        case ssl.SSLCertVerificationError():
+            return Failure(
+                f"The certificate of {where} is not trusted ({error.verify_message}); mend it "
+                "there, or pass ssl= with its authority, or name that in SSL_CERT_FILE.",
+                is_lasting=True,
+            )
+        case ssl.SSLError():
+            return Failure(f"TLS with {where} failed; is it really an https port?", is_lasting=True)
+        case InvalidStatus():
+            return _refused(error.response.status_code, where)
+        case ProxyError():
+            return Failure(f"The proxy did not connect to {where}; check the proxy settings.")
+        case InvalidMessage():
+            return Failure(f"{where} does not speak HTTP; is the port right, and ws or wss?")
+        case InvalidHandshake():
+            return Failure(f"{where} is no WebSocket server; check the address.", is_lasting=True)
+        case TimeoutError() if error.errno is None:
+            return Failure(
+                f"{where} did not answer within {timeout_s:g} s; check the address and the network."
+            )
+        case socket.gaierror():
+            return Failure(f"The name {address.host} was not found; check it and the network.")
+        case OSError() if error.errno == errno.ECONNREFUSED:
+            return Failure(f"Nothing listens at {where}; check that the server runs.")
+        case _:
+            return Failure(f"{where} cannot be reached ({type(error).__name__}).")
+
+
+def _refused(status: int, where: str) -> Failure:
+    if status == 404:
+        return Failure(
+            f"{where} has no DDP endpoint at this path (404); it is usually /websocket.",
+            is_lasting=True,
+        )
+    if status in (401, 403):
+        return Failure(
+            f"{where} refused the connection ({status}); check headers= and the server's origins.",
+            is_lasting=True,
+        )
+    if 300 <= status < 400:
+        return Failure(
+            f"{where} redirects elsewhere ({status}), which is not followed; use that address.",
+            is_lasting=True,
+        )
+    if status >= 500 or status == 429:
+        return Failure(f"{where} is not available now ({status}).")
+    return Failure(f"{where} refused the connection ({status}).", is_lasting=True)
+
+
+def _lost(error: ConnectionClosed, where: str) -> str:
+    sent = error.sent.code if error.sent is not None and not error.rcvd_then_sent else None
+    if sent == 1009:
+        return f"{where} sent a frame that is larger than limits.max_frame_bytes."
+    if sent in (1002, 1007):
+        return f"{where} broke the WebSocket protocol."
+    if error.rcvd is not None:
+        why = _CLOSE_CODES.get(error.rcvd.code, f"code {error.rcvd.code}")
+        return f"{where} closed the connection: {why}."
+    return f"The connection to {where} was lost."

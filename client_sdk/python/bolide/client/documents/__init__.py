@@ -1,0 +1,1 @@
+"""What a client holds: what the server told, under what stubs wrote."""

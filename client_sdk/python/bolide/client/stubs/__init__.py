@@ -1,0 +1,1 @@
+"""Methods as a client simulates them before the server has answered."""

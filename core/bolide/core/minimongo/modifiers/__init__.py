@@ -1,0 +1,1 @@
+"""What a modifier compiles to: its update operators; private to minimongo."""

@@ -1,0 +1,1 @@
+"""What a selector compiles to: its conditions by operator; private to minimongo."""

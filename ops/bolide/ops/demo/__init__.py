@@ -1,0 +1,1 @@
+"""``bolide demo``: the ward example on this machine."""

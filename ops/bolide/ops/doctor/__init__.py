@@ -1,0 +1,1 @@
+"""``bolide doctor``: how a node would run here."""

@@ -1,0 +1,1 @@
+"""``bolide run``: one app's node in this process."""

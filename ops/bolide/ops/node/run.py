@@ -1,0 +1,116 @@
+"""Run one app until the operator says stop."""
+
+import sys
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack, closing
+from dataclasses import replace
+from importlib.metadata import version
+from pathlib import Path
+
+from bolide.ops.node.listener import bind, url_of
+from bolide.ops.node.node_service import check_exposure, node_running
+from bolide.ops.node.reloader import run_reloading
+from bolide.ops.node.service import stop_signals
+from bolide.ops.node.tls import tls_of
+from bolide.ops.race import first_of
+from bolide.server.app import App
+from bolide.server.settings import Settings
+
+__all__ = [
+    "INSECURE_DEV",
+    "NOT_FOR_PHI",
+    "PLAIN_HTTP",
+    "run_node",
+    "run_node_reloading",
+    "settings_for",
+]
+
+INSECURE_DEV = "INSECURE: the texts of errors, which may hold patient data, are shown here."
+PLAIN_HTTP = "Warning: plain HTTP. Only this machine can connect; others need TLS (--tls-cert)."
+NOT_FOR_PHI = "Not for real PHI yet: there are no accounts, no audit log and no field encryption."
+
+
+def settings_for(app: App, settings: Settings, flags: Mapping[str, object]) -> Settings:
+    """Return the settings of an app: those it was made with, if any, changed by flags.
+
+    Args:
+        app: What will be served.
+        settings: Those of the flags, the environment and the file.
+        flags: Name -> value of the command line; None values were not given.
+
+    Raises:
+        ConfigurationError: If a value cannot work.
+    """
+    if app.settings is None:
+        return settings
+    # Values have the types of their settings: read_settings() checked them.
+    given = {name: value for name, value in flags.items() if value is not None}
+    return replace(app.settings, **given)  # type: ignore[arg-type]
+
+
+async def run_node(name: str, app: App, settings: Settings, say: Callable[[str], object]) -> None:
+    """Serve an app until SIGINT or SIGTERM.
+
+    Args:
+        name: What the operator calls it.
+        app: What to serve.
+        settings: How.
+        say: Takes the lines for the operator, when the node takes sessions.
+
+    Raises:
+        ConfigurationError: If a setting, a port, a TLS file or the store cannot be used.
+        NodeNotStarted: If a start-up hook fails.
+    """
+    check_exposure(settings)
+    tls = tls_of(settings)
+    with ExitStack() as stack:
+        listener = stack.enter_context(closing(bind(settings.host, settings.port)))
+        management = None
+        if settings.management_port is not None:
+            management = stack.enter_context(
+                closing(
+                    bind(
+                        settings.management_host,
+                        settings.management_port,
+                        option="management_port",
+                    )
+                )
+            )
+        stopped = stack.enter_context(stop_signals())
+        async with node_running(app, settings, listener, management):
+            url = url_of(listener, settings.host, secure=tls is not None)
+            say(f"Bolide {version('bolide')} serves {name} at {url}")
+            if management is not None:
+                say(f"Health and metrics: {url_of(management, settings.management_host)}readyz")
+            if settings.insecure_dev:
+                say(INSECURE_DEV)
+            if tls is None:
+                say(PLAIN_HTTP)
+            elif tls.warning is not None:
+                say(f"Warning: {tls.warning}.")
+            say(NOT_FOR_PHI)
+            await stopped.wait()
+
+
+async def run_node_reloading(
+    name: str, folder: Path, flags: Mapping[str, object], say: Callable[[str], object]
+) -> None:
+    """Serve an app from a process of its own, anew after each change of its source.
+
+    Args:
+        name: ``module:attribute``.
+        folder: Where the module is; watched.
+        flags: Further flags by name of their setting; None values were not given.
+        say: Takes the lines for the operator.
+    """
+    command = [sys.executable, "-m", "bolide.ops", "run", name, "--app-dir", str(folder)]
+    for setting, value in flags.items():
+        if value is not None:
+            flag = f"--{setting.replace('_', '-')}"
+            command += [flag] if value is True else [flag, str(value)]
+    say(f"Watching {folder} for changes.")
+    with stop_signals() as stopped:
+        await first_of(
+            run_reloading(command, folder, say=say),
+            stopped.wait(),
+        )

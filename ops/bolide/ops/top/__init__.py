@@ -1,0 +1,1 @@
+"""``bolide top``: what a node does, asked of it again and again."""

@@ -1,0 +1,241 @@
+"""Write an overview of a node as lines: short ones for a terminal, whole ones for a pipe."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, Generic, TypeVar
+
+from rich.text import Text
+
+from bolide.ops.terminal.amounts import age_text, count_text, rate_text, size_text
+from bolide.ops.terminal.printable import printable
+from bolide.ops.top.rates import LiveQueryRates, Rates, SessionRates
+from bolide.server.livequery.statistics import LiveQueryStatistics
+from bolide.server.overview import PublicationCount, SessionRow
+
+__all__ = [
+    "WIDE",
+    "live_query_lines",
+    "live_query_title",
+    "node_line",
+    "session_lines",
+    "session_title",
+]
+
+WIDE: Final = 190
+"""Columns from which on a live query has one line; below, the reason has a line of its own."""
+
+_MOST_OF_QUERY: Final = 52
+_GAP: Final = "  "
+_ROOMY: Final = 100
+"""Columns from which on everything is told of a session or live query."""
+
+_Item = TypeVar("_Item")
+
+
+@dataclass(frozen=True, slots=True)
+class _Column(Generic[_Item]):
+    """One column.
+
+    Attributes:
+        title: Its head.
+        width: Characters, or fewer if no cell needs them; longer cells push what follows.
+        cell: Makes a cell.
+        is_left: Aligned to the left.
+        is_spare: Left out on a narrow terminal.
+    """
+
+    title: str
+    width: int
+    cell: Callable[[_Item], str]
+    is_left: bool = False
+    is_spare: bool = False
+
+    def cells(self, items: Sequence[_Item]) -> Sequence[str]:
+        """Return the head and the cells, all of one width."""
+        texts = [self.title, *map(self.cell, items)]
+        width = min(self.width, max(map(len, texts)))
+        return [text.ljust(width) if self.is_left else text.rjust(width) for text in texts]
+
+
+_SESSION_COLUMNS: Final[Sequence[_Column[SessionRates]]] = (
+    _Column("session", 7, lambda one: printable(one.row.id), is_left=True),
+    _Column("address", 15, lambda one: printable(one.row.address or "unknown"), is_left=True),
+    _Column("user", 4, lambda one: "yes" if one.row.is_logged_in else "no"),
+    _Column("age", 6, lambda one: age_text(one.row.age_s, units=1)),
+    _Column("msg/s", 5, lambda one: rate_text(one.messages_per_s), is_spare=True),
+    _Column("calls", 5, lambda one: count_text(one.row.methods_in_flight), is_spare=True),
+    _Column("queue", 5, lambda one: count_text(one.row.queued_messages), is_spare=True),
+    _Column("subs", 4, lambda one: count_text(one.row.subscriptions)),
+    _Column("docs", 6, lambda one: count_text(one.row.documents)),
+    _Column("waits", 15, lambda one: _waiting(one.row), is_left=True),
+)
+
+_QUERY_COLUMNS: Final[Sequence[_Column[LiveQueryRates]]] = (
+    _Column("ms/s", 5, lambda one: rate_text(one.cost_ms_per_s)),
+    _Column("seen/s", 6, lambda one: rate_text(one.seen_per_s)),
+    _Column("told/s", 6, lambda one: rate_text(one.told_per_s)),
+    _Column("total", 7, lambda one: f"{one.row.cost_s:.2f} s", is_spare=True),
+    _Column("reads", 5, lambda one: count_text(one.row.rereads)),
+    _Column("subs", 5, lambda one: count_text(one.row.followers)),
+    _Column("step", 5, lambda one: count_text(one.row.in_step), is_spare=True),
+    _Column("docs", 6, lambda one: count_text(one.row.documents_held)),
+)
+
+
+def node_line(rates: Rates) -> Text:
+    """Say what the node is and how it is."""
+    node = rates.overview.node
+    style = "green" if node.state == "ready" else "yellow"
+    text = Text(no_wrap=True, overflow="ellipsis").append(f"● {printable(node.state)}", style)
+    text.append(f"  up {age_text(node.uptime_s)}  {printable(node.store)}")
+    if node.store_bytes is not None:
+        share = node.store_bytes / node.store_max_bytes
+        used = f" {size_text(node.store_bytes)} of {size_text(node.store_max_bytes)} ({share:.0%})"
+        text.append(used, "red" if share >= 0.8 else "")
+    text.append(f"  pid {node.pid}  Bolide {printable(node.version)}")
+    return text.append(f"  build {printable(node.build)}" if node.build else "")
+
+
+def session_title(rates: Rates, shown: int) -> Text:
+    """Say how the sessions are, all together.
+
+    Args:
+        rates: With their totals.
+        shown: How many of them have a line.
+    """
+    totals = rates.overview.sessions
+    parts: list[str] = []
+    if totals.full:
+        parts.append(f"{totals.full} full")
+    if totals.waiting_documents or totals.waiting_bytes:
+        waiting = f"{count_text(totals.waiting_documents)} documents"
+        parts.append(f"{waiting} and {size_text(totals.waiting_bytes)} wait")
+    if rates.messages_per_s is not None:
+        parts.append(f"{rate_text(rates.messages_per_s)} messages/s")
+    parts.append(f"{count_text(totals.subscriptions)} subscriptions")
+    parts.append(f"{count_text(totals.documents)} documents")
+    return _title("Sessions", totals.count, shown, parts)
+
+
+def live_query_title(rates: Rates, shown: int) -> Text:
+    """Say how the live queries are, all together.
+
+    Args:
+        rates: With their totals.
+        shown: How many of them have a line.
+    """
+    totals = rates.overview.live_queries
+    parts: list[str] = []
+    if totals.waiting:
+        parts.append(f"{totals.waiting} wait")
+    if rates.cost_ms_per_s is not None:
+        parts.append(f"{rate_text(rates.cost_ms_per_s)} ms/s")
+    if totals.rereads:
+        parts.append(f"{count_text(totals.rereads)} reads")
+    parts.append(f"{count_text(totals.followers)} subscriptions")
+    parts.append(f"{count_text(totals.in_step)} in step")
+    return _title("Live queries", totals.count, shown, parts)
+
+
+def session_lines(sessions: Sequence[SessionRates], width: int | None = None) -> Iterator[Text]:
+    """Write one line for each session, below a head.
+
+    Args:
+        sessions: In this order.
+        width: Columns of the terminal; None: as many as it takes.
+    """
+    head, *cells = _rows(_SESSION_COLUMNS, sessions, width)
+    yield _line(f"{head}publications", "dim")
+    for one, text in zip(sessions, cells, strict=True):
+        names = ", ".join(map(_publication, one.row.publications))
+        yield _line(f"{text}{names}".rstrip(), "red" if one.row.is_full else "")
+
+
+def live_query_lines(
+    live_queries: Sequence[LiveQueryRates], width: int | None = None
+) -> Iterator[Text]:
+    """Write live queries below a head, each in two lines, or in one where it fits.
+
+    Args:
+        live_queries: In this order.
+        width: Columns of the terminal; None: as many as it takes, in one line.
+    """
+    shapes = [_query(one.row) for one in live_queries]
+    query_width = max(map(len, [*shapes, "query"]))
+    is_wide = width is None or width >= WIDE
+    if width is not None:
+        query_width = min(query_width, _MOST_OF_QUERY)
+    head, *cells = _rows(_QUERY_COLUMNS, live_queries, width)
+    titles = f"{'query'.ljust(query_width)}{_GAP}why" if is_wide else "query"
+    yield _line(f"{head}{titles}", "dim")
+    for one, text, shape in zip(live_queries, cells, shapes, strict=True):
+        if is_wide:
+            cut = shape if len(shape) <= query_width else f"{shape[: query_width - 1]}…"
+            yield _line(f"{text}{cut.ljust(query_width)}{_GAP}").append_text(_why(one.row))
+        else:
+            yield _line(f"{text}{shape}")
+            yield _line("  ").append_text(_why(one.row))
+
+
+def _title(name: str, count: int, shown: int, parts: Sequence[str]) -> Text:
+    text = Text(f"{name}  {count}", style="bold", no_wrap=True, overflow="ellipsis")
+    hidden = [f"{count - shown} not shown"] if count > shown else []
+    text.append(f"  {', '.join([*hidden, *parts])}", "not bold")
+    return text
+
+
+def _rows(
+    columns: Sequence[_Column[_Item]], items: Sequence[_Item], width: int | None
+) -> Iterator[str]:
+    """Yield the beginnings of the head's line and of the items' lines."""
+    is_roomy = width is None or width >= _ROOMY
+    kept = [column.cells(items) for column in columns if is_roomy or not column.is_spare]
+    for cells in zip(*kept, strict=True):
+        yield "".join(f"{cell}{_GAP}" for cell in cells)
+
+
+def _line(text: str, style: str = "") -> Text:
+    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+
+
+def _waiting(row: SessionRow) -> str:
+    """Say what waits for a client, such as ``20 docs 65.5 kB``."""
+    parts: list[str] = []
+    if row.waiting_documents:
+        parts.append(f"{count_text(row.waiting_documents)} docs")
+    if size := row.waiting_bytes + row.socket_bytes:
+        parts.append(size_text(size))
+    if row.is_full:
+        parts.append("full")
+    return " ".join(parts) or "-"
+
+
+def _publication(publication: PublicationCount) -> str:
+    number = "" if publication.count == 1 else f" x{publication.count}"
+    state = "" if publication.state == "ready" else f" ({printable(publication.state)})"
+    return f"{printable(publication.name)}{number}{state}"
+
+
+def _query(row: LiveQueryStatistics) -> str:
+    """Write a query, such as ``patients {ward: ?} by bed, limit ?``."""
+    parts = [f"{printable(row.collection)} {printable(row.selector)}"]
+    if row.sort:
+        parts[0] += f" by {printable(row.sort)}"
+    parts += [f"{name} ?" for name, is_asked in _window(row) if is_asked]
+    return ", ".join(parts)
+
+
+def _window(row: LiveQueryStatistics) -> Sequence[tuple[str, bool]]:
+    return (("skip", row.has_skip), ("limit", row.has_limit))
+
+
+def _why(row: LiveQueryStatistics) -> Text:
+    """Say how it is kept up to date and why, and first what its followers wait for."""
+    text = Text(no_wrap=True, overflow="ellipsis")
+    if row.state != "live":
+        waiting = f", {count_text(row.changes_waiting)} changes wait" if row.changes_waiting else ""
+        text.append(f"{printable(row.state)}{waiting}  ", "yellow")
+    text.append(f"{printable(row.driver)}: {printable(row.reason)}", "dim")
+    if row.reread_because not in ("", row.driver):
+        text.append(f"; last read again: {printable(row.reread_because)}", "dim")
+    return text

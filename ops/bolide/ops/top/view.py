@@ -1,0 +1,118 @@
+"""Show a node on the whole terminal, or as plain lines."""
+
+import asyncio
+import signal
+from collections.abc import Iterator
+from types import TracebackType
+from typing import Final, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.text import Text
+
+from bolide.ops.terminal.printable import printable
+from bolide.ops.terminal.tables import share
+from bolide.ops.top.lines import (
+    WIDE,
+    live_query_lines,
+    live_query_title,
+    node_line,
+    session_lines,
+    session_title,
+)
+from bolide.ops.top.management_client import ManagementFailed
+from bolide.ops.top.rates import Rates
+
+__all__ = ["TopView", "plain_lines"]
+
+_FRAME_LINES: Final = 8
+"""Two lines about the node, two blank ones, and title and head of two tables."""
+
+
+def plain_lines(rates: Rates) -> Iterator[str]:
+    """Write an overview as lines of any length, all rows that there are.
+
+    Args:
+        rates: What is shown.
+    """
+    sessions, live_queries = rates.sessions, rates.live_queries
+    yield node_line(rates).plain
+    yield session_title(rates, len(sessions)).plain
+    if sessions:
+        yield from (line.plain for line in session_lines(sessions))
+    yield live_query_title(rates, len(live_queries)).plain
+    if live_queries:
+        yield from (line.plain for line in live_query_lines(live_queries))
+
+
+class TopView:
+    """Draws a node on the whole terminal, cut to its size.
+
+    Args:
+        console: The terminal.
+        url: Where the node was asked.
+        interval_s: How often, seconds.
+    """
+
+    def __init__(self, console: Console, url: str, interval_s: float) -> None:
+        """Draw nothing yet."""
+        self._console = console
+        self._how = f"{url} every {interval_s:g} s, what costs most first; q ends"
+        self._rates: Rates | None = None
+        self._error: ManagementFailed | None = None
+        self._live = Live(
+            get_renderable=self.picture, console=console, screen=True, auto_refresh=False
+        )
+
+    def __enter__(self) -> Self:
+        """Take the terminal; needs a running event loop."""
+        self._live.start()
+        asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, self._live.refresh)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give the terminal back as it was."""
+        asyncio.get_running_loop().remove_signal_handler(signal.SIGWINCH)
+        self._live.stop()
+
+    def show(self, rates: Rates) -> None:
+        """Draw what the node does now."""
+        self._rates, self._error = rates, None
+        self._live.refresh()
+
+    def fail(self, error: ManagementFailed) -> None:
+        """Draw that the node did not answer, above what is known from before."""
+        self._error = error
+        self._live.refresh()
+
+    def picture(self) -> RenderableType:
+        """Return the drawing for the size that the terminal has now."""
+        rates = self._rates
+        if rates is None:
+            return Text()
+        width, height = self._console.size
+        per_query = 1 if width >= WIDE else 2
+        wanted = [len(rates.sessions), len(rates.live_queries) * per_query]
+        lines = share(wanted, max(0, height - _FRAME_LINES))
+        sessions = rates.sessions[: lines[0]]
+        live_queries = rates.live_queries[: max(1, lines[1] // per_query)]
+        return Group(
+            node_line(rates) if self._error is None else _problem(self._error),
+            Text(self._how, style="dim", no_wrap=True, overflow="ellipsis"),
+            "",
+            session_title(rates, len(sessions)),
+            *session_lines(sessions, width),
+            "",
+            live_query_title(rates, len(live_queries)),
+            *live_query_lines(live_queries, width),
+        )
+
+
+def _problem(error: ManagementFailed) -> Text:
+    text = f"● Old: it {printable(error.what)}"
+    return Text(text, style="red", no_wrap=True, overflow="ellipsis")

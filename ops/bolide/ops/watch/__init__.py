@@ -1,0 +1,1 @@
+"""``bolide watch``: what a publication sends, as it changes."""

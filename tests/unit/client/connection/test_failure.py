@@ -1,0 +1,79 @@
+"""Failures: one sentence for each, and nothing secret in it."""
+
+import errno
+import socket
+import ssl
+
+import pytest
+from websockets.datastructures import Headers
+from websockets.exceptions import (
+    ConnectionClosedError,
+    ConnectionClosedOK,
+    InvalidMessage,
+    InvalidProxyStatus,
+    InvalidStatus,
+    InvalidUpgrade,
+)
+from websockets.frames import Close
+from websockets.http11 import Response
+
+from bolide.client.connection.address import parse_address
+from bolide.client.connection.failure import ConnectionFailed, explain
+
+ADDRESS = parse_address("wss://ada:secret@ward.example.org/websocket?token=abc")
+
+
+def untrusted() -> ssl.SSLCertVerificationError:
+    error = ssl.SSLCertVerificationError(1, "secret")
+    error.verify_message = "self-signed certificate"
+    return error
+
+
+def status(code: int) -> InvalidStatus:
+    return InvalidStatus(Response(code, "secret", Headers(), b"secret"))
+
+
+def closed(code: int) -> ConnectionClosedError:
+    return ConnectionClosedError(Close(code, "secret"), None)
+
+
+@pytest.mark.parametrize(
+    ("error", "text", "is_lasting"),
+    [
+        (untrusted(), r"not trusted \(self-signed certificate\);.* in SSL_CERT_FILE\.$", True),
+        (ssl.SSLError(1, "secret"), "TLS with", True),
+        (status(404), "no DDP endpoint", True),
+        (status(403), r"refused the connection \(403\); check headers=", True),
+        (status(302), r"redirects elsewhere \(302\)", True),
+        (status(503), r"not available now \(503\)", False),
+        (status(429), r"not available now \(429\)", False),
+        (status(400), r"refused the connection \(400\)\.", True),
+        (InvalidProxyStatus(Response(407, "", Headers(), b"")), "The proxy did not", False),
+        (InvalidMessage("secret"), "does not speak HTTP", False),
+        (InvalidUpgrade("Upgrade", "secret"), "no WebSocket server", True),
+        (TimeoutError("secret"), "did not answer within 10 s", False),
+        (TimeoutError(errno.ETIMEDOUT, "secret"), r"cannot be reached \(TimeoutError\)", False),
+        (socket.gaierror(1, "secret"), "The name ward.example.org was not found", False),
+        (ConnectionRefusedError(errno.ECONNREFUSED, "secret"), "Nothing listens at", False),
+        (ValueError("secret"), r"cannot be reached \(ValueError\)", False),
+        (closed(1001), "closed the connection: it is going away", False),
+        (closed(4000), "closed the connection: code 4000", False),
+        (ConnectionClosedError(None, Close(1009, "")), "larger than limits.max_frame_bytes", False),
+        (ConnectionClosedError(None, Close(1002, "")), "broke the WebSocket protocol", False),
+        (ConnectionClosedError(None, None), "was lost", False),
+        (
+            ConnectionClosedOK(Close(1000, ""), Close(1000, ""), rcvd_then_sent=True),
+            "it ended the connection",
+            False,
+        ),
+    ],
+)
+def test_failure_names_the_cause_and_no_secret(
+    error: Exception, text: str, is_lasting: bool
+) -> None:
+    failure = explain(error, ADDRESS, timeout_s=10)
+    with pytest.raises(ConnectionFailed, match=text):
+        raise ConnectionFailed(failure.reason)
+    assert failure.is_lasting == is_lasting
+    for secret in ("secret", "abc", "ada:"):
+        assert secret not in failure.reason

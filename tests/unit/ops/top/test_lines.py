@@ -1,0 +1,141 @@
+"""Lines of an overview: what is wrong stands in front, and no terminal is commanded."""
+
+import pytest
+from tests.unit.ops.top.overviews import make_overview, make_query, make_session
+
+from bolide.ops.top.lines import (
+    WIDE,
+    live_query_lines,
+    live_query_title,
+    node_line,
+    session_lines,
+    session_title,
+)
+from bolide.ops.top.rates import compare
+from bolide.server.livequery.statistics import LiveQueryStatistics
+from bolide.server.overview import PublicationCount, SessionRow
+
+
+def session_texts(*rows: SessionRow, width: int | None = None) -> list[str]:
+    sessions = compare(None, make_overview(sessions=rows)).sessions
+    return [line.plain for line in session_lines(sessions, width)]
+
+
+def query_texts(*rows: LiveQueryStatistics, width: int | None = None) -> list[str]:
+    live_queries = compare(None, make_overview(live_queries=rows)).live_queries
+    return [line.plain for line in live_query_lines(live_queries, width)]
+
+
+def test_the_node_tells_how_it_is() -> None:
+    line = node_line(compare(None, make_overview()))
+    assert line.plain == (
+        "● ready  up 1 min 40 s  memory 500 bytes of 1.0 kB (50%)  pid 17  Bolide 0.1.0  build b1"
+    )
+    assert "green" in {span.style for span in line.spans}
+
+
+def test_a_node_that_drains_or_is_nearly_full_stands_out() -> None:
+    line = node_line(compare(None, make_overview(state="draining", store_bytes=800)))
+    assert {"yellow", "red"} <= {span.style for span in line.spans}
+
+
+def test_a_store_on_another_machine_has_no_size_here() -> None:
+    line = node_line(compare(None, make_overview(store="mongo", store_bytes=None, build="")))
+    assert line.plain == "● ready  up 1 min 40 s  mongo  pid 17  Bolide 0.1.0"
+
+
+def test_a_session_is_a_line() -> None:
+    assert session_texts(make_session()) == [
+        "session  address   user    age  msg/s  calls  queue  subs  docs  waits  publications",
+        "abcdef   10.0.0.7   yes  1 min      -      0      0     3    12  -"
+        "      ward.board x2, notes (starting)",
+    ]
+
+
+def test_a_narrow_terminal_has_fewer_columns() -> None:
+    head, line = session_texts(make_session(is_logged_in=False, address=None), width=80)
+    assert head == "session  address  user    age  subs  docs  waits  publications"
+    assert line.startswith("abcdef   unknown    no  1 min     3    12  -      ward.board x2")
+
+
+def test_a_session_that_does_not_read_stands_out() -> None:
+    row = make_session(
+        is_full=True, waiting_documents=20, waiting_bytes=500, socket_bytes=65_000, publications=()
+    )
+    rates = compare(None, make_overview(sessions=(row,), session_count=3))
+    line = list(session_lines(rates.sessions))[1]
+    assert line.plain.endswith("20 docs 65.5 kB full")
+    assert line.style == "red"
+    assert session_title(rates, 1).plain == (
+        "Sessions  3  2 not shown, 1 full, 20 documents and 500 bytes wait, 3 subscriptions,"
+        " 12 documents"
+    )
+
+
+def test_titles_tell_rates_when_they_are_known() -> None:
+    before = make_overview(sessions=(make_session(),), live_queries=(make_query(),))
+    now = make_overview(
+        sessions=(make_session(messages_received=20),),
+        live_queries=(make_query(matching_s=0.26, rereads=4, state="read first"),),
+        uptime_s=101.0,
+    )
+    rates = compare(before, now)
+    assert session_title(rates, 1).plain == (
+        "Sessions  1  10.0 messages/s, 3 subscriptions, 12 documents"
+    )
+    assert live_query_title(rates, 1).plain == (
+        "Live queries  1  1 wait, 10.0 ms/s, 4 reads, 5 subscriptions, 4 in step"
+    )
+
+
+def test_a_live_query_is_two_lines_on_a_terminal_and_one_elsewhere() -> None:
+    row = make_query(
+        sort="bed", has_limit=True, has_skip=True, driver="window", reason="sorted, with limit"
+    )
+    assert query_texts(row, width=80) == [
+        "ms/s  seen/s  told/s  reads  subs  docs  query",
+        "   -       -       -      0     5    12  patients {ward: ?} by bed, skip ?, limit ?",
+        "  window: sorted, with limit",
+    ]
+    assert query_texts(row) == [
+        "ms/s  seen/s  told/s   total  reads  subs  step  docs"
+        "  query                                       why",
+        "   -       -       -  0.50 s      0     5     4    12"
+        "  patients {ward: ?} by bed, skip ?, limit ?  window: sorted, with limit",
+    ]
+
+
+def test_a_long_query_leaves_room_for_the_reason() -> None:
+    line = query_texts(make_query(selector="{" + "a" * 90 + ": ?}"), width=WIDE)[1]
+    assert "aaa…  index eq ward: asks for values of a field" in line
+
+
+@pytest.mark.parametrize("width", [80, WIDE])
+def test_why_a_live_query_waits_comes_first(width: int) -> None:
+    row = make_query(
+        state="read again: history lost",
+        changes_waiting=120,
+        rereads=2,
+        reread_because="window",
+    )
+    why = query_texts(row, width=width)[-1].strip()
+    assert why.endswith(
+        "read again: history lost, 120 changes wait  "
+        "index eq ward: asks for values of a field; last read again: window"
+    )
+
+
+def test_why_it_was_read_is_not_told_twice() -> None:
+    row = make_query(driver="re-query", reason="limit or skip without sort", state="read first",
+                     rereads=9, reread_because="re-query")  # fmt: skip
+    assert query_texts(row)[1].endswith("read first  re-query: limit or skip without sort")
+
+
+def test_names_do_not_command_the_terminal() -> None:
+    publications = (PublicationCount(name="a\x1b[2J", state="\x1b", count=1),)
+    session = make_session("\x1b", address="\x1b", publications=publications)
+    query = make_query(collection="\x1b", selector="\x1b", sort="\x1b", driver="\x1b",
+                       reason="\x1b", state="\x1b", reread_because="\x1b[")  # fmt: skip
+    rates = compare(None, make_overview(state="\x1b", store="\x1b", version="\x1b", build="\x1b"))
+    texts = [*session_texts(session), *query_texts(query), node_line(rates).plain]
+    assert "\x1b" not in "".join(texts)
