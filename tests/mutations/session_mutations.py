@@ -137,6 +137,7 @@ SESSION_MUTATIONS = (
         "                if key not in new:\n                    yield Removed(name, id), fields\n",
         "                if False:\n                    yield Removed(name, id), fields\n",
         "after a user change only the new user's documents are left",
+        _VIEWS,
     ),
     Mutation(
         "access: a loss is not noticed",

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp
 
 from bolide.server.limits import Limits
 from bolide.server.web.http_protocol import BolideHTTP
+from bolide.server.web.tls.server import TLSServer
 from bolide.server.web.websocket import BolideWebSocket
 
 __all__ = ["run_loop", "serving", "stop_signals"]
@@ -105,7 +106,7 @@ async def _nothing(*_: object) -> None:
     """Stand for the application where only the configuration counts."""
 
 
-class _Server(uvicorn.Server):
+class _Server(TLSServer):
     """One of several servers in a process: signals are not its matter."""
 
     def __init__(self, application: ASGIApp, limits: Limits, tls: ssl.SSLContext | None) -> None:
@@ -126,7 +127,8 @@ class _Server(uvicorn.Server):
                 ws_ping_interval=None,  # DDP has a heartbeat of its own
                 timeout_graceful_shutdown=_GRACE_S,
                 ssl_context_factory=None if tls is None else lambda _config, _default: tls,
-            )
+            ),
+            limits=limits,
         )
         self.listening = asyncio.Event()
 

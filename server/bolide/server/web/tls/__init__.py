@@ -1,0 +1,1 @@
+"""TLS of a node's own: records go straight from OpenSSL into the socket."""
