@@ -194,6 +194,14 @@ SESSION_MUTATIONS = (
         "what is in no view is taken away",
     ),
     Mutation(
+        "resync: what comes back at the end is changed",
+        _OUTBOX,
+        "    if not dirty.is_known or dirty.is_replaced:\n",
+        "    if not dirty.is_known or (dirty.is_replaced and not dirty.names):\n",
+        "what a client held in a version that nobody knows is replaced",
+        (*_OUTBOXES, *_SESSIONS),
+    ),
+    Mutation(
         "call: nobody claims",
         _CLAIM,
         "receipt = await store.write(operation, first=self._insert())",
