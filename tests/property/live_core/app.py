@@ -113,10 +113,12 @@ class Run:
     Attributes:
         mark: What it returned; no two runs return the same.
         has_changed: It changed something.
+        position: Of its last change of things, 0 for none.
     """
 
     mark: int
     has_changed: bool
+    position: int
 
 
 class LiveApp:
@@ -129,7 +131,6 @@ class LiveApp:
     Attributes:
         app: To be served by one node.
         desk: What ``manual`` publishes.
-        effects: Number of a call -> position of its last change of things, 0 for none.
         calls: Number of a call -> its runs in this node.
         runs: Name of a publication -> how often it ran.
     """
@@ -137,7 +138,6 @@ class LiveApp:
     def __init__(self, grants: Grants | None = None, marks: Iterator[int] | None = None) -> None:
         self.app = App()
         self.desk = Desk()
-        self.effects: dict[int, int] = {}
         self.calls: dict[int, list[Run]] = {}
         self.runs: Counter[str] = Counter()
         self._marks = marks or itertools.count(1)
@@ -208,12 +208,11 @@ class LiveApp:
             pass
         finally:
             written.reset(token)
-            self.effects[number] = max(self.effects.get(number, 0), positions.get(THINGS, 0))
-            self.calls.setdefault(number, []).append(Run(mark, bool(positions)))
+            run = Run(mark, bool(positions), positions.get(THINGS, 0))
+            self.calls.setdefault(number, []).append(run)
         return mark
 
     async def _login(self, ctx: Context, number: int, user: str | None) -> None:
-        self.effects[number] = 0
         await ctx.set_user_id(user)
 
     async def _perform(self, work: Work) -> None:

@@ -1,7 +1,7 @@
 """A client that checks the laws of DDP with every message, and remembers what it showed when."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -69,7 +69,7 @@ class Moment:
         why: What had just happened.
         subscription: The only one on the collection, if there was just one.
         view: What was shown of the collection; None if nothing follows from it.
-        call: Number of the call that was ``updated``.
+        call: Id of the message whose call was ``updated``.
         is_whole: The view is of one position; else each of its documents is of one.
     """
 
@@ -132,6 +132,8 @@ class Reader:
         self.moments: list[Moment] = []
         self.faults: list[str] = []
         self.results: dict[int, list[Any]] = {}
+        # Id of a message -> mark of the run whose outcome it was told.
+        self._told: dict[int, int | None] = {}
         self._speaks_bolide = speaks_bolide
         self._made: list[Made] = []
         # Id of a call in this session -> its number, where it is made again.
@@ -293,14 +295,22 @@ class Reader:
         """Return what it shows of a collection."""
         return self._views.get(collection, {})
 
-    def check_moments(self, history: History, effects: dict[int, int]) -> None:
-        """Find for every moment a position of the history, none before the one before it."""
+    def check_moments(self, history: History, positions: Mapping[int, int]) -> None:
+        """Find for every moment a position of the history, none before the one before it.
+
+        Args:
+            history: What the database held when.
+            positions: Mark of a run -> position of its last change of things.
+        """
         moments, self.moments = self.moments, []
         for moment in moments:
             if moment is _NEW_NODE:
                 self._floor = 0
             if moment.call is not None:
-                self._floor = max(self._floor, effects[moment.call])
+                # A call may have run without an effect before another run of it had one: it is
+                # the run whose outcome was told that is to be seen.
+                mark = self._told.get(moment.call)
+                self._floor = max(self._floor, positions[mark] if mark is not None else 0)
             subscription, view = moment.subscription, moment.view
             if subscription is None or view is None:
                 continue
@@ -412,12 +422,13 @@ class Reader:
             case Result(id, value, error):
                 assert error is None, f"result with {error}"
                 self._answer(id, "result")
+                self._told[int(id)] = value
                 if id in self._numbers:
                     self.results.setdefault(self._numbers[id], []).append(value)
             case Updated(methods):
                 for id in methods:
                     self._answer(id, "updated")
-                    self._remember(f"updated of {id}", self._numbers.get(id, int(id)))
+                    self._remember(f"updated of {id}", int(id))
             case _:
                 raise AssertionError(f"the server sent {message}")
 

@@ -237,14 +237,12 @@ class World:
         assert not self._reports, self._reports
         self.history.complete()
         await self._check_stores()
-        effects: dict[int, int] = {}
-        for app in self._apps:
-            for number, last in app.effects.items():
-                effects[number] = max(last, effects.get(number, 0))
+        runs = [run for app in self._apps for some in app.calls.values() for run in some]
+        positions = {run.mark: run.position for run in runs}
         self._check_calls()
         for reader in self._readers:
             self._check_view(reader)
-            reader.check_moments(self.history, effects)
+            reader.check_moments(self.history, positions)
         self._check_reads()
 
     # What must hold

@@ -82,3 +82,19 @@ async def test_who_changes_the_node_sees_his_own_writes() -> None:
         ],
         keeps_own_writes=True,
     )
+
+
+async def test_a_call_without_effect_that_has_one_when_it_is_repeated() -> None:
+    await run_schedule(
+        "memory",
+        [
+            ("subscribe", 3, "all"),
+            ("direct", "put", "c", 1),
+            ("settle",),
+            ("call", 3, "insert", "c", 1),
+            *_PROGRESS,
+            ("direct", "delete", "c"),
+            *_PROGRESS,
+            ("repeat", 3, 0),
+        ],
+    )
