@@ -236,7 +236,7 @@ async def test_client_that_speaks_no_tls_disturbs_nobody(
         for words in (REQUEST, b"\x16\x03\x01\0\x05hello", b"\0" * 100_000):
             plain = dial(address)
             plain.sendall(words)
-            assert b"HTTP" not in await end_of(plain)
+            assert b"200 OK" not in await end_of(plain)
         dial(address).close()
         await client.send("still here")
         assert await client.recv() == "still here"
@@ -357,6 +357,17 @@ async def test_server_that_stops_says_1012(ours: Serve, application: Application
 
 
 # What only ours does.
+
+
+async def test_client_that_forgot_the_s_of_https_is_told(
+    ours: Serve, application: Application
+) -> None:
+    address = await ours(application.starlette)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        for body in (b"", b"x" * MEBIBYTE):
+            answer = await client.post(f"http://{address}/", content=body)
+            assert answer.status_code == 400
+            assert "https://" in answer.text
 
 
 async def test_violation_is_explained_before_the_end(ours: Serve, application: Application) -> None:

@@ -36,6 +36,7 @@ from bolide.core.errors import MethodError
 from bolide.server import App, Collection, Context, PublicationStrategy
 from bolide.server.limits import Limits
 from bolide.server.livequery.multiplexer import Multiplexer
+from bolide.server.sessions.session import Session
 from bolide.server.sessions.view.client_view import DIGESTS_AT_ONCE
 from bolide.server.sessions.view.source import FollowedView
 from bolide.server.sessions.view.view_change import ViewChange
@@ -623,14 +624,15 @@ async def test_a_void_resync_sends_what_is_not_merged_once(world: World) -> None
     assert kinds(since(client, 2)) == ["Void", "Added", "Ready", "Result", "Updated"]
 
 
+def fail(*args: object) -> None:
+    raise RuntimeError
+
+
 async def test_a_session_that_cannot_write_ends_and_the_others_go_on(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     broken, well = await world.node.connect(), await world.node.connect()
     await well.subscribe("wards")
-
-    def fail(packets: object) -> None:
-        raise RuntimeError
 
     monkeypatch.setattr(broken.socket, "send", fail)
     broken.send(Sub("s", "wards"))
@@ -638,6 +640,21 @@ async def test_a_session_that_cannot_write_ends_and_the_others_go_on(
     await world.settle()
     assert broken.close_reason == "The server failed; connect again"
     assert len(well.documents("wards")) == 3
+
+
+async def test_a_session_that_cannot_compare_ends_and_the_others_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(DIGESTS_AT_ONCE):
+        await world.insert(f"w{number}")
+    monkeypatch.setattr(Session, "make_digests", fail)
+    client, well = await come_back(world), await world.node.connect()
+    client.send(Sub("s", "wards"))
+    client.send(Resync(("s",), {"wards": bytes(16)}))
+    await well.subscribe("wards")
+    await world.settle()
+    assert client.close_reason == "The server failed; connect again"
+    assert len(well.documents("wards")) == DIGESTS_AT_ONCE + 2
 
 
 async def test_a_comparison_includes_what_was_not_told_yet(world: World) -> None:

@@ -16,10 +16,12 @@ the socket, never misses data that OpenSSL already has.
 """
 
 import asyncio
+import os
 import socket
 import ssl
 from asyncio.transports import Transport
 from collections.abc import Callable
+from contextlib import suppress
 from enum import IntEnum
 
 # Any: what asyncio's transports are declared with.
@@ -35,6 +37,11 @@ LINGER_TIMEOUT_S: Final = 5.0
 _RECORD_BYTES: Final = 16_384  # the most that a record can hold
 _HIGH_WATER_BYTES: Final = 65_536
 
+
+_ANSWER_TO_PLAIN_HTTP: Final = (
+    b"HTTP/1.1 400 Bad Request\r\ncontent-type: text/plain; charset=utf-8\r\n"
+    b"connection: close\r\n\r\nThis port speaks TLS: use https:// or wss://.\n"
+)
 
 _Buffer: TypeAlias = bytes | bytearray | memoryview
 
@@ -215,8 +222,11 @@ class TLSTransport(Transport):
             self._loop.remove_reader(self._fd)
             self._loop.add_writer(self._fd, self._shake_on)
             return
-        except OSError:  # OpenSSL has told the peer why
-            self._finish()
+        except OSError as error:
+            if isinstance(error, ssl.SSLError) and error.reason == "HTTP_REQUEST":
+                self._answer_plain_http()
+            else:
+                self._finish()  # OpenSSL has told the peer why
             return
         self._strays.discard(self)
         self._stop_timer()
@@ -228,6 +238,12 @@ class TLSTransport(Transport):
             protocol.connection_made(self)
         except Exception as error:
             self._fail(error)
+
+    def _answer_plain_http(self) -> None:
+        """Say to a client that encrypts nothing what it should do; a reset says nothing."""
+        with suppress(OSError):
+            os.write(self._fd, _ANSWER_TO_PLAIN_HTTP)
+        self._linger()
 
     def _shake_on(self) -> None:
         self._loop.remove_writer(self._fd)
@@ -326,6 +342,10 @@ class TLSTransport(Transport):
             return
         except OSError:
             pass  # it is sent; the peer's own is yet to come, or there is something before it
+        self._linger()
+
+    def _linger(self) -> None:
+        """End our direction, and wait until the peer ends its own."""
         try:
             self._connection.shutdown(socket.SHUT_WR)
         except OSError:  # the peer is gone
