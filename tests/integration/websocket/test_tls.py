@@ -3,10 +3,13 @@
 import asyncio
 import errno
 import os
+import select
 import socket
 import ssl
 import struct
-from collections.abc import AsyncGenerator, Callable
+import subprocess
+import sys
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -26,6 +29,7 @@ from starlette.types import ASGIApp
 from starlette.websockets import WebSocket
 from tests.certificates import Authority
 from tests.integration.conftest import Server
+from tests.integration.websocket import key_updates
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
@@ -46,6 +50,8 @@ MEBIBYTE = 1_048_576
 SHORTLY_S = 0.05
 TIMEOUT_S = 20
 REQUEST = b"GET / HTTP/1.1\r\nhost: a\r\n\r\n"
+FLOOD_UPDATES = 200_000
+FLOOD_S = 2  # at least: what a node needs to read them
 UPGRADE = (
     b"GET /echo HTTP/1.1\r\nhost: a\r\nconnection: upgrade\r\nupgrade: websocket\r\n"
     b"sec-websocket-version: 13\r\nsec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
@@ -54,6 +60,12 @@ UPGRADE = (
 
 class OurServer(Server, TLSServer):
     """The server of the other tests, with our TLS."""
+
+    def __init__(
+        self, application: ASGIApp, *, limits: Limits | None = None, **options: Any
+    ) -> None:
+        super().__init__(application, **options)
+        self._limits = limits or Limits()
 
 
 class Impatient(BolideHTTP):
@@ -209,6 +221,25 @@ async def end_of(plain: socket.socket) -> bytes:
 
     with closing(plain):
         return await asyncio.to_thread(read)
+
+
+async def begin_flood(address: str) -> Callable[[], Awaitable[bytes]]:
+    """Let a process send key updates; what is returned waits for its end, and what it says."""
+    port = address.partition(":")[2]
+    flood = await asyncio.create_subprocess_exec(
+        sys.executable, key_updates.__file__, port, str(FLOOD_UPDATES), stdout=subprocess.PIPE
+    )
+    assert flood.stdout is not None
+
+    async def end() -> bytes:
+        said, _ = await flood.communicate()
+        return said
+
+    if await flood.stdout.readline() != b"sending\n":
+        assert await flood.wait() == key_updates.NO_OPENSSL
+        assert "CI" not in os.environ
+        pytest.skip("there is no libssl.so.3")
+    return end
 
 
 async def test_echo_of_any_length(serve: Serve, application: Application) -> None:
@@ -379,6 +410,19 @@ async def test_violation_is_explained_before_the_end(ours: Serve, application: A
         assert await client.rest() == b"\x88\x12\x03\xeaFrame not masked"
 
 
+async def test_peer_that_only_updates_keys_is_cut_and_others_are_served(
+    ours: Serve, application: Application, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = await ours(application.starlette, limits=Limits(max_tls_read_ms=100))
+    flood = await begin_flood(address)
+    async with asyncio.timeout(FLOOD_S / 2):
+        async with connect(f"wss://{address}/echo", ssl=ours.trusting) as client:
+            await client.send("still here")
+            assert await client.recv() == "still here"
+        assert await flood() == b"cut\n"
+    assert "max_tls_read_ms" in caplog.text
+
+
 async def test_server_ends_although_a_client_does_not_let_go(
     ours: Serve, application: Application
 ) -> None:
@@ -487,6 +531,7 @@ async def listen(tmp_path: Path) -> AsyncGenerator[Callable[..., Listening]]:
                 backlog=10,
                 handshake_timeout_s=timeout_s,
                 max_strays=most,
+                max_read_ms=100,
             )
             stack.push_async_callback(listener.wait_closed)
             stack.callback(listener.close)
@@ -531,6 +576,21 @@ async def test_peer_that_does_not_let_go_is_cut(
         assert await at.protocol.lost is None
         await at.strays(1)
         await at.strays(0)
+
+
+async def test_peer_that_only_updates_keys_does_not_hold_up_a_goodbye(
+    listen: Callable[..., Listening],
+) -> None:
+    at = listen()
+    opening = asyncio.create_task(begin_flood(at.address))
+    await at.protocol.made.wait()
+    at.protocol.transport.pause_reading()
+    flood = await opening
+    async with asyncio.timeout(FLOOD_S / 2):
+        connection = at.protocol.transport.get_extra_info("socket")
+        await asyncio.to_thread(select.select, [connection], [], [], TIMEOUT_S)
+        at.protocol.transport.close()
+        assert await flood() == b"cut\n"
 
 
 async def test_peer_that_lets_go_is_forgotten(listen: Callable[..., Listening]) -> None:

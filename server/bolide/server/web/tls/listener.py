@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Final
 
 from bolide.server.web.tls.transport import TLSTransport
+from bolide.server.web.tls.watchdog import Watchdog
 
 __all__ = ["TLSListener"]
 
@@ -34,6 +35,7 @@ class TLSListener:
         backlog: Connections that may wait to be accepted.
         handshake_timeout_s: Time for a handshake, seconds.
         max_strays: Sockets that may be nobody's at the same time.
+        max_read_ms: How long one connection may keep the loop reading, milliseconds.
     """
 
     def __init__(
@@ -45,6 +47,7 @@ class TLSListener:
         backlog: int,
         handshake_timeout_s: float,
         max_strays: int,
+        max_read_ms: int,
     ) -> None:
         """Begin to listen."""
         self._loop = asyncio.get_running_loop()
@@ -53,6 +56,7 @@ class TLSListener:
         self._make_protocol = make_protocol
         self._handshake_timeout_s = handshake_timeout_s
         self._max_strays = max_strays
+        self._watchdog = Watchdog(max_read_ms)
         self._strays: set[TLSTransport] = set()
         self._resuming: asyncio.TimerHandle | None = None
         self._is_closed = False
@@ -77,6 +81,7 @@ class TLSListener:
         """Cut the sockets that are nobody's; the protocols have ended theirs."""
         for stray in tuple(self._strays):
             stray.abort()
+        self._watchdog.stop()
 
     def _listen(self) -> None:
         self._loop.add_reader(self._fd, self._accept)
@@ -110,10 +115,12 @@ class TLSListener:
         except OSError:  # it is gone already
             connection.close()
             return
+        self._watchdog.start()
         TLSTransport(
             self._loop,
             wrapped,
             self._make_protocol,
             self._strays,
+            self._watchdog,
             handshake_timeout_s=self._handshake_timeout_s,
         )

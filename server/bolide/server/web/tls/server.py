@@ -46,6 +46,7 @@ class TLSServer(uvicorn.Server):
                 backlog=self.config.backlog,
                 handshake_timeout_s=self._limits.header_timeout_s,
                 max_strays=self._limits.max_connections,
+                max_read_ms=self._limits.max_tls_read_ms,
             )
             for listener in sockets
         ]

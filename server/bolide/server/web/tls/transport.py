@@ -4,7 +4,8 @@ Theory of operation. ``SHAKING`` until the handshake is done; only then is there
 ``OPEN`` until one side ends it. ``CLOSING`` while what was written before leaves. Then our
 close_notify and the end of our direction are sent, the protocol hears that it is over, and
 ``LINGERING`` throws away what still comes: closing a socket with unread data resets it, and the
-peer might lose our last words. ``LOST`` at last. A timer bounds every state but ``OPEN``.
+peer might lose our last words. ``LOST`` at last. A timer bounds every state but ``OPEN``. A
+:class:`~bolide.server.web.tls.watchdog.Watchdog` bounds each call of OpenSSL that reads.
 
 What is written leaves at once, in one call of OpenSSL that makes the system call, too. Only what
 the socket does not take waits, and then the protocol is told as by any transport. A TLS transport
@@ -26,6 +27,8 @@ from enum import IntEnum
 
 # Any: what asyncio's transports are declared with.
 from typing import Any, Final, TypeAlias
+
+from bolide.server.web.tls.watchdog import Watchdog
 
 __all__ = ["FLUSH_TIMEOUT_S", "LINGER_TIMEOUT_S", "TLSTransport"]
 
@@ -68,13 +71,14 @@ class TLSTransport(Transport):
         make_protocol: Called after the handshake.
         strays: Holds this transport while it is nobody's: before the handshake is done, and
             after the protocol heard of the end.
+        watchdog: Ends what keeps the loop reading.
         handshake_timeout_s: Time for the handshake, seconds.
     """
 
     __slots__ = (
         "_connection", "_data_received", "_fd", "_has_ended", "_high", "_is_paused", "_is_reading",
         "_loop", "_low", "_make_protocol", "_owes_answer", "_pending", "_protocol", "_send",
-        "_state", "_strays", "_timer",
+        "_state", "_strays", "_timer", "_watch",
     )  # fmt: skip
 
     def __init__(
@@ -83,6 +87,7 @@ class TLSTransport(Transport):
         connection: ssl.SSLSocket,
         make_protocol: Callable[[], asyncio.Protocol],
         strays: "set[TLSTransport]",
+        watchdog: Watchdog,
         *,
         handshake_timeout_s: float,
     ) -> None:
@@ -93,6 +98,7 @@ class TLSTransport(Transport):
         self._fd = connection.fileno()
         self._make_protocol = make_protocol
         self._strays = strays
+        self._watch = watchdog.watch
         self._state = _SHAKING
         self._send: Callable[[_Buffer], int] = connection.send
         self._pending: bytearray | None = None
@@ -215,7 +221,7 @@ class TLSTransport(Transport):
 
     def _shake_hands(self) -> None:
         try:
-            self._connection.do_handshake()
+            self._watch(self._connection, self._connection.do_handshake)
         except ssl.SSLWantReadError:
             return
         except ssl.SSLWantWriteError:
@@ -255,7 +261,7 @@ class TLSTransport(Transport):
     def _read(self) -> None:
         """Take one record; the loop comes again for the next, after all other sockets."""
         try:
-            data = self._connection.recv(_RECORD_BYTES)
+            data = self._watch(self._connection, self._connection.recv, _RECORD_BYTES)
         except ssl.SSLWantReadError:
             return
         except ssl.SSLWantWriteError:
@@ -336,7 +342,7 @@ class TLSTransport(Transport):
     def _say_goodbye(self) -> None:
         self._loop.remove_writer(self._fd)
         try:
-            self._connection.unwrap()
+            self._watch(self._connection, self._connection.unwrap)  # it looks for the peer's, too
         except ssl.SSLWantWriteError:
             self._loop.add_writer(self._fd, self._say_goodbye)
             return
@@ -362,7 +368,7 @@ class TLSTransport(Transport):
     def _discard(self) -> None:
         """Throw away what still comes, undeciphered."""
         try:
-            if self._connection.recv(_HIGH_WATER_BYTES):
+            if os.read(self._fd, _HIGH_WATER_BYTES):
                 return
         except BlockingIOError:
             return

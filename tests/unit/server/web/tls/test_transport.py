@@ -4,17 +4,21 @@ import asyncio
 import socket
 import ssl
 from collections.abc import Callable
+from contextlib import closing
 from typing import Any, cast
 
 import pytest
 
 from bolide.server.web.tls.transport import TLSTransport
+from bolide.server.web.tls.watchdog import Watchdog
 
 FULL, EMPTY = ssl.SSLWantWriteError(), ssl.SSLWantReadError()
 
 
 class Connection:
     """A socket that answers what the test says, then as if all went well."""
+
+    fd = 7
 
     def __init__(self, **answers: list[Exception]) -> None:
         self.answers = answers
@@ -26,7 +30,7 @@ class Connection:
             raise self.answers[what].pop(0)
 
     def fileno(self) -> int:
-        return 7
+        return self.fd
 
     def do_handshake(self) -> None:
         self._answer("do_handshake")
@@ -127,6 +131,7 @@ class Setting:
             cast(Any, self.connection),
             lambda: self.protocol,
             self.strays,
+            Watchdog(1000),
             handshake_timeout_s=1,
         )
 
@@ -210,21 +215,27 @@ def test_connection_that_is_gone_with_much_to_write_is_lost_once() -> None:
     assert len(setting.protocol.heard) == 1
 
 
-def test_goodbye_waits_for_room() -> None:
-    setting = Setting.opened(unwrap=[FULL, EMPTY], recv=[BlockingIOError()])
-    setting.transport.close()
-    assert setting.loop.reader is None
-    setting.loop.writable()
-    setting.loop.turn()
-    assert setting.protocol.heard == [("lost", None)]
-    assert setting.strays == {setting.transport}
-    setting.loop.readable()
-    setting.loop.readable()
-    assert setting.connection.ends == []
-    setting.connection.answers["recv"] = [ConnectionResetError()]
-    setting.loop.readable()
-    assert setting.connection.ends == ["closed"]
-    assert not setting.strays
+def test_goodbye_waits_for_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, peer = socket.socketpair()
+    with closing(plain), closing(peer):
+        plain.setblocking(False)
+        monkeypatch.setattr(Connection, "fd", plain.fileno())
+        setting = Setting.opened(unwrap=[FULL, EMPTY])
+        setting.transport.close()
+        assert setting.loop.reader is None
+        setting.loop.writable()
+        setting.loop.turn()
+        assert setting.protocol.heard == [("lost", None)]
+        assert setting.strays == {setting.transport}
+        setting.loop.readable()
+        peer.send(b"half a record")
+        setting.loop.readable()
+        setting.loop.readable()
+        assert setting.connection.ends == []
+        peer.close()
+        setting.loop.readable()
+        assert setting.connection.ends == ["closed"]
+        assert not setting.strays
 
 
 def test_peer_that_is_gone_is_not_waited_for() -> None:
