@@ -91,6 +91,32 @@ async def test_a_file_that_cannot_be_used_is_a_configuration_error(letter: Path)
     await store.close()
 
 
+async def test_nothing_is_made_beside_a_file_that_is_no_database(letter: Path) -> None:
+    before, names = letter.read_bytes(), sorted(os.listdir(letter.parent))
+    with pytest.raises(ConfigurationError, match="is not a database"):
+        await SQLiteStore(letter).open()
+    assert sorted(os.listdir(letter.parent)) == names
+    assert letter.read_bytes() == before
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_nothing_is_made_beside_the_database_of_another_program(
+    path: Path, mode: str, is_open: bool
+) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    with closing(connection):
+        connection.execute(f"PRAGMA journal_mode = {mode}")
+        connection.execute("CREATE TABLE theirs (x)")
+        if not is_open:
+            connection.close()
+        before, names = path.read_bytes(), sorted(os.listdir(path.parent))
+        with pytest.raises(ConfigurationError, match="another program's database"):
+            await SQLiteStore(path).open()
+        assert sorted(os.listdir(path.parent)) == names
+        assert path.read_bytes() == before
+
+
 async def test_a_folder_that_does_not_exist_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="create"):
         await SQLiteStore(tmp_path / "no" / "ward.db").open()

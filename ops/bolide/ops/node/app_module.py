@@ -10,6 +10,7 @@ from pathlib import Path
 from types import ModuleType
 
 from bolide.core.errors import BolideError
+from bolide.ops.node.place import shown_file
 from bolide.server.app import App
 
 __all__ = ["AppNotFound", "load_app"]
@@ -78,13 +79,7 @@ def _broken(name: str, error: BaseException, folder: Path) -> str:
         where = (own or frames)[-1]
         file, line = where.filename, where.lineno
     text = f"{name} cannot be imported: {type(error).__name__}{f': {what}' if what else ''}"
-    return f"{text} ({_relative(file or name)}, line {line})"
-
-
-def _relative(file: str) -> str:
-    here = Path.cwd()
-    path = Path(file)
-    return str(path.relative_to(here)) if path.is_relative_to(here) else file
+    return f"{text} ({shown_file(file or name)}, line {line})"
 
 
 def _app_in(module: ModuleType, attribute: str) -> App:

@@ -2,7 +2,6 @@
 
 import socket
 import ssl
-import traceback
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from typing import ClassVar
@@ -10,6 +9,7 @@ from typing import ClassVar
 from starlette.types import ASGIApp
 
 from bolide.core.errors import BolideError, ConfigurationError
+from bolide.ops.node.place import own_place
 from bolide.ops.node.service import serving
 from bolide.ops.node.tls import tls_of
 from bolide.server.app import App
@@ -33,11 +33,10 @@ class NodeNotStarted(BolideError):
         self.__cause__ = cause
 
     def __str__(self) -> str:
-        """Say what was raised and where."""
+        """Say what was raised and where in the app."""
         cause = self.__cause__
-        place = traceback.extract_tb(cause.__traceback__ if cause else None)[-1]
-        kind = type(cause).__name__
-        return f"The node did not start: {kind} in {place.filename}, line {place.lineno}."
+        assert cause is not None
+        return f"The node did not start: {type(cause).__name__} in {own_place(cause)}."
 
 
 def check_exposure(settings: Settings) -> None:
