@@ -10,7 +10,7 @@ from bolide.core.values import normalize
 from bolide.server.access.claim import Claim
 from bolide.server.access.invocation import Invocation, current, entered
 from bolide.server.context import Context
-from bolide.server.methods.calls import call_digest
+from bolide.server.methods.calls import call_content
 from bolide.server.methods.errors import log_failure, wire_error
 from bolide.server.methods.registry import Method
 from bolide.server.methods.results import result_value
@@ -141,10 +141,10 @@ class MethodRun:
         self._driver.check_rate("method", method.name)
         if request.call is None:
             return self._invoke(method, request.params, self._invocation(method, None))
-        digest = call_digest(self._driver.user_id, method.name, request.params)
+        content = call_content(self._driver.user_id, method.name, request.params)
         return self._driver.services.calls.once(
             request.call,
-            digest,
+            content,
             self._fence,
             lambda claim: self._invoke(method, request.params, self._invocation(method, claim)),
         )
