@@ -25,6 +25,7 @@ from bolide.server.clock import Clock
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.methods.errors import log_failure, wire_error
 from bolide.server.methods.reckoning import Reckoning
+from bolide.server.methods.result_size import ResultTooLarge
 from bolide.server.sessions.view.source import FollowedView
 from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.settings import Settings
@@ -267,7 +268,7 @@ class Calls:
                 is_known = await self._end(key, claim, outcome)
                 raise
             is_known = await self._end(key, claim, outcome)
-            return outcome.value
+            return _repeated(outcome, fence)
         finally:
             # A run that was cancelled has no outcome: nobody knows how far it came.
             del self._running[key]
@@ -301,16 +302,19 @@ class Calls:
             "collections": list(outcome.fence),
         }
         if outcome.error is not None:
-            error = outcome.error
-            # Details are plain JSON, which is EJSON as well.
-            told: dict[str, Any] = {"e": error.error, "r": error.reason, "d": error.details}
-            name, text = "error", stringify(told)
+            name, text = "error", _error_text(outcome.error)
         elif outcome.value is not UNDEFINED:
             name, text = "result", _text(outcome.value)
         else:
             name, text = "nothing", ""
-        size = len(text.encode("utf-8", "surrogatepass"))
-        if size > self._limit:
+        size = _size(text)
+        limits = self._settings.limits
+        if size > limits.max_result_bytes:
+            # It is not sent either, and a repeat is to be told the same.
+            outcome.error = wire_error(ResultTooLarge(size, limits.max_result_bytes))
+            name, text = "error", _error_text(outcome.error)
+            size = _size(text)
+        if size > limits.max_stored_result_bytes:
             name, text, size = "tooLarge", "", 0
         if size > SMALL_ANSWER_BYTES:
             done["size"] = size
@@ -318,10 +322,6 @@ class Calls:
             Update(collection=CALLS, selector={"_id": key}, modifier={"$set": {**done, name: text}})
         )
         await self._keep_bounds(size)
-
-    @property
-    def _limit(self) -> int:
-        return self._settings.limits.max_stored_result_bytes
 
     async def _wait_for_end(self, key: str, deadline: float) -> None:
         """Wait until a call that runs elsewhere ended, or the deadline passed."""
@@ -389,6 +389,16 @@ def _read_outcome(entry: Document, position: Position) -> _Outcome:
         details: Details = error["d"]
         return _Outcome(error=WireError(error["e"], error["r"], details), fence=fence)
     return _Outcome(parse(entry["result"]) if "result" in entry else UNDEFINED, fence=fence)
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _error_text(error: WireError) -> str:
+    # Details are plain JSON, which is EJSON as well.
+    told: dict[str, Any] = {"e": error.error, "r": error.reason, "d": error.details}
+    return stringify(told)
 
 
 def _text(value: Any) -> str:

@@ -253,6 +253,20 @@ async def test_a_result_that_is_too_large_is_not_kept() -> None:
         assert await world.titles() == ["large"]
 
 
+async def test_a_result_larger_than_one_may_be_is_an_error_for_the_call_and_its_repeats() -> None:
+    async with running(max_result_bytes=1_000, max_stored_result_bytes=2_000) as world:
+        client = await world.node.connect(bolide=True)
+        repeats: list[str] = []
+        for call in ("1", "1", "2"):
+            with pytest.raises(MethodError, match="max_result_bytes") as caught:
+                await world.call(client, "long", 1_500, call=call)
+            assert caught.value.error == "result-too-large"
+            assert "may take 1000" in str(caught.value)
+            repeats.append(str(caught.value))
+        assert repeats[0] == repeats[1]
+        assert world.runs == ["long", "long"]
+
+
 async def test_a_client_without_extensions_runs_as_often_as_it_calls() -> None:
     async with running() as world:
         client = await world.node.connect()
