@@ -113,6 +113,29 @@ async def test_call_without_retry_fails_when_the_connection_is_lost(
         await call
 
 
+async def test_what_was_sent_before_too_large_a_frame_fails_and_is_not_sent_again(
+    server: FakeServer,
+) -> None:
+    limits = ClientLimits(max_frame_bytes=1_000)
+    async with connect(server.url, wait=False, backoff=SOON, limits=limits) as client:
+        call = asyncio.create_task(client.call("m"))
+        subscribing = asyncio.create_task(client.subscribe("s"))
+        peer = await server.accepted()
+        message = await peer.receive("method")
+        await peer.receive("sub")
+        await peer.send(msg="result", id=message["id"], result="x" * 2_000)
+        with pytest.raises(MethodError, match=r"max_frame_bytes \(1000\).*not known") as caught:
+            await call
+        assert caught.value.error == "invocation-failed"
+        with pytest.raises(MethodError, match=r"max_frame_bytes.*\[subscription-failed\]"):
+            await subscribing
+        again = await server.accepted()
+        next_call = asyncio.create_task(client.call("n"))
+        await again.receive("unsub")  # the barrier of the catching up
+        assert (await again.receive("method"))["method"] == "n"
+        next_call.cancel()
+
+
 async def test_call_is_sent_again_after_a_reconnect(
     server: FakeServer, client: Client, peer: Peer
 ) -> None:

@@ -175,8 +175,28 @@ def test_call_whose_answer_broke_the_connection_is_not_sent_again(talk: Talk) ->
     (event,) = talk.lose()
     assert isinstance(event, CallFinished)
     assert event.call_id == sent
+    assert event.error is not None
+    assert event.error.reason == (
+        "The server sent 'result' with EJSON we cannot read. Whether the method ran is not known."
+    )
     talk.open()
     assert talk.sent_ids()[-1] == ("method", unsent)
+    # The next loss has a reason of its own.
+    talk.lose()
+    talk.open()
+    assert talk.sent_ids()[-1] == ("method", unsent)
+
+
+def test_subscription_that_was_never_ready_fails_with_what_broke_the_connection(talk: Talk) -> None:
+    ready = subscribed(talk)
+    fresh = talk.conversation.subscribe("beds", [])
+    talk.conversation.break_off("It was too large.")
+    assert talk.lose() == [
+        GaveUp("It was too large."),
+        SubscriptionEnded(fresh, WireError("subscription-failed", "It was too large.")),
+    ]
+    talk.open()
+    assert talk.sent_ids() == [("sub", ready)]
 
 
 # Calls

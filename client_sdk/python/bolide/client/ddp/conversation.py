@@ -96,10 +96,7 @@ _MAX_UNFINISHED_RESYNCS: Final = 2
 
 _RESYNC: Final = "resync"  # is awaited among ids, which are numbers
 
-_INVOCATION_FAILED: Final = WireError(
-    "invocation-failed",
-    "The connection was lost before the answer came; whether the method ran is not known.",
-)
+_LOST: Final = "The connection was lost before the answer came."
 
 
 class _Phase(Enum):
@@ -149,6 +146,7 @@ class Conversation:
         self._unfinished_resyncs = 0
         self._is_resync = False
         self._is_leaving = False
+        self._fault: str | None = None  # why this connection is given up, if it could recur
         self._versions = VersionOffers()
         self._opening_deadline: float | None = None
         self._heartbeat: Heartbeat | None = None
@@ -300,6 +298,7 @@ class Conversation:
         self._heartbeat = None
         self._view.catch_up.connection_lost()
         self._out.clear()
+        fault, self._fault = self._fault, None
         for subscription_id in self._stopping:
             self._events.append(SubscriptionEnded(subscription_id))
         self._stopping.clear()
@@ -310,15 +309,19 @@ class Conversation:
             if call.result is not None or call.is_forgotten:
                 # Its data come with the next session, whether or not they were on their way.
                 self._finish(call_id, call.result or Result(call_id), hold=True)
-            elif call.retry:
+            elif call.retry and fault is None:
                 call.is_updated = False
                 resent[call_id] = call
             else:
                 del self._calls[call_id]
                 self._events.extend(self._view.call_abandoned(call_id))
-                self._events.append(CallFinished(call_id, error=_INVOCATION_FAILED))
-        for subscription_id, subscription in self._subscriptions.items():
-            if subscription.is_sent:
+                self._events.append(CallFinished(call_id, error=_invocation_failed(fault)))
+        for subscription_id, subscription in list(self._subscriptions.items()):
+            if subscription.is_sent and fault is not None and not subscription.was_ready:
+                del self._subscriptions[subscription_id]
+                error = WireError("subscription-failed", fault)
+                self._events.append(SubscriptionEnded(subscription_id, error))
+            elif subscription.is_sent:
                 subscription.is_ready = False
                 resent[subscription_id] = subscription
         self._queue.connection_lost(resent)
@@ -338,17 +341,17 @@ class Conversation:
             self._receive(message, now)
 
     def break_off(self, reason: str) -> None:
-        """Give the connection up because the server broke the protocol.
+        """Give the connection up because one side sent what the other cannot take.
 
         What was skipped could be a document that somebody relies on, so nothing is. Calls that
-        were sent fail: to send them again could make this happen for ever.
+        were sent fail, and subscriptions that never were ready: to send them again could make
+        this happen for ever.
 
         Args:
             reason: One sentence, without data.
         """
         self._give_up(reason)
-        for call in self._calls.values():
-            call.retry = call.retry and not call.is_sent
+        self._fault = reason
 
     def tick(self, now: float) -> None:
         """Do what is due by now."""
@@ -565,7 +568,7 @@ class Conversation:
         self._no_longer_awaited(subscription_id)
         subscription = self._subscriptions.get(subscription_id)
         if subscription is not None and not subscription.is_ready:
-            subscription.is_ready = True
+            subscription.is_ready = subscription.was_ready = True
             self._events.extend(self._view.tell(SubscriptionReady(subscription_id)))
         self._answered(subscription_id)
 
@@ -603,3 +606,8 @@ class Conversation:
         else:
             self._events.extend(self._view.tell(event))
             self._no_longer_awaited(call_id)
+
+
+def _invocation_failed(fault: str | None) -> WireError:
+    reason = f"{fault or _LOST} Whether the method ran is not known."
+    return WireError("invocation-failed", reason)

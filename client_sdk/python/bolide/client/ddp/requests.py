@@ -88,9 +88,11 @@ class SubscriptionRequest(Request):
 
     Attributes:
         is_ready: The present session has sent its documents.
+        was_ready: One session has.
     """
 
     is_ready: bool = False
+    was_ready: bool = False
 
 
 class RequestQueue:
