@@ -488,7 +488,15 @@ class Session:
         if message.bolide is not None:
             self.speaks_bolide = True
             self._view.speak(Wire(self._view.gate.wire.framing, bolide=True))
-            extensions = {"build": self._build_id, "extensions": list(_EXTENSIONS)}
+            limits: dict[str, Details] = {
+                "max_message_bytes": self._limits.max_message_bytes,
+                "max_json_depth": self._limits.max_json_depth,
+            }
+            extensions = {
+                "build": self._build_id,
+                "extensions": list(_EXTENSIONS),
+                "limits": limits,
+            }
         self._send_urgent(Connected(self.id, extensions))
         if message.bolide is not None and message.bolide.get("resync") is True:
             self._resync = ResyncRun(self._view, self._limits, now)
@@ -522,7 +530,10 @@ class Session:
                 case Method():
                     self._call(message, size)
                 case BadMessage():
-                    self._send(Error(message.reason, message.offending_message))
+                    offending = message.offending_message
+                    if offending is UNDEFINED and self.speaks_bolide:
+                        offending = message.named
+                    self._send(Error(message.reason, offending))
         if self._resync is not None:
             self._look_at_resync(self._resync)
 

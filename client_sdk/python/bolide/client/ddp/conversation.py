@@ -96,6 +96,8 @@ _MAX_UNFINISHED_RESYNCS: Final = 2
 
 _RESYNC: Final = "resync"  # is awaited among ids, which are numbers
 
+_SENT_BEFORE: Final = "An earlier connection carried it, so it may have been done."
+_MAX_REASON_LENGTH: Final = 200
 _LOST: Final = "The connection was lost before the answer came."
 
 
@@ -420,7 +422,27 @@ class Conversation:
         return self._phase is _Phase.OPEN and not self._is_leaving
 
     def _send_request(self, request: Request) -> None:
-        self._send_frame(request.frames.for_server(self._agreement))
+        frame = request.frames.for_server(self._agreement)
+        refusal = self._agreement.refusal(frame)
+        if refusal is None:
+            self._send_frame(frame)
+            return
+        if request.was_sent and isinstance(request, Call):
+            reason = f"{refusal.reason} {_SENT_BEFORE}"
+            refusal = WireError(refusal.error, reason, refusal.details)
+        self._fail(request, refusal)
+
+    def _fail(self, request: Request, error: WireError) -> None:
+        """End a request that has no answer of the server."""
+        if isinstance(request, Call):
+            del self._calls[request.id]
+            self._events.extend(self._view.call_abandoned(request.id))
+            self._events.append(CallFinished(request.id, error=error))
+        else:
+            del self._subscriptions[request.id]
+            self._events.append(SubscriptionEnded(request.id, error))
+        self._queue.answered(request.id)
+        self._no_longer_awaited(request.id)
 
     def _give_up(self, reason: str, *, is_refused: bool = False, tries_next: bool = False) -> None:
         if self._phase is _Phase.GIVEN_UP:
@@ -441,9 +463,7 @@ class Conversation:
             case Failed():
                 self._negotiate(message)
             case Error():
-                self._events.append(Complaint("The server could not use a message that we sent."))
-                if self._view.catch_up.is_awaiting(_RESYNC):
-                    self._leave_resync()
+                self._receive_error(message)
             case _ if self._phase is not _Phase.OPEN:
                 self._events.append(Complaint("The server sent data before it said connected."))
             case Added() | Changed() | Removed():
@@ -465,6 +485,31 @@ class Conversation:
             case Move():
                 if "move" in self._agreement.extensions:
                     self._events.append(MoveAsked(message.within))
+
+    def _receive_error(self, message: Error) -> None:
+        """Learn that the server could not use a message, and perhaps which one."""
+        reason = _one_line(message.reason)
+        text = f"The server could not use a message that we sent: {reason}"
+        self._events.append(Complaint(text))
+        request = self._named_by(message.offending_message)
+        if request is not None:
+            self._fail(request, WireError(400, reason))
+            self._send_requests()
+        elif self._view.catch_up.is_awaiting(_RESYNC):
+            self._leave_resync()
+
+    def _named_by(self, offending: object) -> Request | None:
+        """Return the request of this connection that the server quotes."""
+        if not isinstance(offending, dict):
+            return None
+        quoted: dict[str, object] = offending  # pyright: ignore[reportUnknownVariableType]
+        kind, id = quoted.get("msg"), quoted.get("id")
+        request: Request | None = None
+        if isinstance(id, str) and kind == "method":
+            request = self._calls.get(id)
+        elif isinstance(id, str) and kind == "sub":
+            request = self._subscriptions.get(id)
+        return request if request is not None and request.is_sent else None
 
     def _receive_document(self, message: Added | Changed | Removed) -> None:
         try:
@@ -523,6 +568,8 @@ class Conversation:
             return
         digests = self._view.digests()
         limit = self.limits.max_resync_chunk_bytes
+        if self._agreement.max_message_bytes is not None:
+            limit = min(limit, self._agreement.max_message_bytes)
         for chunk in chunks_of_digests(message.collections, digests, limit):
             self._send(chunk)
         self._resync_answered()
@@ -611,3 +658,9 @@ class Conversation:
 def _invocation_failed(fault: str | None) -> WireError:
     reason = f"{fault or _LOST} Whether the method ran is not known."
     return WireError("invocation-failed", reason)
+
+
+def _one_line(text: str) -> str:
+    """Make a server's text fit for a line of the log."""
+    shown = "".join(c if c.isprintable() else " " for c in text[:_MAX_REASON_LENGTH])
+    return shown if len(text) <= _MAX_REASON_LENGTH else f"{shown} ..."
