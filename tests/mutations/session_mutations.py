@@ -235,9 +235,17 @@ SESSION_MUTATIONS = (
     Mutation(
         "call: arguments may differ",
         _CALLS,
-        "    if known != given:\n",
+        "    if known.digest != given.digest:\n",
         "    if False:\n",
         "another call does not get this one's outcome",
+        _ONCE,
+    ),
+    Mutation(
+        "call: anybody may repeat it",
+        _CALLS,
+        "    if known.user_id != given.user_id:\n",
+        "    if False:\n",
+        "another user does not get this one's outcome",
         _ONCE,
     ),
 )

@@ -23,7 +23,7 @@ from bolide.core.values import (
     is_encrypted,
 )
 
-__all__ = ["MAX_SAFE_INTEGER", "PLAIN_TYPES", "is_special", "write"]
+__all__ = ["MAX_SAFE_INTEGER", "PLAIN_TYPES", "IntegerTooBig", "is_special", "write"]
 
 MAX_SAFE_INTEGER: Final = 2**53
 """The greatest integer up to which a JavaScript number holds every integer."""
@@ -34,6 +34,10 @@ PLAIN_TYPES: Final = frozenset({str, bool, type(None)})
 _SINGLE_KEYS: Final = frozenset({"$date", "$binary", "$InfNaN", "$escape"})
 
 _Write: TypeAlias = Callable[[Any, bool], JSON]
+
+
+class IntegerTooBig(EJSONError, ValueError):
+    """An integer that no other program reads as one."""
 
 
 def write(value: object, bolide: bool) -> JSON:
@@ -66,6 +70,8 @@ def _write_other(value: object, bolide: bool) -> JSON:
 
 def _write_integer(value: int, bolide: bool) -> JSON:
     if bolide and not -MAX_SAFE_INTEGER <= value <= MAX_SAFE_INTEGER:
+        if not -(2**63) <= value < 2**63:
+            raise IntegerTooBig("An integer beyond 64 bits cannot be sent; send it as Decimal128.")
         return {"$type": "long", "$value": str(int(value))}
     # Int64 and enumerations are subclasses, which the encoder does not know.
     return value if type(value) is int else int(value)

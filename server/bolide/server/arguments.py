@@ -131,8 +131,9 @@ _NO_SCHEMAS = frozenset({"cls", "config", "default", "expected", "function", "me
 
 
 def _integral(value: Any) -> Any:
-    """Make the integer that a float stands for."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
+    """Make the integer of 64 bits that a float stands for."""
+    is_integer = isinstance(value, float) and value.is_integer() and -(2**63) <= value < 2**63
+    return int(value) if is_integer else value
 
 
 _INTEGRAL: Any = {"type": "no-info", "function": _integral}

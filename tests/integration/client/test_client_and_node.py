@@ -143,3 +143,32 @@ async def test_collections_are_named_once_each_as_documents_arrive(node: Node) -
     await asyncio.wait_for(reading, TIMEOUT_S)
     assert names == ["tasks"]
     await node.stop()
+
+
+async def test_what_a_node_does_not_take_is_an_error_for_the_caller(node: Node) -> None:
+    class Unknown:
+        def type_name(self) -> str:
+            return "unknown"
+
+        def to_json_value(self) -> int:
+            return 1
+
+    await node.start()
+    deep: Any = 1
+    for _ in range(70):
+        deep = [deep]
+    async with (
+        asyncio.timeout(TIMEOUT_S),
+        connect(f"ws://127.0.0.1:{node.port}/websocket") as client,
+    ):
+        for argument, reason in (
+            ("x" * 1_100_000, "max_message_bytes"),
+            (deep, "max_json_depth"),
+            (Unknown(), "Parse error"),
+        ):
+            with pytest.raises(MethodError, match=reason):
+                await client.call("add", argument, 1)
+            with pytest.raises(MethodError, match=reason):
+                await client.subscribe("tasks", argument)
+        assert await client.call("add", "a", 1) == "a"
+    await node.stop()

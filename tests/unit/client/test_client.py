@@ -90,6 +90,36 @@ async def test_call_raises_the_servers_error(
     )
 
 
+async def test_what_the_server_does_not_take_is_told_to_the_caller_and_not_sent(
+    server: FakeServer,
+) -> None:
+    limits = {"max_message_bytes": 1_000, "max_json_depth": 5}
+    async with connect(server.url, wait=False) as client:
+        # Made before the limits are known.
+        early = asyncio.create_task(client.call("early", "x" * 1_000))
+        peer = await server.accepted(bolide={"limits": limits})
+        with pytest.raises(MethodError, match="takes 1056 bytes, and the server takes 1000"):
+            await early
+        for retry in (True, False):
+            with pytest.raises(MethodError, match=r"levels deep.*\(max_json_depth\)") as caught:
+                await client.call("deep", [[[[]]]], retry=retry)
+            assert caught.value.error == "message-too-large"
+            assert caught.value.details == {"size": 6, "limit": 5}
+        with pytest.raises(MethodError, match="max_message_bytes"):
+            await client.subscribe("s", "é" * 500)
+        call = asyncio.create_task(client.call("m"))
+        assert (await peer.answer_call(1))["method"] == "m"
+        assert await call == 1
+
+
+async def test_an_integer_beyond_64_bits_is_refused_at_once(client: Client) -> None:
+    for number in (2**63, -(2**63) - 1):
+        with pytest.raises(ValueError, match="64 bits"):
+            await client.call("m", number)
+        with pytest.raises(ValueError, match="64 bits"):
+            await client.subscribe("s", {"n": number})
+
+
 async def test_cancelled_call_is_forgotten(client: Client, peer: Peer) -> None:
     call = asyncio.create_task(client.call("m"))
     message = await peer.receive("method")
@@ -111,6 +141,29 @@ async def test_call_without_retry_fails_when_the_connection_is_lost(
     await peer.drop()
     with pytest.raises(MethodError, match="invocation-failed"):
         await call
+
+
+async def test_what_was_sent_before_too_large_a_frame_fails_and_is_not_sent_again(
+    server: FakeServer,
+) -> None:
+    limits = ClientLimits(max_frame_bytes=1_000)
+    async with connect(server.url, wait=False, backoff=SOON, limits=limits) as client:
+        call = asyncio.create_task(client.call("m"))
+        subscribing = asyncio.create_task(client.subscribe("s"))
+        peer = await server.accepted()
+        message = await peer.receive("method")
+        await peer.receive("sub")
+        await peer.send(msg="result", id=message["id"], result="x" * 2_000)
+        with pytest.raises(MethodError, match=r"max_frame_bytes \(1000\).*not known") as caught:
+            await call
+        assert caught.value.error == "invocation-failed"
+        with pytest.raises(MethodError, match=r"max_frame_bytes.*\[subscription-failed\]"):
+            await subscribing
+        again = await server.accepted()
+        next_call = asyncio.create_task(client.call("n"))
+        await again.receive("unsub")  # the barrier of the catching up
+        assert (await again.receive("method"))["method"] == "n"
+        next_call.cancel()
 
 
 async def test_call_is_sent_again_after_a_reconnect(
@@ -506,8 +559,8 @@ async def test_logs_hold_no_data(
     client: Client, peer: Peer, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
-    await peer.send(msg="error", reason="secret")
-    await peer.send(msg="error", reason="secret")
+    for _ in range(2):
+        await peer.send(msg="error", reason="Parse error", offendingMessage={"msg": "secret"})
     await peer.added("secret", name="secret")
     call = asyncio.create_task(client.call("m", "secret"))
     await peer.answer_call("secret")
@@ -515,6 +568,18 @@ async def test_logs_hold_no_data(
     ours = [record for record in caplog.records if record.name.startswith("bolide.client")]
     assert [record.levelname for record in ours].count("WARNING") == 1
     assert "secret" not in "".join(record.getMessage() for record in ours)
+
+
+async def test_a_server_cannot_fill_the_log(
+    client: Client, peer: Peer, caplog: pytest.LogCaptureFixture
+) -> None:
+    for number in range(150):
+        await peer.send(msg="error", reason=f"{number}\n{'x' * 1_000}")
+    await peer.send(msg="ping")
+    await peer.receive("pong")
+    warnings = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(warnings) == 100
+    assert all("\n" not in text and len(text) < 300 for text in warnings)
 
 
 # The server's build

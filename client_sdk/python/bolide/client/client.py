@@ -47,6 +47,7 @@ _logger = logging.getLogger("bolide.client")
 # While entering: an attempt that ends at the deadline may still say why.
 _GRACE_S = 0.5
 
+_MAX_COMPLAINTS = 100
 _LOOK_FIRST = "The call wrote something, and its end is not known; look before you call again."
 
 
@@ -174,7 +175,8 @@ class Client:
                 have come to its end.
             SessionBusy: If too many calls are unfinished.
             SessionClosed: If the client is or was closed; SessionBroken if it has failed.
-            EJSONError: If an argument is no value.
+            EJSONError: If an argument is no value; of an integer beyond 64 bits it is a ValueError,
+                too.
         """
         self._check_open()
         identity = self._call_ids.identity(call_id)
@@ -228,7 +230,8 @@ class Client:
             MethodError: If the server refuses.
             SessionBusy: If there are too many subscriptions.
             SessionClosed: If the client is or was closed; SessionBroken if it has failed.
-            EJSONError: If an argument is no value.
+            EJSONError: If an argument is no value; of an integer beyond 64 bits it is a ValueError,
+                too.
         """
         self._check_open()
         subscription = self._subscriptions.acquire(name, args)
@@ -364,7 +367,8 @@ class Client:
             case GaveUp():
                 self._link.gave_up(event)
             case Complaint():
-                if event.text not in self._complaints:
+                # The server's words may be in them, so it decides how many there are.
+                if event.text not in self._complaints and len(self._complaints) < _MAX_COMPLAINTS:
                     self._complaints.add(event.text)
                     _logger.warning("%s", event.text)
 

@@ -5,7 +5,7 @@ What a peer may send is decided here alone; when it may send it is the session's
 Specified by DDP version 1; reasons of errors follow Meteor's ``ddp-server``.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Annotated, Any, Final, TypeAlias, TypeGuard
 
 import msgspec
@@ -29,10 +29,10 @@ from bolide.core.ddp.messages import (
     Unsub,
 )
 from bolide.core.ejson import JSON, from_json
-from bolide.core.errors import EJSONError, RemoteProtocolError
-from bolide.core.values import UNDEFINED, EJSONValue
+from bolide.core.errors import Details, EJSONError, RemoteProtocolError
+from bolide.core.values import UNDEFINED, EJSONValue, Undefined
 
-__all__ = ["encode", "parse_client_message", "parse_server_message", "serialize"]
+__all__ = ["depth_of", "encode", "parse_client_message", "parse_server_message", "serialize"]
 
 _Object: TypeAlias = dict[str, JSON]
 
@@ -41,6 +41,8 @@ _VALUE_KEYS: Final = ("fields", "params", "result")
 _MAX_SEED_LENGTH: Final = 1000
 _CLIENT_ID_LENGTHS: Final = range(16, 65)
 _CALL_ID_LENGTHS: Final = range(1, 65)
+# Longer ones are not kept with a bad message that waits.
+_MAX_NAMED_ID_LENGTH: Final = 64
 _MALFORMED: Final = CallId("", "")
 _USUAL_METHOD: Final = '{"msg":"method",'
 _decode: Final = msgspec.json.Decoder().decode
@@ -74,16 +76,18 @@ def parse_client_message(frame: str, *, max_depth: int) -> ClientMessage | BadMe
         json: JSON = _decode(frame)
     except (ValueError, RecursionError):
         return BadMessage("Bad request")
-    if not isinstance(json, (dict, list)) or _is_too_deep(json, frame, max_depth):
+    if not isinstance(json, (dict, list)):
         return BadMessage("Bad request")
+    if _is_too_deep(json, frame, max_depth):
+        return BadMessage("Bad request", named=_named(json))
     if isinstance(json, list):
         return BadMessage("Bad request", json)
     try:
         values = {key: from_json(json[key]) for key in _VALUE_KEYS if key in json}
     except NumberTooBig:
-        return BadMessage("Bad request")
+        return BadMessage("Bad request", named=_named(json))
     except EJSONError:
-        return BadMessage("Parse error")
+        return BadMessage("Parse error", named=_named(json))
     kind = json.get("msg")
     parse = _CLIENT_PARSERS.get(kind) if isinstance(kind, str) else None
     return BadMessage("Bad request", json) if parse is None else parse(json, values.get("params"))
@@ -157,8 +161,8 @@ def serialize(message: ClientMessage | ServerMessage, *, bolide: bool = False) -
         bolide: Whether the peer negotiated our extensions of EJSON.
 
     Raises:
-        EJSONError: If a value is of a type that no document may hold, or a string has half a
-            surrogate pair.
+        EJSONError: If a value is of a type that no document may hold, an integer has more than
+            64 bits, a string has half a surrogate pair, or all is nested beyond reason.
     """
     return encode(message, bolide=bolide).decode()
 
@@ -169,20 +173,49 @@ def encode(message: ClientMessage | ServerMessage, *, bolide: bool = False) -> b
         return _encode(WRITERS[type(message)](message, bolide))
     except UnicodeEncodeError:
         raise EJSONError("A string with half a surrogate pair cannot be sent.") from None
+    except RecursionError:
+        raise EJSONError("A value that is nested so deeply cannot be sent.") from None
 
 
-def _is_too_deep(json: list[JSON] | dict[str, JSON], frame: str, max_depth: int) -> bool:
+def depth_of(frame: str) -> int:
+    """Count the levels of arrays and objects in JSON text, as ``max_depth`` counts them.
+
+    Args:
+        frame: JSON text.
+    """
+    json: JSON = _decode(frame)
+    level = _within([json])
+    depth = 0
+    while level:
+        depth += 1
+        level = [item for container in level for item in _within(_items(container))]
+    return depth
+
+
+def _named(json: list[JSON] | _Object) -> "Details | Undefined":
+    """Return which call or subscription a bad message is; UNDEFINED if it does not say."""
+    if isinstance(json, dict):
+        kind, id = json.get("msg"), json.get("id")
+        if kind in ("method", "sub") and isinstance(id, str) and len(id) <= _MAX_NAMED_ID_LENGTH:
+            return {"msg": kind, "id": id}
+    return UNDEFINED
+
+
+def _is_too_deep(json: list[JSON] | _Object, frame: str, max_depth: int) -> bool:
     if frame.count("[") + frame.count("{") <= max_depth:
         return False
-    level: list[list[JSON] | dict[str, JSON]] = [json]
+    level: list[list[JSON] | _Object] = [json]
     for _ in range(max_depth):
-        level = [
-            item
-            for container in level
-            for item in (container.values() if isinstance(container, dict) else container)
-            if isinstance(item, (dict, list))
-        ]
+        level = [item for container in level for item in _within(_items(container))]
     return bool(level)
+
+
+def _items(container: list[JSON] | _Object) -> Iterable[JSON]:
+    return container.values() if isinstance(container, dict) else container
+
+
+def _within(items: Iterable[JSON]) -> list[list[JSON] | _Object]:
+    return [item for item in items if isinstance(item, (dict, list))]
 
 
 def _is_list_of_strings(json: JSON) -> TypeGuard[list[str]]:

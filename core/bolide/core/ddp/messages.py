@@ -148,10 +148,13 @@ class BadMessage(msgspec.Struct, frozen=True):
     Attributes:
         reason: Meteor's text, such as ``"Bad request"``.
         offending_message: The frame as plain JSON; UNDEFINED where Meteor tells none.
+        named: Kind and id of a call or a subscription: what takes the place of
+            ``offending_message`` for clients that know our extensions.
     """
 
     reason: str
     offending_message: "Details | Undefined" = UNDEFINED
+    named: "Details | Undefined" = UNDEFINED
 
 
 class Connected(msgspec.Struct, frozen=True):

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from hashlib import sha256
 from typing import Any, Final
 
+import msgspec
 import structlog
 
 from bolide.core.ddp.messages import CallId, WireError
@@ -24,12 +25,13 @@ from bolide.server.clock import Clock
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.methods.errors import log_failure, wire_error
 from bolide.server.methods.reckoning import Reckoning
+from bolide.server.methods.result_size import ResultTooLarge
 from bolide.server.sessions.view.source import FollowedView
 from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.settings import Settings
 from bolide.server.stores.base import Delete, Position, Query, Store, Update
 
-__all__ = ["SMALL_ANSWER_BYTES", "Calls", "call_digest"]
+__all__ = ["SMALL_ANSWER_BYTES", "CallContent", "Calls", "call_content"]
 
 _UNKNOWN = MethodError(
     "write-outcome-unknown",
@@ -38,6 +40,12 @@ _UNKNOWN = MethodError(
 )
 _CONFLICT = MethodError(
     "call-id-conflict", "The id of this call was used for another call: use a new one."
+)
+_ANOTHER_USER = MethodError(
+    "call-of-another-user",
+    "This call was made for another user, or before anybody had logged in, and may have been done:"
+    " log in as who made it and send it again to learn its outcome, or look whether it was done"
+    " before you do it again.",
 )
 _NOT_KEPT = MethodError(
     "call-result-not-kept", "The call came to its end; what it was answered was not kept."
@@ -51,9 +59,22 @@ _LEAST_BETWEEN: Final = 100
 """A node makes at least so many calls from one clean-up to the next because of too many."""
 
 
-def call_digest(user_id: str | None, method: str, params: Sequence[Any]) -> str:
-    """Return what tells a repeat of a call from another call with the same id."""
-    return sha256(canonical([user_id, method, list(params)]).encode()).hexdigest()
+class CallContent(msgspec.Struct, frozen=True):
+    """What tells a repeat of a call from another call with the same id.
+
+    Attributes:
+        user_id: Who is logged in, None for nobody.
+        digest: Of the method and its arguments.
+    """
+
+    user_id: str | None
+    digest: str
+
+
+def call_content(user_id: str | None, method: str, params: Sequence[Any]) -> CallContent:
+    """Return what a repeat of a call has in common with it."""
+    digest = sha256(canonical([method, list(params)]).encode()).hexdigest()
+    return CallContent(user_id, digest)
 
 
 @dataclass(slots=True)
@@ -75,7 +96,7 @@ class _Outcome:
 class _Running:
     """A call that runs in this node; None as outcome: it wrote nothing."""
 
-    digest: str
+    content: CallContent
     outcome: asyncio.Future[_Outcome | None]
 
 
@@ -108,7 +129,7 @@ class Calls:
     async def once(
         self,
         call: CallId,
-        digest: str,
+        content: CallContent,
         fence: dict[str, Position],
         run: Callable[[Claim], Awaitable[Any]],
     ) -> Any:
@@ -116,13 +137,14 @@ class Calls:
 
         Args:
             call: Its id.
-            digest: Of :func:`call_digest`.
+            content: What is called by whom.
             fence: The invocation's; for a repeat it is filled with what the first run wrote.
             run: Runs the handler with a claim.
 
         Raises:
             MethodError: ``write-outcome-unknown``, ``call-id-conflict``,
-                ``call-result-not-kept``, or what the first run was answered.
+                ``call-of-another-user``, ``call-result-not-kept``, or what the first run was
+                answered.
             Exception: What the handler raises.
         """
         key = _key(call)
@@ -131,7 +153,7 @@ class Calls:
         while True:
             running = self._running.get(key)
             if running is not None:
-                _check(running.digest, digest)
+                _check(running.content, content)
                 outcome = await asyncio.shield(running.outcome)
                 if outcome is not None:
                     return _repeated(outcome, fence)
@@ -143,10 +165,10 @@ class Calls:
                     continue
                 reckoning.now_ms()  # what it is claimed at shall not be later
                 try:
-                    return await self._run(key, digest, fence, run)
+                    return await self._run(key, content, fence, run)
                 except CallTaken:
                     continue
-            _check(entry["digest"], digest)
+            _check(CallContent(entry["user"], entry["digest"]), content)
             if "doneAt" in entry:
                 return _repeated(_read_outcome(entry, position), fence)
             if self._clock.now() >= deadline:
@@ -221,14 +243,21 @@ class Calls:
     async def _run(
         self,
         key: str,
-        digest: str,
+        content: CallContent,
         fence: dict[str, Position],
         run: Callable[[Claim], Awaitable[Any]],
     ) -> Any:
         claimed_at = _date(self._clock.wall_ms())
-        claim = Claim({"_id": key, "digest": digest, "claimedAt": claimed_at})
+        claim = Claim(
+            {
+                "_id": key,
+                "user": content.user_id,
+                "digest": content.digest,
+                "claimedAt": claimed_at,
+            }
+        )
         future = asyncio.get_running_loop().create_future()
-        running = self._running[key] = _Running(digest, future)
+        running = self._running[key] = _Running(content, future)
         outcome = _Outcome(fence=fence)
         is_known = False
         try:
@@ -239,7 +268,7 @@ class Calls:
                 is_known = await self._end(key, claim, outcome)
                 raise
             is_known = await self._end(key, claim, outcome)
-            return outcome.value
+            return _repeated(outcome, fence)
         finally:
             # A run that was cancelled has no outcome: nobody knows how far it came.
             del self._running[key]
@@ -273,16 +302,19 @@ class Calls:
             "collections": list(outcome.fence),
         }
         if outcome.error is not None:
-            error = outcome.error
-            # Details are plain JSON, which is EJSON as well.
-            told: dict[str, Any] = {"e": error.error, "r": error.reason, "d": error.details}
-            name, text = "error", stringify(told)
+            name, text = "error", _error_text(outcome.error)
         elif outcome.value is not UNDEFINED:
             name, text = "result", _text(outcome.value)
         else:
             name, text = "nothing", ""
-        size = len(text.encode("utf-8", "surrogatepass"))
-        if size > self._limit:
+        size = _size(text)
+        limits = self._settings.limits
+        if size > limits.max_result_bytes:
+            # It is not sent either, and a repeat is to be told the same.
+            outcome.error = wire_error(ResultTooLarge(size, limits.max_result_bytes))
+            name, text = "error", _error_text(outcome.error)
+            size = _size(text)
+        if size > limits.max_stored_result_bytes:
             name, text, size = "tooLarge", "", 0
         if size > SMALL_ANSWER_BYTES:
             done["size"] = size
@@ -290,10 +322,6 @@ class Calls:
             Update(collection=CALLS, selector={"_id": key}, modifier={"$set": {**done, name: text}})
         )
         await self._keep_bounds(size)
-
-    @property
-    def _limit(self) -> int:
-        return self._settings.limits.max_stored_result_bytes
 
     async def _wait_for_end(self, key: str, deadline: float) -> None:
         """Wait until a call that runs elsewhere ended, or the deadline passed."""
@@ -330,9 +358,11 @@ def _key(call: CallId) -> str:
     return sha256(f"{len(call.client)} {call.client} {call.call}".encode()).hexdigest()
 
 
-def _check(known: str, given: str) -> None:
-    if known != given:
+def _check(known: CallContent, given: CallContent) -> None:
+    if known.digest != given.digest:
         raise _CONFLICT
+    if known.user_id != given.user_id:
+        raise _ANOTHER_USER
 
 
 def _repeated(outcome: _Outcome, fence: dict[str, Position]) -> Any:
@@ -359,6 +389,16 @@ def _read_outcome(entry: Document, position: Position) -> _Outcome:
         details: Details = error["d"]
         return _Outcome(error=WireError(error["e"], error["r"], details), fence=fence)
     return _Outcome(parse(entry["result"]) if "result" in entry else UNDEFINED, fence=fence)
+
+
+def _size(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
+
+
+def _error_text(error: WireError) -> str:
+    # Details are plain JSON, which is EJSON as well.
+    told: dict[str, Any] = {"e": error.error, "r": error.reason, "d": error.details}
+    return stringify(told)
 
 
 def _text(value: Any) -> str:

@@ -56,6 +56,7 @@ from bolide.core.ddp.negotiation import Refused, negotiate
 from bolide.core.errors import Details, LocalProtocolError
 from bolide.core.values import UNDEFINED
 from bolide.server.limits import Limits
+from bolide.server.methods.result_size import ResultTooLarge
 from bolide.server.sessions.backlog import Backlog
 from bolide.server.sessions.events import (
     DigestsWanted,
@@ -361,11 +362,22 @@ class Session:
             self._look_at_resync(self._resync)
 
     def result(self, work: Work, value: Any = UNDEFINED, error: WireError | None = None) -> None:
-        """Answer a call, once; UNDEFINED is no result at all."""
+        """Answer a call, once; UNDEFINED is no result at all.
+
+        Raises:
+            ResultTooLarge: If it takes more than a result may; the call is not answered.
+            EJSONError: If the value cannot be sent; the call is not answered.
+        """
         assert work.method_id is not None
-        if not work.is_answered:
-            self._send(Result(work.method_id, value, error))
-            work.is_answered = True
+        if work.is_answered or self.state is SessionState.CLOSED:
+            return
+        message = Result(work.method_id, value, error)
+        packet = self._view.gate.wire.packet(message)
+        limit = self._limits.max_result_bytes
+        if len(packet) > limit:
+            raise ResultTooLarge(len(packet), limit)
+        self._send_packet(message, packet)
+        work.is_answered = True
 
     def updated(self, work: Work) -> None:
         """Tell that everything the call wrote has been sent, once."""
@@ -476,7 +488,15 @@ class Session:
         if message.bolide is not None:
             self.speaks_bolide = True
             self._view.speak(Wire(self._view.gate.wire.framing, bolide=True))
-            extensions = {"build": self._build_id, "extensions": list(_EXTENSIONS)}
+            limits: dict[str, Details] = {
+                "max_message_bytes": self._limits.max_message_bytes,
+                "max_json_depth": self._limits.max_json_depth,
+            }
+            extensions = {
+                "build": self._build_id,
+                "extensions": list(_EXTENSIONS),
+                "limits": limits,
+            }
         self._send_urgent(Connected(self.id, extensions))
         if message.bolide is not None and message.bolide.get("resync") is True:
             self._resync = ResyncRun(self._view, self._limits, now)
@@ -510,7 +530,10 @@ class Session:
                 case Method():
                     self._call(message, size)
                 case BadMessage():
-                    self._send(Error(message.reason, message.offending_message))
+                    offending = message.offending_message
+                    if offending is UNDEFINED and self.speaks_bolide:
+                        offending = message.named
+                    self._send(Error(message.reason, offending))
         if self._resync is not None:
             self._look_at_resync(self._resync)
 
@@ -603,10 +626,11 @@ class Session:
     # Sending
 
     def _send(self, message: ServerMessage) -> None:
-        if self.state is SessionState.CLOSED:
-            return
+        if self.state is not SessionState.CLOSED:
+            self._send_packet(message, self._view.gate.wire.packet(message))
+
+    def _send_packet(self, message: ServerMessage, packet: bytes) -> None:
         view, backlog = self._view, self._backlog
-        packet = view.gate.wire.packet(message)
         if backlog is not None:
             backlog.hold(message, packet)
         else:

@@ -18,7 +18,7 @@ from websockets.frames import Close
 from websockets.http11 import Response
 
 from bolide.client.connection.address import parse_address
-from bolide.client.connection.failure import ConnectionFailed, explain
+from bolide.client.connection.failure import ConnectionFailed, explain, size_fault
 
 ADDRESS = parse_address("wss://ada:secret@ward.example.org/websocket?token=abc")
 
@@ -58,7 +58,6 @@ def closed(code: int) -> ConnectionClosedError:
         (ValueError("secret"), r"cannot be reached \(ValueError\)", False),
         (closed(1001), "closed the connection: it is going away", False),
         (closed(4000), "closed the connection: code 4000", False),
-        (ConnectionClosedError(None, Close(1009, "")), "larger than limits.max_frame_bytes", False),
         (ConnectionClosedError(None, Close(1002, "")), "broke the WebSocket protocol", False),
         (ConnectionClosedError(None, None), "was lost", False),
         (
@@ -77,3 +76,24 @@ def test_failure_names_the_cause_and_no_secret(
     assert failure.is_lasting == is_lasting
     for secret in ("secret", "abc", "ada:"):
         assert secret not in failure.reason
+
+
+@pytest.mark.parametrize(
+    ("error", "text"),
+    [
+        (ConnectionClosedError(None, Close(1009, "")), "larger than limits.max_frame_bytes (99)."),
+        (
+            ConnectionClosedError(Close(1009, "secret"), Close(1009, ""), rcvd_then_sent=True),
+            "a message was too large for it.",
+        ),
+        (closed(1009), "a message was too large for it."),
+    ],
+)
+def test_too_large_a_message_is_told_from_other_ends(
+    error: ConnectionClosedError, text: str
+) -> None:
+    fault = size_fault(error, max_frame_bytes=99)
+    assert fault is not None
+    assert fault.endswith(text)
+    for other in (closed(1001), ConnectionClosedError(None, None)):
+        assert size_fault(other, max_frame_bytes=99) is None

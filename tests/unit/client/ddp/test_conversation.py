@@ -146,10 +146,53 @@ def test_kind_of_message_we_do_not_know_is_skipped(talk: Talk) -> None:
     assert talk.receive(server_id="0") == []
 
 
-def test_error_of_the_server_is_a_complaint_without_its_text(talk: Talk) -> None:
-    (event,) = talk.receive(msg="error", reason="secret", offendingMessage={"a": "secret"})
-    assert isinstance(event, Complaint)
-    assert "secret" not in event.text
+@pytest.mark.parametrize("offending", [{"msg": "secret", "id": "1"}, {"msg": "sub"}, ["secret"], 7])
+def test_error_of_the_server_is_a_complaint_without_what_it_quotes(
+    talk: Talk, offending: Any
+) -> None:
+    text = "The server could not use a message that we sent: Bad request"
+    assert talk.receive(msg="error", reason="Bad request") == [Complaint(text)]
+    error = {"reason": "Bad request", "offendingMessage": offending}
+    assert talk.receive(msg="error", **error) == [Complaint(text)]
+
+
+def test_error_that_quotes_a_call_or_subscription_ends_it(talk: Talk) -> None:
+    call_id = talk.conversation.call("m", [])
+    subscription_id = talk.conversation.subscribe("s", [])
+    error = WireError(400, "Parse error")
+    quoted: Any = {"msg": "method", "id": call_id, "method": "m", "params": []}
+    assert talk.receive(msg="error", reason="Parse error", offendingMessage=quoted)[1:] == [
+        CallFinished(call_id, error=error)
+    ]
+    quoted = {"msg": "sub", "id": subscription_id}
+    assert talk.receive(msg="error", reason="Parse error", offendingMessage=quoted)[1:] == [
+        SubscriptionEnded(subscription_id, error)
+    ]
+    assert len(talk.receive(msg="error", reason="Parse error", offendingMessage=quoted)) == 1
+    talk.reopen()
+    assert [kind for kind, _ in talk.sent_ids()] == ["unsub"]
+
+
+def test_call_that_another_server_does_not_take_may_have_been_done() -> None:
+    talk = Talk()
+    talk.open()
+    call_id = talk.conversation.call("m", ["x" * 100])
+    talk.lose()
+    (_, event) = talk.open(bolide={"limits": {"max_message_bytes": 50}})
+    assert isinstance(event, CallFinished)
+    assert event.call_id == call_id
+    assert event.error is not None
+    assert str(event.error.reason).endswith("it may have been done.")
+
+
+def test_requests_that_are_refused_make_room_for_those_behind_them() -> None:
+    talk = Talk(limits=ClientLimits(max_in_flight=1))
+    for _ in range(3):
+        talk.conversation.call("m", ["x" * 100])
+    last = talk.conversation.call("m", [])
+    events = talk.open(bolide={"limits": {"max_message_bytes": 80}})
+    assert [type(event) for event in events] == [SessionOpened, *[CallFinished] * 3]
+    assert talk.sent_ids() == [("method", last)]
 
 
 @pytest.mark.parametrize(
@@ -175,8 +218,28 @@ def test_call_whose_answer_broke_the_connection_is_not_sent_again(talk: Talk) ->
     (event,) = talk.lose()
     assert isinstance(event, CallFinished)
     assert event.call_id == sent
+    assert event.error is not None
+    assert event.error.reason == (
+        "The server sent 'result' with EJSON we cannot read. Whether the method ran is not known."
+    )
     talk.open()
     assert talk.sent_ids()[-1] == ("method", unsent)
+    # The next loss has a reason of its own.
+    talk.lose()
+    talk.open()
+    assert talk.sent_ids()[-1] == ("method", unsent)
+
+
+def test_subscription_that_was_never_ready_fails_with_what_broke_the_connection(talk: Talk) -> None:
+    ready = subscribed(talk)
+    fresh = talk.conversation.subscribe("beds", [])
+    talk.conversation.break_off("It was too large.")
+    assert talk.lose() == [
+        GaveUp("It was too large."),
+        SubscriptionEnded(fresh, WireError("subscription-failed", "It was too large.")),
+    ]
+    talk.open()
+    assert talk.sent_ids() == [("sub", ready)]
 
 
 # Calls

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from bolide.core.ddp.codec import parse_client_message, parse_server_message, serialize
+from bolide.core.ddp.codec import depth_of, parse_client_message, parse_server_message, serialize
 from bolide.core.ddp.messages import (
     Added,
     BadMessage,
@@ -170,7 +170,6 @@ def test_message_of_a_server_survives_the_wire(frame: str, message: ServerMessag
         '"\\ud800"',
         '{"a":"',
         '{"msg":"method","id":"1","method":"m","params":[1e999]}',
-        '{"msg":"method","id":"1","method":"m","params":[1' + "0" * 400 + "]}",
         '{"msg":"\ud800"}',
         "[" * 100_000,
         '{"a":' * 100_000,
@@ -301,8 +300,36 @@ def test_other_oddities_of_connect_are_overlooked() -> None:
 def test_depth_counts_arrays_and_objects_with_the_message_itself() -> None:
     frame = '{"msg":"sub","id":"1","name":"x","params":[[{"a":1}],[],{},"[[[{{{"]}'
     assert parse(frame, max_depth=4) == Sub("1", "x", [[{"a": 1}], [], {}, "[[[{{{"])
-    assert parse(frame, max_depth=3) == BadMessage("Bad request")
+    named: Any = {"msg": "sub", "id": "1"}
+    assert parse(frame, max_depth=3) == BadMessage("Bad request", named=named)
     assert parse("[[]]", max_depth=1) == BadMessage("Bad request")
+    assert depth_of(frame) == 4
+    assert [depth_of(text) for text in ("1", "[]", '{"a":[1]}')] == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("params", "reason"),
+    [
+        ('[{"$type":"nope","$value":1}]', "Parse error"),
+        ("[1" + "0" * 400 + "]", "Bad request"),
+    ],
+)
+@pytest.mark.parametrize("msg", ["method", "sub"])
+def test_call_that_cannot_be_read_is_named(msg: str, params: str, reason: str) -> None:
+    def frame(msg: str, id: str) -> str:
+        return f'{{"msg":"{msg}","id":{id},"name":"m","method":"m","params":{params}}}'
+
+    assert parse(frame(msg, '"1"')) == BadMessage(reason, named={"msg": msg, "id": "1"})
+    for other in (frame(msg, "1"), frame(msg, f'"{"1" * 65}"'), frame("unsub", '"1"')):
+        assert parse(other) == BadMessage(reason)
+
+
+def test_value_that_is_nested_beyond_reason_cannot_be_sent() -> None:
+    deep: Any = []
+    for _ in range(20_000):
+        deep = [deep]
+    with pytest.raises(EJSONError, match="nested"):
+        serialize(Sub("1", "x", deep))
 
 
 def test_last_of_equal_keys_wins() -> None:

@@ -85,6 +85,10 @@ def make_app(world: Callable[[], World]) -> tuple[App, Collection]:
     async def nothing(ctx: Context) -> None:
         await tasks.update_one({"title": "one"}, {"$set": {"done": True}})
 
+    @app.method("log_in", public=True)
+    async def log_in(ctx: Context, user_id: str | None) -> None:
+        await ctx.set_user_id(user_id)
+
     @app.method("large", public=True)
     async def large(ctx: Context) -> str:
         await tasks.insert_one({"title": "large"})
@@ -215,6 +219,31 @@ async def test_another_call_with_the_same_id_is_refused() -> None:
         assert await world.titles() == ["a", "c"]
 
 
+async def test_a_repeat_by_another_user_is_told_to_look_and_not_to_use_a_new_id() -> None:
+    async with running() as world:
+        ann, nobody = await world.node.connect(bolide=True), await world.node.connect(bolide=True)
+        await ann.call("log_in", "ann")
+        await world.call(ann, "add", "a")
+        world.proceed.clear()
+        running_call = asyncio.create_task(world.call(ann, "add", "b", call="2"))
+        await world.node.settle()
+        for title, call in (("a", "1"), ("b", "2")):
+            with pytest.raises(MethodError, match="log in as who made it") as caught:
+                await world.call(nobody, "add", title, call=call)
+            assert caught.value.error == "call-of-another-user"
+            assert "new one" not in str(caught.value)
+            with pytest.raises(MethodError, match="call-id-conflict"):
+                await world.call(nobody, "add", "other", call=call)
+        world.proceed.set()
+        await running_call
+        await nobody.call("log_in", "ann")
+        assert await world.call(nobody, "add", "a") == "A"
+        await nobody.call("log_in", None)
+        with pytest.raises(MethodError, match="call-of-another-user"):
+            await world.call(nobody, "add", "b", call="2")
+        assert await world.titles() == ["a", "b"]
+
+
 async def test_a_result_that_is_too_large_is_not_kept() -> None:
     async with running() as world:
         client = await world.node.connect(bolide=True)
@@ -222,6 +251,20 @@ async def test_a_result_that_is_too_large_is_not_kept() -> None:
         with pytest.raises(MethodError, match="call-result-not-kept"):
             await world.call(client, "large")
         assert await world.titles() == ["large"]
+
+
+async def test_a_result_larger_than_one_may_be_is_an_error_for_the_call_and_its_repeats() -> None:
+    async with running(max_result_bytes=1_000, max_stored_result_bytes=2_000) as world:
+        client = await world.node.connect(bolide=True)
+        repeats: list[str] = []
+        for call in ("1", "1", "2"):
+            with pytest.raises(MethodError, match="max_result_bytes") as caught:
+                await world.call(client, "long", 1_500, call=call)
+            assert caught.value.error == "result-too-large"
+            assert "may take 1000" in str(caught.value)
+            repeats.append(str(caught.value))
+        assert repeats[0] == repeats[1]
+        assert world.runs == ["long", "long"]
 
 
 async def test_a_client_without_extensions_runs_as_often_as_it_calls() -> None:
@@ -273,7 +316,7 @@ async def test_a_call_whose_node_died_is_unknown(tmp_path: Path) -> None:
         client = await world.node.connect(bolide=True)
         await world.call(client, "add", "a")
         claim = (await world.node.store.read(Query(collection=CALLS))).documents[0]
-    dead = {name: claim[name] for name in ("_id", "run", "digest", "claimedAt")}
+    dead = {name: claim[name] for name in ("_id", "run", "user", "digest", "claimedAt")}
     async with running() as world:
         await world.node.store.write(Insert(collection=CALLS, documents=[dead]))
         client = await world.node.connect(bolide=True)

@@ -974,6 +974,36 @@ class Unwritable:
         raise ValueError("no JSON")
 
 
+@pytest.mark.parametrize("bolide", [False, True])
+async def test_a_result_larger_than_one_may_be_is_an_error_and_the_session_goes_on(
+    bolide: bool,
+) -> None:
+    app = make_app()
+
+    @app.method("export", public=True)
+    async def export(ctx: Context, length: int) -> str:
+        return "x" * length
+
+    @app.method("refuse", public=True)
+    async def refuse(ctx: Context) -> None:
+        raise MethodError("full", "No bed is free.", "x" * 3_000)
+
+    async with TestNode(app, limits=Limits(max_result_bytes=2_000)) as node:
+        client = await node.connect(bolide=bolide)
+        with structlog.testing.capture_logs() as logs:
+            for name, args in (("export", (3_000,)), ("refuse", ())):
+                with pytest.raises(MethodError) as caught:
+                    await client.call(name, *args)
+                assert caught.value.error == "result-too-large"
+                assert isinstance(caught.value.details, dict)
+                assert caught.value.details["limit"] == 2_000
+                assert str(caught.value.details["size"]) in str(caught.value)
+        refused = [one for one in logs if one["event"] == "refused"]
+        assert refused[0]["code"] == "result-too-large"
+        assert refused[0]["method"] == "export"
+        assert await client.call("export", 1_000) == "x" * 1_000
+
+
 async def test_a_result_that_cannot_be_sent_is_an_internal_error() -> None:
     app = make_app()
 

@@ -89,8 +89,26 @@ def test_only_who_asks_is_told_of_our_extensions() -> None:
     assert sent(session)[0]["bolide"] == {
         "build": "b1",
         "extensions": ["call", "move", "resync"],
+        "limits": {"max_message_bytes": 1_048_576, "max_json_depth": 64},
     }
     assert session.speaks_bolide
+
+
+@pytest.mark.parametrize("size", [10, 1_000])
+def test_a_call_that_cannot_be_read_is_named_to_who_knows_our_extensions(size: int) -> None:
+    for asks in (False, True):
+        session = make_session(connect=None)
+        extensions: dict[str, Any] = {"bolide": {}} if asks else {}
+        receive(session, msg="connect", version="1", support=["1"], **extensions)
+        sent(session)
+        value = {"$type": "nope", "$value": "x" * size}
+        work, _ = subscribe(session)  # it waits for this one
+        receive(session, msg="method", id="1", method="f", params=[value])
+        session.finish(work)
+        error: dict[str, Any] = {"msg": "error", "reason": "Parse error"}
+        if asks:
+            error["offendingMessage"] = {"msg": "method", "id": "1"}
+        assert sent(session) == [error]
 
 
 def test_another_version_fails_and_closes() -> None:

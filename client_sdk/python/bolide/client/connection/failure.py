@@ -17,7 +17,7 @@ from websockets.exceptions import (
 from bolide.client.connection.address import Address
 from bolide.core.errors import BolideError
 
-__all__ = ["ConnectionFailed", "Failure", "explain"]
+__all__ = ["ConnectionFailed", "Failure", "explain", "size_fault"]
 
 # Codes of RFC 6455, section 7.4.1, and of the IANA registry.
 _CLOSE_CODES = {
@@ -27,7 +27,6 @@ _CLOSE_CODES = {
     1003: "it does not accept this kind of data",
     1007: "it received text that is not UTF-8",
     1008: "it refuses us by its policy",
-    1009: "a message was too large for it",
     1011: "it had an internal error",
     1012: "it restarts",
     1013: "it is overloaded",
@@ -66,6 +65,22 @@ class Failure:
     reason: str
     is_lasting: bool = False
     is_final: bool = False
+
+
+def size_fault(error: ConnectionClosed, *, max_frame_bytes: int) -> str | None:
+    """Say which side sent more than the other takes; None if the connection ended otherwise.
+
+    Args:
+        error: How it ended.
+        max_frame_bytes: What we take.
+    """
+    first = error.rcvd if error.sent is None or error.rcvd_then_sent else error.sent
+    if first is None or first.code != 1009:
+        return None
+    if first is error.sent:
+        limit = f"limits.max_frame_bytes ({max_frame_bytes})"
+        return f"The server sent a frame that is larger than {limit}."
+    return "The server closed the connection: a message was too large for it."
 
 
 def explain(error: BaseException, address: Address, *, timeout_s: float) -> Failure:
@@ -133,8 +148,6 @@ def _refused(status: int, where: str) -> Failure:
 
 def _lost(error: ConnectionClosed, where: str) -> str:
     sent = error.sent.code if error.sent is not None and not error.rcvd_then_sent else None
-    if sent == 1009:
-        return f"{where} sent a frame that is larger than limits.max_frame_bytes."
     if sent in (1002, 1007):
         return f"{where} broke the WebSocket protocol."
     if error.rcvd is not None:

@@ -24,7 +24,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 from bolide.client.connection.address import Address
 from bolide.client.connection.backoff import Backoff
 from bolide.client.connection.dial import dial
-from bolide.client.connection.failure import Failure, explain
+from bolide.client.connection.failure import Failure, explain, size_fault
 from bolide.client.connection.moves import Moves, Plan
 from bolide.client.connection.status import ConnectionState, Status
 from bolide.client.ddp.conversation import Conversation
@@ -342,7 +342,13 @@ class Link:
     async def _read(self, socket: ClientConnection) -> None:
         loop = asyncio.get_running_loop()
         while True:
-            frame = await socket.recv()
+            try:
+                frame = await socket.recv()
+            except ConnectionClosed as error:
+                fault = size_fault(error, max_frame_bytes=self._options.max_frame_bytes)
+                if fault is not None:
+                    self._conversation.break_off(fault)
+                raise
             if isinstance(frame, str):
                 self._conversation.receive_frame(frame, loop.time())
             else:

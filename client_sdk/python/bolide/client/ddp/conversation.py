@@ -96,10 +96,9 @@ _MAX_UNFINISHED_RESYNCS: Final = 2
 
 _RESYNC: Final = "resync"  # is awaited among ids, which are numbers
 
-_INVOCATION_FAILED: Final = WireError(
-    "invocation-failed",
-    "The connection was lost before the answer came; whether the method ran is not known.",
-)
+_SENT_BEFORE: Final = "An earlier connection carried it, so it may have been done."
+_MAX_REASON_LENGTH: Final = 200
+_LOST: Final = "The connection was lost before the answer came."
 
 
 class _Phase(Enum):
@@ -149,6 +148,7 @@ class Conversation:
         self._unfinished_resyncs = 0
         self._is_resync = False
         self._is_leaving = False
+        self._fault: str | None = None  # why this connection is given up, if it could recur
         self._versions = VersionOffers()
         self._opening_deadline: float | None = None
         self._heartbeat: Heartbeat | None = None
@@ -300,6 +300,7 @@ class Conversation:
         self._heartbeat = None
         self._view.catch_up.connection_lost()
         self._out.clear()
+        fault, self._fault = self._fault, None
         for subscription_id in self._stopping:
             self._events.append(SubscriptionEnded(subscription_id))
         self._stopping.clear()
@@ -310,15 +311,19 @@ class Conversation:
             if call.result is not None or call.is_forgotten:
                 # Its data come with the next session, whether or not they were on their way.
                 self._finish(call_id, call.result or Result(call_id), hold=True)
-            elif call.retry:
+            elif call.retry and fault is None:
                 call.is_updated = False
                 resent[call_id] = call
             else:
                 del self._calls[call_id]
                 self._events.extend(self._view.call_abandoned(call_id))
-                self._events.append(CallFinished(call_id, error=_INVOCATION_FAILED))
-        for subscription_id, subscription in self._subscriptions.items():
-            if subscription.is_sent:
+                self._events.append(CallFinished(call_id, error=_invocation_failed(fault)))
+        for subscription_id, subscription in list(self._subscriptions.items()):
+            if subscription.is_sent and fault is not None and not subscription.was_ready:
+                del self._subscriptions[subscription_id]
+                error = WireError("subscription-failed", fault)
+                self._events.append(SubscriptionEnded(subscription_id, error))
+            elif subscription.is_sent:
                 subscription.is_ready = False
                 resent[subscription_id] = subscription
         self._queue.connection_lost(resent)
@@ -338,17 +343,17 @@ class Conversation:
             self._receive(message, now)
 
     def break_off(self, reason: str) -> None:
-        """Give the connection up because the server broke the protocol.
+        """Give the connection up because one side sent what the other cannot take.
 
         What was skipped could be a document that somebody relies on, so nothing is. Calls that
-        were sent fail: to send them again could make this happen for ever.
+        were sent fail, and subscriptions that never were ready: to send them again could make
+        this happen for ever.
 
         Args:
             reason: One sentence, without data.
         """
         self._give_up(reason)
-        for call in self._calls.values():
-            call.retry = call.retry and not call.is_sent
+        self._fault = reason
 
     def tick(self, now: float) -> None:
         """Do what is due by now."""
@@ -417,7 +422,27 @@ class Conversation:
         return self._phase is _Phase.OPEN and not self._is_leaving
 
     def _send_request(self, request: Request) -> None:
-        self._send_frame(request.frames.for_server(self._agreement))
+        frame = request.frames.for_server(self._agreement)
+        refusal = self._agreement.refusal(frame)
+        if refusal is None:
+            self._send_frame(frame)
+            return
+        if request.was_sent and isinstance(request, Call):
+            reason = f"{refusal.reason} {_SENT_BEFORE}"
+            refusal = WireError(refusal.error, reason, refusal.details)
+        self._fail(request, refusal)
+
+    def _fail(self, request: Request, error: WireError) -> None:
+        """End a request that has no answer of the server."""
+        if isinstance(request, Call):
+            del self._calls[request.id]
+            self._events.extend(self._view.call_abandoned(request.id))
+            self._events.append(CallFinished(request.id, error=error))
+        else:
+            del self._subscriptions[request.id]
+            self._events.append(SubscriptionEnded(request.id, error))
+        self._queue.answered(request.id)
+        self._no_longer_awaited(request.id)
 
     def _give_up(self, reason: str, *, is_refused: bool = False, tries_next: bool = False) -> None:
         if self._phase is _Phase.GIVEN_UP:
@@ -438,9 +463,7 @@ class Conversation:
             case Failed():
                 self._negotiate(message)
             case Error():
-                self._events.append(Complaint("The server could not use a message that we sent."))
-                if self._view.catch_up.is_awaiting(_RESYNC):
-                    self._leave_resync()
+                self._receive_error(message)
             case _ if self._phase is not _Phase.OPEN:
                 self._events.append(Complaint("The server sent data before it said connected."))
             case Added() | Changed() | Removed():
@@ -462,6 +485,31 @@ class Conversation:
             case Move():
                 if "move" in self._agreement.extensions:
                     self._events.append(MoveAsked(message.within))
+
+    def _receive_error(self, message: Error) -> None:
+        """Learn that the server could not use a message, and perhaps which one."""
+        reason = _one_line(message.reason)
+        text = f"The server could not use a message that we sent: {reason}"
+        self._events.append(Complaint(text))
+        request = self._named_by(message.offending_message)
+        if request is not None:
+            self._fail(request, WireError(400, reason))
+            self._send_requests()
+        elif self._view.catch_up.is_awaiting(_RESYNC):
+            self._leave_resync()
+
+    def _named_by(self, offending: object) -> Request | None:
+        """Return the request of this connection that the server quotes."""
+        if not isinstance(offending, dict):
+            return None
+        quoted: dict[str, object] = offending  # pyright: ignore[reportUnknownVariableType]
+        kind, id = quoted.get("msg"), quoted.get("id")
+        request: Request | None = None
+        if isinstance(id, str) and kind == "method":
+            request = self._calls.get(id)
+        elif isinstance(id, str) and kind == "sub":
+            request = self._subscriptions.get(id)
+        return request if request is not None and request.is_sent else None
 
     def _receive_document(self, message: Added | Changed | Removed) -> None:
         try:
@@ -520,6 +568,8 @@ class Conversation:
             return
         digests = self._view.digests()
         limit = self.limits.max_resync_chunk_bytes
+        if self._agreement.max_message_bytes is not None:
+            limit = min(limit, self._agreement.max_message_bytes)
         for chunk in chunks_of_digests(message.collections, digests, limit):
             self._send(chunk)
         self._resync_answered()
@@ -565,7 +615,7 @@ class Conversation:
         self._no_longer_awaited(subscription_id)
         subscription = self._subscriptions.get(subscription_id)
         if subscription is not None and not subscription.is_ready:
-            subscription.is_ready = True
+            subscription.is_ready = subscription.was_ready = True
             self._events.extend(self._view.tell(SubscriptionReady(subscription_id)))
         self._answered(subscription_id)
 
@@ -603,3 +653,14 @@ class Conversation:
         else:
             self._events.extend(self._view.tell(event))
             self._no_longer_awaited(call_id)
+
+
+def _invocation_failed(fault: str | None) -> WireError:
+    reason = f"{fault or _LOST} Whether the method ran is not known."
+    return WireError("invocation-failed", reason)
+
+
+def _one_line(text: str) -> str:
+    """Make a server's text fit for a line of the log."""
+    shown = "".join(c if c.isprintable() else " " for c in text[:_MAX_REASON_LENGTH])
+    return shown if len(text) <= _MAX_REASON_LENGTH else f"{shown} ..."

@@ -58,11 +58,15 @@ class Request:
 
     Attributes:
         frames: The message.
+        id: Under which it is in the queue.
         is_sent: It was sent over the present connection.
+        was_sent: It was sent over a former one.
     """
 
     frames: Frames
+    id: str = field(default="", kw_only=True)
     is_sent: bool = field(default=False, kw_only=True)
+    was_sent: bool = field(default=False, kw_only=True)
 
 
 @dataclass(slots=True)
@@ -88,9 +92,11 @@ class SubscriptionRequest(Request):
 
     Attributes:
         is_ready: The present session has sent its documents.
+        was_ready: One session has.
     """
 
     is_ready: bool = False
+    was_ready: bool = False
 
 
 class RequestQueue:
@@ -116,6 +122,7 @@ class RequestQueue:
 
     def add(self, request_id: str, request: Request) -> None:
         """Put a request behind all others."""
+        request.id = request_id
         self._waiting[request_id] = request
 
     def discard(self, request_id: str) -> None:
@@ -148,7 +155,7 @@ class RequestQueue:
         """Forget what is in flight, and put what must be sent again before everything else."""
         self._in_flight.clear()
         for request in resent.values():
-            request.is_sent = False
+            request.is_sent, request.was_sent = False, True
         self._waiting = {**resent, **self._waiting}
         # More of them than now: attempts that brought no session lose nothing.
         self._resent.update(resent)

@@ -10,9 +10,10 @@ from bolide.core.values import normalize
 from bolide.server.access.claim import Claim
 from bolide.server.access.invocation import Invocation, current, entered
 from bolide.server.context import Context
-from bolide.server.methods.calls import call_digest
+from bolide.server.methods.calls import call_content
 from bolide.server.methods.errors import log_failure, wire_error
 from bolide.server.methods.registry import Method
+from bolide.server.methods.result_size import ResultTooLarge
 from bolide.server.methods.results import result_value
 from bolide.server.random_ids import random_seed
 from bolide.server.sessions.events import MethodRequested
@@ -141,10 +142,10 @@ class MethodRun:
         self._driver.check_rate("method", method.name)
         if request.call is None:
             return self._invoke(method, request.params, self._invocation(method, None))
-        digest = call_digest(self._driver.user_id, method.name, request.params)
+        content = call_content(self._driver.user_id, method.name, request.params)
         return self._driver.services.calls.once(
             request.call,
-            digest,
+            content,
             self._fence,
             lambda claim: self._invoke(method, request.params, self._invocation(method, claim)),
         )
@@ -173,7 +174,11 @@ class MethodRun:
     def _fail(self, error: Exception) -> None:
         if self._method is not None:
             log_failure(self._driver.log, error, method=self.name)
-        self._driver.session.result(self._work, error=wire_error(error))
+        session = self._driver.session
+        try:
+            session.result(self._work, error=wire_error(error))
+        except ResultTooLarge as too_large:  # it has large details
+            session.result(self._work, error=wire_error(too_large))
 
     async def _settle(self) -> None:
         """Wait until every live query of this node shows what was written."""
