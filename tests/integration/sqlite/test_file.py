@@ -91,12 +91,16 @@ async def test_a_file_that_cannot_be_used_is_a_configuration_error(letter: Path)
     await store.close()
 
 
+def _beside(path: Path) -> tuple[list[str], bytes]:
+    """Return the names in the folder of a file, and what is in the file."""
+    return sorted(os.listdir(path.parent)), path.read_bytes()
+
+
 async def test_nothing_is_made_beside_a_file_that_is_no_database(letter: Path) -> None:
-    before, names = letter.read_bytes(), sorted(os.listdir(letter.parent))
+    before = _beside(letter)
     with pytest.raises(ConfigurationError, match="is not a database"):
         await SQLiteStore(letter).open()
-    assert sorted(os.listdir(letter.parent)) == names
-    assert letter.read_bytes() == before
+    assert _beside(letter) == before
 
 
 @pytest.mark.parametrize("mode", ["delete", "wal"])
@@ -110,11 +114,10 @@ async def test_nothing_is_made_beside_the_database_of_another_program(
         connection.execute("CREATE TABLE theirs (x)")
         if not is_open:
             connection.close()
-        before, names = path.read_bytes(), sorted(os.listdir(path.parent))
+        before = _beside(path)
         with pytest.raises(ConfigurationError, match="another program's database"):
             await SQLiteStore(path).open()
-        assert sorted(os.listdir(path.parent)) == names
-        assert path.read_bytes() == before
+        assert _beside(path) == before
 
 
 async def test_a_folder_that_does_not_exist_is_a_configuration_error(tmp_path: Path) -> None:
