@@ -19,7 +19,7 @@ from bolide.server.sessions.ratelimit import RateLimiter
 from bolide.server.sessions.services import Services
 from bolide.server.sessions.transport import Transport
 from bolide.server.settings import Settings
-from bolide.server.stores.base import HeldInMemory, Query, Store
+from bolide.server.stores.base import Blockable, HeldInMemory, Query, Store
 from bolide.server.turn import Turn
 
 __all__ = ["VISIBLE_HEADERS", "Node"]
@@ -243,7 +243,10 @@ class Node:
         return self._services is not None and not self._is_stopping and not self._is_draining
 
     async def check_ready(self) -> bool:
-        """Tell whether it takes sessions and its store answers within :data:`CHECK_TIMEOUT_S`."""
+        """Tell whether it takes sessions, and its store answers soon and can be written to.
+
+        The store has :data:`CHECK_TIMEOUT_S` for its answer.
+        """
         if not self.is_ready:
             return False
         try:
@@ -252,7 +255,7 @@ class Node:
         except Exception as error:
             log_failure(self._log, error, check="store")
             return False
-        return True
+        return not (isinstance(self.store, Blockable) and self.store.blocked_because)
 
     @property
     def sessions(self) -> frozenset[SessionDriver]:

@@ -11,15 +11,19 @@ from pathlib import Path
 
 import pytest
 from pymongo.errors import OperationFailure
+from structlog.testing import capture_logs
 from tests.integration.sqlite.conftest import OpenFile, StartWorker
 from tests.integration.stores.support import contents, insert, update
 
 from bolide.core.bson_codec import to_bson
 from bolide.core.errors import ConfigurationError
+from bolide.server import App
 from bolide.server.stores.base import IndexSpec, Insert
 from bolide.server.stores.sqlite import SQLiteStore
 from bolide.server.stores.sqlite.file import SQLiteFile
+from bolide.server.stores.sqlite.file_lock import FileLock
 from bolide.server.stores.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION
+from bolide.server.testing import TestNode
 
 KILLS = int(os.environ.get("BOLIDE_TESTS_STORE_KILLS", "20"))
 
@@ -283,3 +287,55 @@ async def test_a_group_that_met_a_full_disk_is_done_again_one_by_one(small_disk:
         await insert(store, {"_id": 2, "scan": b"x" * 900_000})
     assert await contents(store) == [{"_id": 1}]
     await store.close()
+
+
+async def test_a_write_does_not_wait_for_a_process_that_does_not_go_on(
+    open_file: OpenFile, path: Path
+) -> None:
+    store = await open_file(lock_timeout_s=0.05)
+    held = FileLock(path.with_name(f"{path.name}-lock"))
+    held.acquire(10)
+    with closing(held):
+        with capture_logs() as logs:
+            for id in (1, 2):
+                with pytest.raises(OperationFailure, match=f"Nothing.*process {os.getpid()}"):
+                    await insert(store, {"_id": id})
+            with pytest.raises(OperationFailure, match="Nothing was written"):
+                async with store.transaction():
+                    pass
+        assert [log["event"] for log in logs] == [
+            "the store is blocked: continue or end the process that holds it"
+        ]
+        assert store.blocked_because == f"process {os.getpid()} holds the lock of the store and" + (
+            " does not go on"
+        )
+        assert await contents(store) == []
+    await insert(store, {"_id": 3})
+    assert store.blocked_because == ""
+    assert await contents(store) == [{"_id": 3}]
+
+
+async def test_nobody_waits_for_ever_to_open_a_file(open_file: OpenFile, path: Path) -> None:
+    await open_file()
+    held = FileLock(path.with_name(f"{path.name}-lock"))
+    held.acquire(10)
+    with (
+        closing(held),
+        pytest.raises(ConfigurationError, match=f"process {os.getpid()} holds its lock"),
+    ):
+        await open_file(lock_timeout_s=0.05)
+    await open_file()
+
+
+async def test_a_node_that_cannot_write_is_not_ready(path: Path) -> None:
+    store = SQLiteStore(path, lock_timeout_s=0.05)
+    async with TestNode(App(), store=store) as node:
+        assert await node.node.check_ready()
+        held = FileLock(path.with_name(f"{path.name}-lock"))
+        held.acquire(10)
+        with closing(held):
+            with pytest.raises(OperationFailure):
+                await insert(store, {"_id": 1})
+            assert not await node.node.check_ready()
+        await insert(store, {"_id": 1})
+        assert await node.node.check_ready()

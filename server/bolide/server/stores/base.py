@@ -21,6 +21,7 @@ from bolide.core.values import Document
 
 __all__ = [
     "AccessFilter",
+    "Blockable",
     "Change",
     "ChangeBatch",
     "ChangeKind",
@@ -323,6 +324,16 @@ class HeldInMemory(Protocol):
     @property
     def document_bytes(self) -> int:
         """Bytes of BSON of all documents."""
+        ...
+
+
+@runtime_checkable
+class Blockable(Protocol):
+    """A store that may have to wait for something outside of this process."""
+
+    @property
+    def blocked_because(self) -> str:
+        """Why it waits, in words; empty if all is well."""
         ...
 
 

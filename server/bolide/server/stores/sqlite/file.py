@@ -123,6 +123,8 @@ def open_refusal(path: Path, error: OSError | sqlite3.Error | ValueError) -> Con
         return _damaged(path, str(error))
     if isinstance(error, ValueError):
         return _damaged(path, "a document in it is no BSON")
+    if isinstance(error, TimeoutError):
+        return _refusal(path, f"a file that no stopped process holds: {error.strerror}")
     if isinstance(error, OSError):
         return _refusal(path, f"a file that this user can create or open: {error.strerror}")
     name = _name_of(error)

@@ -22,6 +22,7 @@ from bolide.server.stores.embedded.workspace import Workspace
 from bolide.server.stores.sqlite.file import HISTORY_CHANGES, OPTION
 from bolide.server.stores.sqlite.wakeup import WakeUp
 from bolide.server.stores.sqlite.writer import (
+    LOCK_TIMEOUT_S,
     Answer,
     Answered,
     Begin,
@@ -66,6 +67,7 @@ class SQLiteStore(EmbeddedStore):
         max_bytes: int | None = None,
         history: int = HISTORY_CHANGES,
         store_max_bytes: int = STORE_MAX_BYTES,
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
     ) -> None:
         """Name the file; :meth:`open` opens it.
 
@@ -77,6 +79,7 @@ class SQLiteStore(EmbeddedStore):
             max_bytes: Largest size of the file, bytes; None is what the disk holds.
             history: See :data:`HISTORY_CHANGES`.
             store_max_bytes: Most bytes of BSON of all documents together.
+            lock_timeout_s: How long a write waits for other processes, seconds.
 
         Raises:
             ConfigurationError: If the path is not one of a file.
@@ -92,6 +95,7 @@ class SQLiteStore(EmbeddedStore):
         self._transaction_lifetime_s = transaction_lifetime_s
         self._max_bytes = max_bytes
         self._history = history
+        self._lock_timeout_s = lock_timeout_s
         self._writer: SQLiteWriter | None = None
         self._wake_up: WakeUp | None = None
         self._next_look: Timer | None = None
@@ -111,6 +115,7 @@ class SQLiteStore(EmbeddedStore):
             max_bytes=self._max_bytes,
             history=self._history,
             store_max_bytes=self._store_max_bytes,
+            lock_timeout_s=self._lock_timeout_s,
         )
         opened = writer.start()
         try:
@@ -131,6 +136,11 @@ class SQLiteStore(EmbeddedStore):
             return
         self._wake_up = writer.wake_up = wake_up
         asyncio.get_running_loop().add_reader(wake_up.fileno(), self._woken)
+
+    @property
+    def blocked_because(self) -> str:
+        """Why nothing can be written, in words; empty if all is well."""
+        return "" if self._writer is None else self._writer.blocked_because
 
     async def close(self) -> None:
         """Finish the writes that wait, abort an open transaction, let go of the file."""

@@ -25,11 +25,16 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from time import monotonic
 from typing import Any, Final, TypeAlias, assert_never
+
+import structlog
+from pymongo.errors import OperationFailure
 
 from bolide.core.errors import StateError
 from bolide.server.stores.base import ChangeBatch
 from bolide.server.stores.embedded.database import Database, Entry
+from bolide.server.stores.embedded.errors import EXCEEDED_TIME_LIMIT
 from bolide.server.stores.embedded.transaction import OpenTransaction
 from bolide.server.stores.embedded.workspace import Workspace
 from bolide.server.stores.sqlite.file import (
@@ -44,6 +49,7 @@ from bolide.server.stores.sqlite.schema import DamagedRow
 from bolide.server.stores.sqlite.wakeup import WakeUp
 
 __all__ = [
+    "LOCK_TIMEOUT_S",
     "MAX_GROUP",
     "Answer",
     "Answered",
@@ -62,6 +68,10 @@ __all__ = [
 
 MAX_GROUP: Final = 256
 """Most writes in one commit."""
+LOCK_TIMEOUT_S: Final = 15.0
+"""How long a write waits for another process, seconds; a transaction may take ten of them."""
+
+_log = structlog.get_logger("bolide.store")
 
 # What a request returns depends on the request; its caller knows.
 Answer: TypeAlias = asyncio.Future[Any]
@@ -128,7 +138,14 @@ class _LockAcquired:
     """The waiting thread has the lock."""
 
 
-Request: TypeAlias = Read | Write | Begin | Within | End | Expire | Close | _LockAcquired
+@dataclass(frozen=True, slots=True)
+class _LockOverdue:
+    """The lock has been waited for as long as a write may wait."""
+
+
+Request: TypeAlias = (
+    Read | Write | Begin | Within | End | Expire | Close | _LockAcquired | _LockOverdue
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,6 +172,7 @@ class SQLiteWriter:
 
     Attributes:
         wake_up: Wakes the other processes; None leaves them to their own look.
+        blocked_because: Why nothing can be written, in words; empty if all is well.
     """
 
     def __init__(
@@ -165,6 +183,7 @@ class SQLiteWriter:
         max_bytes: int | None,
         history: int,
         store_max_bytes: int,
+        lock_timeout_s: float = LOCK_TIMEOUT_S,
     ) -> None:
         """Make a writer; :meth:`start` comes next.
 
@@ -174,7 +193,9 @@ class SQLiteWriter:
             max_bytes: Largest size of the file, bytes; None is what the disk holds.
             history: Changes that stay in the file.
             store_max_bytes: Most bytes of BSON of all documents together.
+            lock_timeout_s: See :data:`LOCK_TIMEOUT_S`.
         """
+        self.blocked_because = ""
         self._path = path
         self._deliver = deliver
         self._max_bytes = max_bytes
@@ -192,6 +213,9 @@ class SQLiteWriter:
         self._pending: deque[Write | Begin] = deque()
         self._transaction: OpenTransaction | None = None
         self._has_lock = self._waits_for_lock = self._is_running = False
+        self._lock_timeout_s = lock_timeout_s
+        # Since when the oldest write has waited for the lock.
+        self._waits_since = 0.0
         self._wakes_others = False
         self._outcomes: list[Outcome] = []
         self._closing: list[Answer] = []
@@ -246,7 +270,7 @@ class SQLiteWriter:
                 check_owner(self._path)
                 self._lock = FileLock(self._path.with_name(f"{self._path.name}-lock"))
                 undo.callback(self._lock.close)
-                self._lock.acquire()
+                self._lock.acquire(self._lock_timeout_s)
                 self._file = SQLiteFile(
                     self._path,
                     max_bytes=self._max_bytes,
@@ -266,17 +290,29 @@ class SQLiteWriter:
         """Take what waits in the queue; wait for something unless there is a write to do."""
         requests: list[Request] = []
         if not self._pending or self._transaction or self._waits_for_lock:
-            requests.append(self._queue.get())
+            requests.append(self._next())
         with contextlib.suppress(Empty):
             while True:
                 requests.append(self._queue.get_nowait())
         return requests
+
+    def _next(self) -> Request:
+        """Wait for a request, or until a write has waited too long for the lock."""
+        if not (self._waits_for_lock and self._pending):
+            return self._queue.get()
+        left = self._waits_since + self._lock_timeout_s - monotonic()
+        try:
+            return self._queue.get(timeout=max(left, 0))
+        except Empty:
+            return _LockOverdue()
 
     def _handle(self, request: Request) -> None:
         match request:
             case Read():
                 self._attempt(request.answer, lambda: self._read(request.work))
             case Write() | Begin():
+                if not self._pending:
+                    self._waits_since = monotonic()
                 self._pending.append(request)
             case Within(transaction, work, answer):
                 self._attempt(answer, lambda: transaction.run(work))
@@ -287,6 +323,11 @@ class SQLiteWriter:
                 transaction.expire(lifetime_s)
             case _LockAcquired():
                 self._has_lock, self._waits_for_lock = True, False
+                if self.blocked_because:
+                    _log.info("the store can be written to again", path=str(self._path))
+                self.blocked_because = ""
+            case _LockOverdue():
+                self._give_up_lock()
             case Close(answer):
                 self._closing.append(answer)
                 self._close()
@@ -337,6 +378,21 @@ class SQLiteWriter:
                 self._waits_for_lock = True
                 self._lock.wait(lambda: self._queue.put(_LockAcquired()))
         return self._has_lock
+
+    def _give_up_lock(self) -> None:
+        """Fail what waits for the lock: none of it was begun."""
+        holder = self._lock.holder()
+        who = "another process" if holder is None else f"process {holder}"
+        if not self.blocked_because:
+            _log.error("the store is blocked: continue or end the process that holds it",
+                       path=str(self._path), holder=holder)  # fmt: skip
+        self.blocked_because = f"{who} holds the lock of the store and does not go on"
+        error = OperationFailure(
+            f"Nothing was written, because {who} has held the lock of {self._path} for"
+            f" {self._lock_timeout_s:.0f} s: continue or end it, and try again.",
+            EXCEEDED_TIME_LIMIT,
+        )
+        self._fail_pending(error)
 
     def _begin(self) -> bool:
         """Begin to write after all that is committed; if that fails, so does what waits."""

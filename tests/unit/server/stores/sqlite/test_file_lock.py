@@ -1,5 +1,8 @@
+import os
 import threading
 from pathlib import Path
+
+import pytest
 
 from bolide.server.stores.sqlite.file_lock import FileLock
 
@@ -16,7 +19,7 @@ def test_one_holder_at_a_time(tmp_path: Path) -> None:
 
 def test_who_waits_gets_the_lock_when_it_is_released(tmp_path: Path) -> None:
     one, other = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
-    one.acquire()
+    one.acquire(10)
     acquired = threading.Event()
     other.wait(acquired.set)
     assert not acquired.is_set()
@@ -27,9 +30,20 @@ def test_who_waits_gets_the_lock_when_it_is_released(tmp_path: Path) -> None:
     other.close()
 
 
+def test_who_has_waited_long_enough_is_told_who_holds_it(tmp_path: Path) -> None:
+    one, other = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
+    assert other.holder() is None
+    one.acquire(10)
+    assert other.holder() == os.getpid()
+    with pytest.raises(TimeoutError, match=f"process {os.getpid()} holds"):
+        other.acquire(0)
+    other.close()
+    one.close()
+
+
 def test_closing_lets_go(tmp_path: Path) -> None:
     one, other = FileLock(tmp_path / "lock"), FileLock(tmp_path / "lock")
-    one.acquire()
+    one.acquire(10)
     one.close()
     assert other.try_acquire()
     other.close()
