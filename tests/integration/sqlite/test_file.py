@@ -322,7 +322,7 @@ def test_a_loop_that_ended_without_closing_leaves_the_file_to_others(path: Path)
 
     async def leave_a_write_waiting() -> None:
         await store.open()
-        lock.acquire()
+        lock.acquire(10)
         asyncio.ensure_future(insert(store, {"_id": 1}))  # noqa: RUF006
         await yield_once()
 
