@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from tests.integration.conftest import Server
 
-from bolide.client import Client, ConnectionState, connect
+from bolide.client import Client, ConnectionState, OpenedConnection, connect
 from bolide.core.errors import MethodError
 from bolide.server import App, Context, Settings
 
@@ -27,6 +27,21 @@ def make_app(store: Path) -> App:
     async def add(ctx: Context, id: str, rank: int) -> str:
         await tasks.insert_one({"_id": id, "rank": rank, "done": False})
         return id
+
+    @app.publish("mine")
+    async def mine(ctx: Context) -> object:
+        ctx.require_login()
+        return tasks.find({"owner": ctx.user_id})
+
+    @app.method("login", public=True)
+    async def login(ctx: Context, user_id: str) -> None:
+        await ctx.set_user_id(user_id)
+
+    @app.method("add.mine")
+    async def add_mine(ctx: Context, id: str) -> str | None:
+        ctx.require_login()
+        await tasks.insert_one({"_id": id, "rank": 1, "owner": ctx.user_id})
+        return ctx.user_id
 
     @app.method("finish", public=True)
     async def finish(ctx: Context, id: str) -> None:
@@ -171,4 +186,24 @@ async def test_what_a_node_does_not_take_is_an_error_for_the_caller(node: Node) 
             with pytest.raises(MethodError, match=reason):
                 await client.subscribe("tasks", argument)
         assert await client.call("add", "a", 1) == "a"
+    await node.stop()
+
+
+async def test_on_connect_logs_in_again_before_what_waits_is_sent(node: Node) -> None:
+    async def log_in(connection: OpenedConnection) -> None:
+        await connection.call("login", "ann")
+
+    await node.start()
+    async with (
+        asyncio.timeout(TIMEOUT_S),
+        connect(f"ws://127.0.0.1:{node.port}/websocket", on_connect=log_in) as client,
+    ):
+        mine = await client.subscribe("mine")
+        assert await client.call("add.mine", "a") == "ann"
+        await node.stop()
+        waiting = asyncio.create_task(client.call("add.mine", "b"))
+        await node.start()
+        assert await waiting == "ann"
+        await shows(client, ["a", "b"])
+        assert mine.is_active
     await node.stop()

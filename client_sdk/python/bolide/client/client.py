@@ -26,10 +26,12 @@ from bolide.client.events import (
     DocumentChange,
     GaveUp,
     MoveAsked,
+    PreparationLost,
     SessionOpened,
     SubscriptionEnded,
     SubscriptionReady,
 )
+from bolide.client.preparation import OnConnect, Preparation
 from bolide.client.stubs.simulation import Stub
 from bolide.client.stubs.stubs import Stubs
 from bolide.client.subscription import Subscription
@@ -48,6 +50,7 @@ _logger = logging.getLogger("bolide.client")
 _GRACE_S = 0.5
 
 _MAX_COMPLAINTS = 100
+_PREPARING = "The server has answered, and on_connect has not ended yet."
 _LOOK_FIRST = "The call wrote something, and its end is not known; look before you call again."
 
 
@@ -59,9 +62,21 @@ class Client:
     """
 
     def __init__(
-        self, conversation: Conversation, options: LinkOptions, *, call_ids: CallIds | None = None
+        self,
+        conversation: Conversation,
+        options: LinkOptions,
+        *,
+        call_ids: CallIds | None = None,
+        on_connect: OnConnect | None = None,
     ) -> None:
-        """Prepare a client; :meth:`open` starts it."""
+        """Begin without a connection; :meth:`open` starts it.
+
+        Args:
+            conversation: What is said; it ``prepares`` if there is ``on_connect``.
+            options: How to connect.
+            call_ids: What tells calls apart, also after a restart of the program.
+            on_connect: Prepares each session.
+        """
         self.server_build: str | None = None
         self._first_build: str | None = None
         self._call_ids = call_ids or CallIds()
@@ -76,6 +91,14 @@ class Client:
         self._name_readers: set[asyncio.Event] = set()
         self._calls: dict[str, asyncio.Future[CallFinished]] = {}
         self._subscriptions = Subscriptions(conversation, self._pump)
+        self._preparation: Preparation | None = None
+        if on_connect is not None:
+            self._preparation = Preparation(
+                on_connect,
+                call=self._call_to_prepare,
+                done=self._prepared,
+                failed=self._preparation_failed,
+            )
         self._complaints: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         self._cause: Exception | None = None
@@ -135,7 +158,7 @@ class Client:
         labels = ", ".join(address.label for address in self._options.addresses)
         raise ConnectionFailed(
             self._status.reason or f"{labels} did not answer within {timeout_s:g} s."
-        ) from self._cause
+        ) from self._cause or (None if self._preparation is None else self._preparation.failure)
 
     def reconnect(self) -> None:
         """Make the next attempt now instead of waiting for it."""
@@ -149,6 +172,8 @@ class Client:
             if self._task is not None and not self._task.done():
                 self._task.cancel()
                 await asyncio.wait([self._task])
+            if self._preparation is not None:
+                await self._preparation.wait_ended()
             self._end(ConnectionState.CLOSED, None)
 
     # Methods.
@@ -175,6 +200,7 @@ class Client:
                 have come to its end.
             SessionBusy: If too many calls are unfinished.
             SessionClosed: If the client is or was closed; SessionBroken if it has failed.
+            StateError: In ``on_connect``, whose end it would wait for.
             EJSONError: If an argument is no value; of an integer beyond 64 bits it is a ValueError,
                 too.
         """
@@ -184,17 +210,7 @@ class Client:
         request_id = self._conversation.call(
             name, args, retry=retry, identity=identity, random_seed=seed, writes=writes
         )
-        future = asyncio.get_running_loop().create_future()
-        self._calls[request_id] = future
-        self._pump()
-        try:
-            outcome: CallFinished = await future
-        finally:
-            self._calls.pop(request_id, None)
-            self._conversation.forget(request_id)
-        if outcome.error is not None:
-            raise _method_error(outcome.error)
-        return outcome.result
+        return await self._outcome(request_id)
 
     def stub(self, name: str) -> Callable[[StubT], StubT]:
         """Decorate the function that simulates a method, so that its effect shows at once.
@@ -230,6 +246,7 @@ class Client:
             MethodError: If the server refuses.
             SessionBusy: If there are too many subscriptions.
             SessionClosed: If the client is or was closed; SessionBroken if it has failed.
+            StateError: In ``on_connect``, whose end it would wait for.
             EJSONError: If an argument is no value; of an integer beyond 64 bits it is a ValueError,
                 too.
         """
@@ -263,6 +280,33 @@ class Client:
 
     # Inside.
 
+    async def _outcome(self, request_id: str) -> Any:
+        """Send what waits, and return the result of a call when it has come."""
+        future = asyncio.get_running_loop().create_future()
+        self._calls[request_id] = future
+        self._pump()
+        try:
+            outcome: CallFinished = await future
+        finally:
+            self._calls.pop(request_id, None)
+            self._conversation.forget(request_id)
+        if outcome.error is not None:
+            raise _method_error(outcome.error)
+        return outcome.result
+
+    async def _call_to_prepare(self, name: str, args: Sequence[Any]) -> Any:
+        return await self._outcome(self._conversation.call_to_prepare(name, args))
+
+    def _prepared(self) -> None:
+        if self._conversation.prepared(asyncio.get_running_loop().time()):
+            self._link.session_opened()
+        self._pump()
+
+    def _preparation_failed(self, reason: str) -> None:
+        _logger.warning("%s", reason)
+        self._conversation.preparation_failed(reason)
+        self._pump()
+
     def _simulate(
         self, name: str, args: Sequence[Any]
     ) -> tuple[str | None, Sequence[DocumentChange]]:
@@ -293,6 +337,8 @@ class Client:
     def _check_open(self) -> None:
         if self._status.state.is_final:
             raise self._ended_error()
+        if self._preparation is not None:
+            self._preparation.check_outside()
 
     def _ended_error(self) -> StateError:
         if self._status.state is ConnectionState.FAILED:
@@ -361,7 +407,15 @@ class Client:
                 self._complaints.clear()
                 self.server_build = event.build
                 self._first_build = self._first_build or event.build
-                self._link.session_opened()
+                if self._preparation is None:
+                    self._link.session_opened()
+                else:
+                    self._preparation.begin()
+                    if self._status.state is ConnectionState.CONNECTING:
+                        self._show(replace(self._status, reason=_PREPARING))
+            case PreparationLost():
+                if self._preparation is not None:
+                    self._preparation.lose()
             case MoveAsked():
                 self._link.move_asked(event.within_s)
             case GaveUp():

@@ -11,6 +11,7 @@ from bolide.client.connection.link import LinkOptions
 from bolide.client.ddp.call_ids import CallIds
 from bolide.client.ddp.conversation import Conversation
 from bolide.client.limits import ClientLimits
+from bolide.client.preparation import OnConnect
 from bolide.core.errors import ConfigurationError
 
 __all__ = ["connect"]
@@ -29,6 +30,7 @@ def connect(
     backoff: Backoff | None = None,
     limits: ClientLimits | None = None,
     client_id: str | None = None,
+    on_connect: OnConnect | None = None,
 ) -> AbstractAsyncContextManager[Client]:
     """Connect to a server for the time of an ``async with``.
 
@@ -45,6 +47,9 @@ def connect(
         limits: What the client may hold.
         client_id: A secret of 16 to 64 characters under which calls run at most once; needed only
             by a program that repeats calls of a former process.
+        on_connect: Called with each new connection, the first one too, before anything else is
+            sent over it: ``await connection.call("login", token)``. If it raises, the connection
+            is given up and nothing is sent.
 
     Raises:
         ConfigurationError: If an option cannot work.
@@ -59,6 +64,7 @@ def connect(
         heartbeat_interval_s=heartbeat_interval_s,
         heartbeat_timeout_s=heartbeat_timeout_s,
         catch_up_timeout_s=catch_up_timeout_s,
+        prepares=on_connect is not None,
     )
     options = LinkOptions(
         addresses=addresses,
@@ -68,7 +74,7 @@ def connect(
         backoff=backoff or Backoff(),
         max_frame_bytes=limits.max_frame_bytes,
     )
-    client = Client(conversation, options, call_ids=CallIds(client_id))
+    client = Client(conversation, options, call_ids=CallIds(client_id), on_connect=on_connect)
     return _entered(client, wait=wait)
 
 

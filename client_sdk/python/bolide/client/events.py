@@ -13,6 +13,7 @@ __all__ = [
     "DocumentChange",
     "GaveUp",
     "MoveAsked",
+    "PreparationLost",
     "SessionOpened",
     "SubscriptionEnded",
     "SubscriptionReady",
@@ -28,6 +29,11 @@ class SessionOpened:
     """
 
     build: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PreparationLost:
+    """The connection was lost before the program had prepared the session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +118,7 @@ class Complaint:
 
 ConversationEvent: TypeAlias = (
     SessionOpened
+    | PreparationLost
     | GaveUp
     | MoveAsked
     | CallFinished

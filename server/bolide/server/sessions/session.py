@@ -376,7 +376,7 @@ class Session:
         limit = self._limits.max_result_bytes
         if len(packet) > limit:
             raise ResultTooLarge(len(packet), limit)
-        self._send_packet(message, packet)
+        self._send(message, packet)
         work.is_answered = True
 
     def updated(self, work: Work) -> None:
@@ -625,12 +625,12 @@ class Session:
 
     # Sending
 
-    def _send(self, message: ServerMessage) -> None:
-        if self.state is not SessionState.CLOSED:
-            self._send_packet(message, self._view.gate.wire.packet(message))
-
-    def _send_packet(self, message: ServerMessage, packet: bytes) -> None:
+    def _send(self, message: ServerMessage, packet: bytes | None = None) -> None:
+        if self.state is SessionState.CLOSED:
+            return
         view, backlog = self._view, self._backlog
+        if packet is None:
+            packet = view.gate.wire.packet(message)
         if backlog is not None:
             backlog.hold(message, packet)
         else:

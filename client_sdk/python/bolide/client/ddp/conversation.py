@@ -23,6 +23,10 @@ Stubs: what a stub wrote is shown until the data of its method have come
 (:mod:`bolide.client.documents.overlay`). A catching up also waits for the calls with stubs that
 are sent again, as Meteor's client does.
 
+Preparation: if the program prepares each session, such as to log in, its calls for that leave at
+once and end with their result; everything else waits until it says that it is done. A resync
+begins with ``connected`` and would hold these results back, so none is asked for then.
+
 Resync: where documents are shown and the server can, it sends only what differs from them. All
 that is sent again leaves before the resync is asked for, since no subscription is answered before.
 A server that does not answer the resync is left, and met again without one; so is one whose
@@ -32,6 +36,7 @@ Specified by DDP version 1 and ``docs/reference/ddp-extensions.md``; order and r
 Meteor's client.
 """
 
+import math
 from collections.abc import Sequence
 from enum import Enum, auto
 from typing import Any, Final
@@ -54,6 +59,7 @@ from bolide.client.events import (
     DocumentChange,
     GaveUp,
     MoveAsked,
+    PreparationLost,
     SessionOpened,
     SubscriptionEnded,
     SubscriptionReady,
@@ -86,7 +92,13 @@ from bolide.core.ddp.messages import (
     Want,
     WireError,
 )
-from bolide.core.errors import Details, LocalProtocolError, RemoteProtocolError, SessionBusy
+from bolide.core.errors import (
+    Details,
+    LocalProtocolError,
+    RemoteProtocolError,
+    SessionBusy,
+    SessionClosed,
+)
 from bolide.core.values import UNDEFINED
 
 __all__ = ["Conversation"]
@@ -94,7 +106,9 @@ __all__ = ["Conversation"]
 # A server may also answer a resync by closing the connection; then it is met without one.
 _MAX_UNFINISHED_RESYNCS: Final = 2
 
-_RESYNC: Final = "resync"  # is awaited among ids, which are numbers
+# These are awaited among ids, which are numbers.
+_RESYNC: Final = "resync"
+_PREPARATION: Final = "preparation"
 
 _SENT_BEFORE: Final = "An earlier connection carried it, so it may have been done."
 _MAX_REASON_LENGTH: Final = 200
@@ -122,6 +136,7 @@ class Conversation:
         heartbeat_interval_s: float = 17.5,
         heartbeat_timeout_s: float = 15.0,
         catch_up_timeout_s: float = 30.0,
+        prepares: bool = False,
     ) -> None:
         """Begin without a connection.
 
@@ -130,11 +145,14 @@ class Conversation:
             heartbeat_interval_s: Silence after which the server is pinged, seconds.
             heartbeat_timeout_s: Further silence after which it is given up, seconds.
             catch_up_timeout_s: How long one subscription may hold up the others after a reconnect.
+            prepares: The program prepares each session, and says :meth:`prepared` then.
         """
         self.limits = limits or ClientLimits()
         self._heartbeat_interval_s = heartbeat_interval_s
         self._heartbeat_timeout_s = heartbeat_timeout_s
         self._catch_up_timeout_s = catch_up_timeout_s
+        self._prepares = prepares
+        self._is_preparing = False
         self._phase = _Phase.OFFLINE
         self._last_id = 0
         self._calls: dict[str, Call] = {}
@@ -206,6 +224,53 @@ class Conversation:
         self._events.extend(self._view.call_made(call_id, writes))
         self._send_requests()
         return call_id
+
+    def call_to_prepare(self, name: str, params: Sequence[Any]) -> str:
+        """Call a method while the session is prepared; it is never sent again.
+
+        Args:
+            name: Name of the method.
+            params: Its arguments.
+
+        Returns:
+            The call's id.
+
+        Raises:
+            SessionClosed: If no session is being prepared.
+            EJSONError: If an argument is no value.
+        """
+        if not self._is_preparing or self._phase is not _Phase.OPEN:
+            raise SessionClosed("The connection was lost.")
+        call_id = self._new_id()
+        frames = write_down(Method(call_id, name, params))
+        call = Call(frames, retry=False, prepares=True, id=call_id, is_sent=True)
+        self._calls[call_id] = call
+        self._events.extend(self._view.call_made(call_id, ()))
+        self._send_request(call)
+        return call_id
+
+    def prepared(self, now: float) -> bool:
+        """Learn that the session is prepared: what waits is sent.
+
+        Returns:
+            Whether the session still goes on.
+        """
+        if not self._is_preparing or self._phase is not _Phase.OPEN:
+            return False
+        self._is_preparing = False
+        if self._view.catch_up.is_awaiting(_PREPARATION):
+            self._view.catch_up.begin(self._awaited(), now + self._catch_up_timeout_s)
+            self._await_something()
+        self._send_requests()
+        return True
+
+    def preparation_failed(self, reason: str) -> None:
+        """Give the connection up, because what waits must not be sent over it.
+
+        Args:
+            reason: One sentence, without data.
+        """
+        self._give_up(reason)
 
     def forget(self, call_id: str) -> None:
         """Let a call go whose outcome nobody waits for; it is not sent if it was not yet.
@@ -282,7 +347,8 @@ class Conversation:
         self._opening_deadline = deadline
         self._heartbeat = Heartbeat(self._heartbeat_interval_s, self._heartbeat_timeout_s, now)
         self._asks_for_resync = (
-            self._unfinished_resyncs < _MAX_UNFINISHED_RESYNCS
+            not self._prepares
+            and self._unfinished_resyncs < _MAX_UNFINISHED_RESYNCS
             and 0 < self._view.document_count <= self.limits.max_resync_documents
         )
         bolide: dict[str, Details] = {"resync": True} if self._asks_for_resync else {}
@@ -296,6 +362,9 @@ class Conversation:
         """Take back what the connection carried, ready to go on with the next one."""
         self._phase = _Phase.OFFLINE
         self._is_leaving = False
+        if self._is_preparing:
+            self._is_preparing = False
+            self._events.append(PreparationLost())
         self._opening_deadline = None
         self._heartbeat = None
         self._view.catch_up.connection_lost()
@@ -419,7 +488,7 @@ class Conversation:
 
     @property
     def _may_send(self) -> bool:
-        return self._phase is _Phase.OPEN and not self._is_leaving
+        return self._phase is _Phase.OPEN and not self._is_leaving and not self._is_preparing
 
     def _send_request(self, request: Request) -> None:
         frame = request.frames.for_server(self._agreement)
@@ -522,6 +591,7 @@ class Conversation:
         self._opening_deadline = None
         self._versions.accepted()
         self._agreement = read_agreement(message)
+        self._is_preparing = self._prepares
         self._events.append(SessionOpened(self._agreement.build))
         if self._had_session:
             self._begin_catch_up(now)
@@ -543,18 +613,26 @@ class Conversation:
         is_resync = self._asks_for_resync and "resync" in self._agreement.extensions
         self._is_resync = is_resync
         self._unfinished_resyncs = self._unfinished_resyncs + 1 if is_resync else 0
-        # Those too that were made meanwhile: they may stand in for one that was stopped.
+        if self._is_preparing:
+            self._view.begin_catch_up([_PREPARATION], math.inf, resync=False)
+            return
         awaited = [_RESYNC] if is_resync else []
-        awaited.extend(self._subscriptions)
-        # What these wrote is shown, and what they really did is to come with the rest.
-        resent = self._queue.resent
-        awaited.extend(id for id in self._calls if id in resent and self._view.shows_stub_of(id))
+        awaited.extend(self._awaited())
         deadline = now + self._catch_up_timeout_s
         self._view.begin_catch_up(awaited, deadline, resync=is_resync)
         if is_resync:
             self._ask_for_resync()
         else:
             self._await_something()
+
+    def _awaited(self) -> list[str]:
+        """Return the ids of what must be answered before documents of a new session are shown."""
+        # Those too that were made meanwhile: they may stand in for one that was stopped.
+        awaited = list(self._subscriptions)
+        # What these wrote is shown, and what they really did is to come with the rest.
+        resent = self._queue.resent
+        awaited.extend(id for id in self._calls if id in resent and self._view.shows_stub_of(id))
+        return awaited
 
     def _ask_for_resync(self) -> None:
         while (request := self._queue.next_of_resync()) is not None:
@@ -631,7 +709,11 @@ class Conversation:
 
     def _result(self, message: Result) -> None:
         call = self._calls.get(message.id)
-        if call is not None and call.is_sent and call.result is None:
+        if call is not None and call.prepares:
+            del self._calls[message.id]
+            self._events.extend(self._view.call_abandoned(message.id))
+            self._events.append(_finished(message.id, message))
+        elif call is not None and call.is_sent and call.result is None:
             call.result = message
             if call.is_updated:
                 self._finish(message.id, message)
@@ -646,13 +728,17 @@ class Conversation:
 
     def _finish(self, call_id: str, result: Result, *, hold: bool = False) -> None:
         del self._calls[call_id]
-        value = None if result.result is UNDEFINED else result.result
-        event = CallFinished(call_id, value, result.error)
+        event = _finished(call_id, result)
         if hold:
             self._view.catch_up.hold(event)
         else:
             self._events.extend(self._view.tell(event))
             self._no_longer_awaited(call_id)
+
+
+def _finished(call_id: str, result: Result) -> CallFinished:
+    value = None if result.result is UNDEFINED else result.result
+    return CallFinished(call_id, value, result.error)
 
 
 def _invocation_failed(fault: str | None) -> WireError:

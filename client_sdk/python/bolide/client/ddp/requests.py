@@ -78,12 +78,14 @@ class Call(Request):
         result: What the server answered.
         is_updated: The data it wrote have been sent.
         is_forgotten: Nobody waits for its outcome.
+        prepares: It is a part of the session's preparation: its result alone ends it.
     """
 
     retry: bool
     result: Result | None = None
     is_updated: bool = False
     is_forgotten: bool = False
+    prepares: bool = False
 
 
 @dataclass(slots=True)

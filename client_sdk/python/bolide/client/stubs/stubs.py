@@ -5,14 +5,13 @@ decides what the method does.
 """
 
 import inspect
-import traceback
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import PurePath
 from typing import Any
 
 from bolide.client.collections.local_collection import LocalCollection
 from bolide.client.events import DocumentChange
+from bolide.client.raised_at import raised_at
 from bolide.client.stubs.simulation import Simulation, Stub
 from bolide.client.stubs.workspace import Workspace
 from bolide.core.errors import ConfigurationError
@@ -85,12 +84,5 @@ class Stubs:
         try:
             self._by_name[name](Simulation(workspace, self._by_name, seed), *normalize(args))
         except Exception as error:
-            return Simulated(failure=_place(error))
+            return Simulated(failure=raised_at(error))
         return Simulated(workspace.writes())
-
-
-def _place(error: Exception) -> str:
-    """Tell type and line of the stub; the text may hold data of a person."""
-    frames = traceback.extract_tb(error.__traceback__)
-    frame = frames[1] if len(frames) > 1 else frames[0]
-    return f"{type(error).__name__} in {PurePath(frame.filename).name}, line {frame.lineno}"
