@@ -23,6 +23,11 @@ from bolide.server.limits import Limits
 from bolide.server.overview import Overview
 from bolide.server.web.management import create_management
 
+UPGRADE = (
+    "Connection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+)
+
 
 def make_app(pages: Path | None = None, **settings: Any) -> App:
     app = App(Settings(store="memory:", **settings), pages=pages)
@@ -118,6 +123,24 @@ async def test_another_origin_may_not_connect(serve: Serve, headers: dict[str, s
     with pytest.raises(InvalidStatus) as caught:
         await connect(f"ws://{address}/websocket", additional_headers=headers)
     assert caught.value.response.status_code == 403
+
+
+@pytest.mark.parametrize("path", ["/", "/websocket"])
+@pytest.mark.parametrize("name", ["Host", "Origin"])
+async def test_a_header_that_admits_must_be_there_once(serve: Serve, path: str, name: str) -> None:
+    address = await serve(make_app().asgi)
+    host, _, port = address.partition(":")
+    ours = {"Host": address, "Origin": f"http://{address}"}
+    upgrade = UPGRADE if path == "/websocket" else "Connection: close\r\n"
+    for values in ((ours[name], "evil.example"), ("evil.example", ours[name])):
+        lines = [f"{key}: {value}" for key, value in ours.items() if key != name]
+        lines += [f"{name}: {value}" for value in values]
+        head = f"GET {path} HTTP/1.1\r\n" + "\r\n".join(lines) + f"\r\n{upgrade}\r\n"
+        reader, writer = await asyncio.open_connection(host, int(port))
+        writer.write(head.encode())
+        async with asyncio.timeout(10):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 400 ")
+        writer.close()
 
 
 async def test_another_host_is_not_served(serve: Serve) -> None:
@@ -325,3 +348,12 @@ async def test_a_page_may_not_ask_the_management_listener(
             assert answer.status_code == 403
         for name in ("localhost", "[::1]:3000", "127.0.0.1"):
             assert (await http.get("/readyz", headers={"Host": name})).status_code == 200
+
+
+async def test_the_management_listener_has_one_name(serve: Serve) -> None:
+    host, _, port = (await serve(create_management(make_app().asgi), lifespan="off")).partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")
+    async with asyncio.timeout(10):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 403 ")
+    writer.close()

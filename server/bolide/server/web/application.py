@@ -159,6 +159,10 @@ class _Guard:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] in ("http", "websocket"):
             connection = HTTPConnection(scope)
+            if repeated := _repeated(connection):
+                text = f"The header {repeated} is there more than once"
+                await _refuse(text, 400, scope, receive, send)
+                return
             refusal = self._policy.refusal(
                 host=connection.headers.get("host"),
                 origin=connection.headers.get("origin"),
@@ -168,6 +172,12 @@ class _Guard:
                 await _refuse(refusal, 403, scope, receive, send)
                 return
         await self._app(scope, receive, _with_headers(send))
+
+
+def _repeated(connection: HTTPConnection) -> str | None:
+    """Return a header that decides who is answered and is there twice: who else reads the first?"""
+    headers = connection.headers
+    return next((name for name in ("Host", "Origin") if len(headers.getlist(name)) > 1), None)
 
 
 class _Started:

@@ -103,7 +103,8 @@ class _NoPages:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             headers = HTTPConnection(scope).headers
-            name = headers.get("host", "").rpartition(":")[0] or headers.get("host", "")
+            hosts = headers.getlist("host")
+            name = hosts[0].rpartition(":")[0] or hosts[0] if len(hosts) == 1 else ""
             if "origin" in headers or not is_loopback(name):
                 text = "Programs of this machine may ask here, by its loopback address.\n"
                 await PlainTextResponse(text, status_code=403)(scope, receive, send)
