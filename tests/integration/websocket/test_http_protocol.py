@@ -1,6 +1,8 @@
 """What a peer can do before its request is complete, over real sockets."""
 
 import asyncio
+import select
+import socket
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, closing
 
@@ -8,7 +10,7 @@ import pytest
 import pytest_asyncio
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse
+from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
 from tests.integration.conftest import Serve
@@ -24,6 +26,7 @@ UPGRADE = (
     b"sec-websocket-key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
 )
 SHORTLY_S = 0.05
+LARGE = b"x" * 16_777_216
 
 
 class Impatient(BolideHTTP):
@@ -49,8 +52,32 @@ async def _slow(request: Request) -> PlainTextResponse:
     return PlainTextResponse("hello at last")
 
 
+async def _large(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(LARGE)
+
+
+async def _medium(request: Request) -> PlainTextResponse:
+    return PlainTextResponse(LARGE[:50_000])  # less than fills a buffer
+
+
+async def _endless(request: Request) -> StreamingResponse:
+    async def parts() -> AsyncGenerator[bytes]:
+        while True:
+            yield LARGE[:100_000]
+            await asyncio.sleep(0)  # or it would not hear of the end
+
+    return StreamingResponse(parts())
+
+
 APPLICATION = Starlette(
-    routes=[Route("/", _hello), Route("/slow", _slow), WebSocketRoute("/echo", _echo)]
+    routes=[
+        Route("/", _hello),
+        Route("/slow", _slow),
+        Route("/large", _large),
+        Route("/medium", _medium),
+        Route("/endless", _endless),
+        WebSocketRoute("/echo", _echo),
+    ]
 )
 
 
@@ -78,6 +105,10 @@ class Socket:
     def close(self) -> None:
         self._writer.close()
 
+    async def some(self, size: int) -> bytes:
+        async with asyncio.timeout(20):
+            return await self._reader.read(size)
+
     async def until(self, words: bytes) -> bytes:
         async with asyncio.timeout(20):
             return await self._reader.readuntil(words)
@@ -89,6 +120,18 @@ class Socket:
                 return await self._reader.read()
             except ConnectionResetError:
                 return b""
+
+
+def tuple_of(address: str) -> tuple[str, int]:
+    host, _, port = address.partition(":")
+    return host, int(port)
+
+
+def until_cut(peer: socket.socket) -> None:
+    """Wait for a reset, reading nothing."""
+    poll = select.poll()
+    poll.register(peer, 0)
+    assert poll.poll(20_000)
 
 
 @pytest.mark.parametrize("said", [b"", b"GET", REQUEST, b"\r\n\r\n"])
@@ -133,11 +176,87 @@ async def test_head_over_the_limit_is_refused(serve: Serve) -> None:
         assert await modest.until(b"hello")
 
 
+async def test_parser_is_given_no_more_than_a_head_may_hold(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    http = BolideHTTP.limited(Limits(max_head_bytes=1000))
+    headers: list[bytes] = []
+
+    def on_header(_: BolideHTTP, name: bytes, value: bytes) -> None:
+        headers.append(value)
+
+    monkeypatch.setattr(BolideHTTP, "on_header", on_header)
+    with closing(await Socket.open(await serve(APPLICATION, http=http))) as peer:
+        peer.say(REQUEST + b"x: y\r\n" * 5_000 + b"\r\n")  # whole, and in one piece
+        assert (await peer.rest()).startswith(b"HTTP/1.1 431 ")
+    assert len(headers) < 1000 / 6
+
+
+@pytest.mark.parametrize("length", [1000, 1001])
+async def test_head_may_have_its_limit_and_no_more(serve: Serve, length: int) -> None:
+    http = BolideHTTP.limited(Limits(max_head_bytes=1000))
+    with closing(await Socket.open(await serve(APPLICATION, http=http))) as peer:
+        start = REQUEST + b"connection: close\r\nx: "
+        peer.say(start + b"x" * (length - len(start) - 4) + b"\r\n\r\n")
+        assert (b" 200 " in await peer.rest()) == (length == 1000)
+
+
+async def test_head_that_follows_a_request_in_work_has_the_same_limit(serve: Serve) -> None:
+    http = BolideHTTP.limited(Limits(max_head_bytes=1000))
+    with closing(await Socket.open(await serve(APPLICATION, http=http))) as peer:
+        peer.say(REQUEST.replace(b"/ ", b"/slow ") + b"\r\n")
+        peer.say(REQUEST + b"x: y\r\n" * 5_000)
+        assert b"HTTP/1.1 431 " in await peer.rest()
+
+
+async def test_requests_in_one_piece_are_each_answered(serve: Serve) -> None:
+    http = BolideHTTP.limited(Limits(max_head_bytes=1000))
+    with closing(await Socket.open(await serve(APPLICATION, http=http))) as peer:
+        peer.say((REQUEST + b"content-length: 1500\r\n\r\n" + b"x" * 1500) * 3)
+        for _ in range(3):
+            assert await peer.until(b"hello")
+
+
 async def test_body_does_not_count_as_head(serve: Serve) -> None:
     http = BolideHTTP.limited(Limits(max_head_bytes=1000))
     with closing(await Socket.open(await serve(APPLICATION, http=http))) as peer:
         peer.say(REQUEST + b"content-length: 5000\r\n\r\n" + b"x" * 5000)
         assert await peer.until(b"hello")
+
+
+@pytest.mark.parametrize("path", [b"/large ", b"/medium ", b"/endless "])
+async def test_client_that_never_reads_gives_its_place_up(serve: Serve, path: bytes) -> None:
+    http = type("Strict", (BolideHTTP,), {"slow_reader_timeout_s": SHORTLY_S})
+    address = await serve(APPLICATION, http=http, timeout_keep_alive=100)
+    with closing(socket.create_connection(tuple_of(address))) as peer:
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        request = REQUEST.replace(b"/ ", path) + b"\r\n"
+        peer.sendall(request * 400 if path == b"/medium " else request)
+        await asyncio.to_thread(until_cut, peer)
+
+
+async def test_client_that_reads_slowly_gets_all(serve: Serve) -> None:
+    http = type("Strict", (BolideHTTP,), {"slow_reader_timeout_s": 4 * SHORTLY_S})
+    address = await serve(APPLICATION, http=http, timeout_keep_alive=100)
+    with closing(await Socket.open(address)) as peer:
+        peer.say(REQUEST.replace(b"/ ", b"/large ") + b"connection: close\r\n\r\n")
+        read = 0
+        while part := await peer.some(262_144):
+            read += len(part)
+            await asyncio.sleep(SHORTLY_S / 2)
+        assert read > len(LARGE)
+
+
+async def test_client_that_has_read_all_may_wait(serve: Serve) -> None:
+    http = type("Strict", (BolideHTTP,), {"slow_reader_timeout_s": SHORTLY_S})
+    address = await serve(APPLICATION, http=http, timeout_keep_alive=100)
+    with closing(await Socket.open(address)) as peer:
+        for _ in range(2):
+            peer.say(REQUEST + b"\r\n")
+            assert await peer.until(b"hello")
+            await asyncio.sleep(3 * SHORTLY_S)
+        peer.say(REQUEST.replace(b"/ ", b"/slow ") + b"\r\n")
+        assert await peer.until(b"hello at last")
 
 
 async def test_one_socket_too_many_is_told(serve: Serve) -> None:
@@ -161,7 +280,10 @@ async def test_one_socket_too_many_is_told(serve: Serve) -> None:
 
 
 def test_limits_of_a_node_are_those_of_its_class() -> None:
-    limits = Limits(max_connections=1, header_timeout_s=2, max_head_bytes=3)
+    limits = Limits(
+        max_connections=1, header_timeout_s=2, max_head_bytes=3, slow_reader_timeout_s=4
+    )
     http = BolideHTTP.limited(limits)
     assert (http.max_connections, http.header_timeout_s, http.max_head_bytes) == (1, 2, 3)
+    assert http.slow_reader_timeout_s == 4
     assert BolideHTTP.max_connections == Limits().max_connections

@@ -1,9 +1,12 @@
-"""uvicorn's HTTP protocol with limits on what a peer can do before a request is complete.
+"""uvicorn's HTTP protocol with limits on what a peer can make it hold.
 
-uvicorn itself waits for ever for a request head, of any size, on any number of sockets.
+uvicorn itself waits for ever for a request head, of any size, on any number of sockets, and for
+ever until an answer is read.
 """
 
 import asyncio
+import socket
+import struct
 from asyncio.transports import Transport
 from typing import ClassVar, cast
 
@@ -26,9 +29,13 @@ class BolideHTTP(HttpToolsProtocol):
     max_connections: ClassVar[int] = _DEFAULTS.max_connections
     header_timeout_s: ClassVar[float] = _DEFAULTS.header_timeout_s
     max_head_bytes: ClassVar[int] = _DEFAULTS.max_head_bytes
+    slow_reader_timeout_s: ClassVar[float] = _DEFAULTS.slow_reader_timeout_s
 
     _head_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
+    _is_in_body = False
+    _reader_timer: asyncio.TimerHandle | None = None
+    _unread_bytes = 0
 
     @classmethod
     def limited(cls, limits: Limits) -> type["BolideHTTP"]:
@@ -40,6 +47,7 @@ class BolideHTTP(HttpToolsProtocol):
                 "max_connections": limits.max_connections,
                 "header_timeout_s": limits.header_timeout_s,
                 "max_head_bytes": limits.max_head_bytes,
+                "slow_reader_timeout_s": limits.slow_reader_timeout_s,
             },
         )
 
@@ -58,29 +66,59 @@ class BolideHTTP(HttpToolsProtocol):
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if self._head_timer is None and (cycle is None or cycle.response_complete):
             self._await_head()
-        super().data_received(data)
-        if self._head_timer is not None:  # the head is not complete yet
-            self._head_bytes += len(data)
-            if self._head_bytes > self.max_head_bytes and not self.transport.is_closing():
+        # The parser keeps of a head what it is given, so it is given no more than may be.
+        most = self.max_head_bytes
+        while data and not self.transport.is_closing() and not self._is_upgraded:
+            room = most if self._is_in_body else most - self._head_bytes
+            if room == 0:
                 self._refuse(431, b"The head of this request is too large\n")
+                return
+            part, data = data[:room], data[room:]
+            if not self._is_in_body:
+                self._head_bytes += len(part)
+            super().data_received(part)
 
     def on_headers_complete(self) -> None:
         """Learn that a head is complete."""
+        self._is_in_body = True
+        self._head_bytes = 0
         self._stop_waiting()
+        self._watch_reader()
         super().on_headers_complete()
+
+    def on_message_complete(self) -> None:
+        """Learn that a request is complete."""
+        self._is_in_body = False
+        super().on_message_complete()
 
     def handle_websocket_upgrade(self) -> None:
         """Hand the transport over, and let go of what would keep this object for the collector."""
+        self._stop_watching()
         super().handle_websocket_upgrade()
         self.parser = None  # type: ignore[assignment]  # as uvicorn's own connection_lost()
+
+    def resume_writing(self) -> None:
+        """Learn that the peer took most of what waited for it."""
+        self._unread_bytes = 0
+        super().resume_writing()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is no request."""
+        self._watch_reader()
+        super().send_400_response(msg)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Learn that the socket is gone."""
         self._stop_waiting()
+        self._stop_watching()
         super().connection_lost(exc)
 
+    @property
+    def _is_upgraded(self) -> bool:
+        # uvicorn's types do not say that it lets go of its parser.
+        return cast("object | None", self.parser) is None
+
     def _await_head(self) -> None:
-        self._head_bytes = 0
         # A browser opens sockets ahead that never say anything: no answer would be understood.
         self._head_timer = self.loop.call_later(self.header_timeout_s, self.transport.abort)
 
@@ -89,7 +127,37 @@ class BolideHTTP(HttpToolsProtocol):
             self._head_timer.cancel()
             self._head_timer = None
 
+    def _watch_reader(self) -> None:
+        """Look now and then whether the peer takes what waits for it, until nothing does."""
+        if self._reader_timer is None:
+            self._unread_bytes = 0
+            self._look_later()
+
+    def _look_later(self) -> None:
+        self._reader_timer = self.loop.call_later(self.slow_reader_timeout_s, self._look)
+
+    def _look(self) -> None:
+        self._reader_timer = None
+        unread = self.transport.get_write_buffer_size()
+        # More than before says nothing: the answer goes on as long as there is room.
+        if unread and unread == self._unread_bytes:
+            # What the kernel holds for the peer would wait on, for nobody.
+            connection = cast(socket.socket, self.transport.get_extra_info("socket"))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            self.transport.abort()
+            return
+        self._unread_bytes = unread
+        cycle = cast("RequestResponseCycle | None", self.cycle)
+        if unread or (cycle is not None and not cycle.response_complete):
+            self._look_later()
+
+    def _stop_watching(self) -> None:
+        if self._reader_timer is not None:
+            self._reader_timer.cancel()
+            self._reader_timer = None
+
     def _refuse(self, status: int, text: bytes) -> None:
+        self._watch_reader()
         headers = [(b"content-type", b"text/plain; charset=utf-8")]
         self.transport.write(refusing(status, headers, text))
         self.transport.close()
