@@ -348,3 +348,12 @@ async def test_a_page_may_not_ask_the_management_listener(
             assert answer.status_code == 403
         for name in ("localhost", "[::1]:3000", "127.0.0.1"):
             assert (await http.get("/readyz", headers={"Host": name})).status_code == 200
+
+
+async def test_the_management_listener_has_one_name(serve: Serve) -> None:
+    host, _, port = (await serve(create_management(make_app().asgi), lifespan="off")).partition(":")
+    reader, writer = await asyncio.open_connection(host, int(port))
+    writer.write(b"GET /livez HTTP/1.1\r\nHost: localhost\r\nHost: evil.example\r\n\r\n")
+    async with asyncio.timeout(10):
+        assert (await reader.readline()).startswith(b"HTTP/1.1 403 ")
+    writer.close()

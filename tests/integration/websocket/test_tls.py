@@ -84,6 +84,7 @@ class Application:
         self.starlette = Starlette(
             routes=[
                 Route("/", self._tell),
+                Route("/large", self._tell_much),
                 WebSocketRoute("/echo", self._echo),
                 WebSocketRoute("/wait", self._wait),
             ]
@@ -92,6 +93,9 @@ class Application:
     async def _tell(self, request: Request) -> PlainTextResponse:
         assert request.client is not None
         return PlainTextResponse(f"{request.url.scheme} {request.client.host}")
+
+    async def _tell_much(self, request: Request) -> PlainTextResponse:
+        return PlainTextResponse(b"x" * 16 * MEBIBYTE)
 
     async def _echo(self, websocket: WebSocket) -> None:
         await websocket.accept()
@@ -399,6 +403,19 @@ async def test_client_that_forgot_the_s_of_https_is_told(
             answer = await client.post(f"http://{address}/", content=body)
             assert answer.status_code == 400
             assert "https://" in answer.text
+
+
+async def test_client_that_never_reads_its_page_gives_its_place_up(
+    ours: Serve, application: Application
+) -> None:
+    http = type("Strict", (BolideHTTP,), {"slow_reader_timeout_s": SHORTLY_S})
+    address = await ours(application.starlette, http=http, timeout_keep_alive=100)
+    client = await Client.open(ours, address)
+    with closing(client):
+        await client.send(REQUEST.replace(b"/ ", b"/large "))
+        poll = select.poll()
+        poll.register(client.connection, 0)
+        assert await asyncio.to_thread(poll.poll, 10_000)  # it is reset
 
 
 async def test_violation_is_explained_before_the_end(ours: Serve, application: Application) -> None:
