@@ -91,6 +91,34 @@ async def test_a_file_that_cannot_be_used_is_a_configuration_error(letter: Path)
     await store.close()
 
 
+def beside(path: Path) -> tuple[bytes, list[str]]:
+    return path.read_bytes(), sorted(each.name for each in path.parent.iterdir())
+
+
+async def test_nothing_is_made_beside_a_file_that_is_no_database(letter: Path) -> None:
+    before = beside(letter)
+    with pytest.raises(ConfigurationError, match="is not a database"):
+        await SQLiteStore(letter).open()
+    assert beside(letter) == before
+
+
+@pytest.mark.parametrize("mode", ["delete", "wal"])
+@pytest.mark.parametrize("is_open", [True, False])
+async def test_nothing_is_made_beside_the_database_of_another_program(
+    path: Path, mode: str, is_open: bool
+) -> None:
+    connection = sqlite3.connect(path, isolation_level=None)
+    with closing(connection):
+        connection.execute(f"PRAGMA journal_mode = {mode}")
+        connection.execute("CREATE TABLE theirs (x)")
+        if not is_open:
+            connection.close()
+        before = beside(path)
+        with pytest.raises(ConfigurationError, match="another program's database"):
+            await SQLiteStore(path).open()
+        assert beside(path) == before
+
+
 async def test_a_folder_that_does_not_exist_is_a_configuration_error(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="create"):
         await SQLiteStore(tmp_path / "no" / "ward.db").open()

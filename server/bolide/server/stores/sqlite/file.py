@@ -21,6 +21,7 @@ from bolide.server.stores.base import ChangeKind, IndexSpec
 from bolide.server.stores.embedded.database import Database, Entry
 from bolide.server.stores.embedded.errors import OUT_OF_DISK_SPACE, UNKNOWN_ERROR
 from bolide.server.stores.sqlite.filesystem import NETWORK_FILE_SYSTEMS, file_system_of, read_mounts
+from bolide.server.stores.sqlite.look import is_anothers
 from bolide.server.stores.sqlite.schema import (
     APPEND,
     APPLICATION_ID,
@@ -40,6 +41,7 @@ __all__ = [
     "HISTORY_CHANGES",
     "OPTION",
     "SQLiteFile",
+    "check_owner",
     "check_place",
     "open_refusal",
     "storage_failure",
@@ -87,6 +89,28 @@ def check_place(path: Path, mounts: str | None = None) -> None:
         raise _refusal(path, f"in a folder that this user may write to: give it {folder}")
     if path.exists() and not _may(path, os.R_OK | os.W_OK):
         raise _refusal(path, "a file that this user may read and write: change its owner or mode")
+
+
+def check_owner(path: Path) -> None:
+    """Refuse what is certainly another program's file, and make nothing beside it.
+
+    :class:`SQLiteFile` looks again under the file lock, and is strict then.
+
+    Args:
+        path: Absolute path of the file; there may be none yet.
+
+    Raises:
+        ConfigurationError: If it is a database of another program.
+        sqlite3.Error: If it is no database at all.
+    """
+    try:
+        found = is_anothers(path)
+    except (OSError, sqlite3.Error) as error:
+        if isinstance(error, sqlite3.Error) and _name_of(error) == "SQLITE_NOTADB":
+            raise
+        return  # another process may be about to open or close it: the second look tells
+    if found:
+        raise _refused_as_anothers(path)
 
 
 def _may(path: Path, mode: int) -> bool:
@@ -180,7 +204,7 @@ class SQLiteFile:
         [tables] = execute("SELECT count(*) FROM sqlite_master").fetchone()
         is_new = (owner, version, tables) == (0, 0, 0)
         if not is_new and owner != APPLICATION_ID:
-            raise _refusal(self._path, "a Bolide store; this is another program's database")
+            raise _refused_as_anothers(self._path)
         if version > SCHEMA_VERSION:
             raise _refusal(
                 self._path,
@@ -359,6 +383,10 @@ def _name_of(error: sqlite3.Error) -> str:
     """Return SQLite's name of an error, such as ``SQLITE_FULL``."""
     # Errors that Python's module raises by itself have none.
     return getattr(error, "sqlite_errorname", "SQLITE_ERROR")
+
+
+def _refused_as_anothers(path: Path) -> ConfigurationError:
+    return _refusal(path, "a Bolide store; this is another program's database")
 
 
 def _damaged(path: Path, how: str) -> ConfigurationError:

@@ -6,9 +6,9 @@ from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from urllib.parse import quote
 
 from bolide.server.stores.sqlite.filesystem import file_system_of, read_mounts
+from bolide.server.stores.sqlite.look import connect_to_look
 from bolide.server.stores.sqlite.schema import APPLICATION_ID, SCHEMA_VERSION, checksum
 from bolide.server.stores.sqlite.wakeup import listening_processes
 
@@ -92,7 +92,7 @@ def inspect_file(path: Path) -> FileReport:
     report.file_bytes = path.stat().st_size
     report.log_bytes = log.stat().st_size if log.exists() else 0
     try:
-        with closing(_connect(path, is_alone=not log.exists())) as connection:
+        with closing(connect_to_look(path)) as connection:
             _examine(connection, report)
     except sqlite3.Error as error:
         report.problems.append(f"SQLite cannot read it: {error}")
@@ -100,13 +100,6 @@ def inspect_file(path: Path) -> FileReport:
         if getattr(error, "sqlite_errorcode", None) == sqlite3.SQLITE_NOTADB:
             report.remedy = _NAME_ANOTHER
     return report
-
-
-def _connect(path: Path, *, is_alone: bool) -> sqlite3.Connection:
-    # Without a log nobody has it open, and looking leaves no files beside it.
-    mode = "immutable=1" if is_alone else "mode=ro"
-    address = f"file:{quote(str(path))}?{mode}"
-    return sqlite3.connect(address, uri=True, isolation_level=None, timeout=5)
 
 
 def _examine(connection: sqlite3.Connection, report: FileReport) -> None:

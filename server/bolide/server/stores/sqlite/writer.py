@@ -34,6 +34,7 @@ from bolide.server.stores.embedded.transaction import OpenTransaction
 from bolide.server.stores.embedded.workspace import Workspace
 from bolide.server.stores.sqlite.file import (
     SQLiteFile,
+    check_owner,
     check_place,
     open_refusal,
     storage_failure,
@@ -242,6 +243,7 @@ class SQLiteWriter:
         check_place(self._path)
         with contextlib.ExitStack() as undo:
             try:
+                check_owner(self._path)
                 self._lock = FileLock(self._path.with_name(f"{self._path.name}-lock"))
                 undo.callback(self._lock.close)
                 self._lock.acquire()
