@@ -16,7 +16,7 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from bolide.server.failures import failure_record
 
-__all__ = ["configure_log", "describe_failure"]
+__all__ = ["configure_log", "describe_failure", "shows_texts"]
 
 
 class _Lossy:
@@ -79,6 +79,11 @@ def configure_log(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+
+
+def shows_texts() -> bool:
+    """Tell whether the texts of exceptions are shown: asked for, and on a terminal."""
+    return _Texts.are_shown
 
 
 # Values of a log record: whatever JSON holds.

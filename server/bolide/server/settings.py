@@ -13,8 +13,9 @@ from typing import Any, ClassVar, Final, cast
 from bolide.core.errors import ConfigurationError
 from bolide.server.limits import Limits
 from bolide.server.loopback import is_loopback
+from bolide.server.typed_urls import shown_as_typed
 
-__all__ = ["DEFAULT_FILE", "Settings", "UnknownSetting", "read_settings"]
+__all__ = ["DEFAULT_FILE", "Settings", "UnknownSetting", "parse_flag", "read_settings"]
 
 DEFAULT_FILE: Final = Path("bolide.toml")
 # How tomllib ends most of its texts.
@@ -23,7 +24,7 @@ _PLACE: Final = re.compile(r"\((at line \d+, column \d+|at end of document)\)$")
 _PREFIX: Final = "BOLIDE_"
 # Variables of our own tests and scripts.
 _FOREIGN: Final = ("BOLIDE_TESTS_", "BOLIDE_MONGOD", "BOLIDE_PYTHON27")
-_HIDDEN: Final = frozenset({"store"})
+_MAY_HOLD_SECRETS: Final = frozenset({"store"})
 
 
 class UnknownSetting(ConfigurationError):
@@ -106,7 +107,8 @@ class Settings:
             raise ConfigurationError("insecure_dev", True, "off, unless host is 127.0.0.1 or ::1")
         if (self.tls_cert is None) != (self.tls_key is None):
             given, missing = ("tls_key", "tls_cert") if self.tls_key else ("tls_cert", "tls_key")
-            raise ConfigurationError(missing, None, f"set together with {given}")
+            spell = _spelling(self.origins.get(given, ""))
+            raise ConfigurationError(spell(missing), None, f"set together with {spell(given)}")
 
 
 def read_settings(
@@ -149,6 +151,22 @@ def read_settings(
     return Settings(**given, limits=limits, origins=MappingProxyType(origins))
 
 
+# Whatever the setting is made of.
+def parse_flag(name: str, text: str) -> Any:
+    """Read the text of a flag as that of a variable is read.
+
+    Args:
+        name: Of the setting.
+        text: What the operator typed.
+
+    Raises:
+        ConfigurationError: If it cannot work; it names the flag.
+    """
+    value = _from_text(name, text, _flag(name))
+    _check(name, value, _flag(name))
+    return value
+
+
 # Values of TOML.
 def _read_file(file: Path | None) -> dict[str, Any]:
     if file is None and not DEFAULT_FILE.is_file():
@@ -169,6 +187,13 @@ def _variable(name: str) -> str:
 
 def _flag(name: str) -> str:
     return "--" + name.replace("_", "-")
+
+
+def _spelling(origin: str) -> Callable[[str], str]:
+    """Return how settings are spelled where one came from."""
+    if origin.startswith("flag "):
+        return _flag
+    return _variable if origin.startswith("environment ") else str
 
 
 def _check_known(name: str, option: str, spell: Callable[[str], str]) -> None:
@@ -200,7 +225,7 @@ def _from_text(name: str, text: str, option: str) -> Any:
 
 
 def _shown(name: str, value: Any) -> Any:
-    return "(hidden)" if name in _HIDDEN else value
+    return shown_as_typed(value) if name in _MAY_HOLD_SECRETS else value
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import structlog
 
-from bolide.server.log import configure_log, describe_failure
+from bolide.server.log import configure_log, describe_failure, shows_texts
 from bolide.server.methods.errors import log_failure
 
 SECRET = "Aunt Emmy, HIV+"
@@ -126,6 +126,7 @@ async def test_an_exception_that_nobody_fetched_is_logged_without_text() -> None
 def test_insecure_dev_shows_texts_on_a_terminal() -> None:
     stream = Terminal()
     configure_log(stream, insecure_dev=True)
+    assert shows_texts()
     try:
         fail()
     except ValueError as error:
@@ -138,6 +139,7 @@ def test_insecure_dev_shows_texts_on_a_terminal() -> None:
 @pytest.mark.parametrize(("stream", "insecure_dev"), [(Terminal(), False), (io.StringIO(), True)])
 def test_both_are_needed(stream: io.StringIO, insecure_dev: bool) -> None:
     configure_log(stream, insecure_dev=insecure_dev)
+    assert not shows_texts()
     assert list(describe_failure(ValueError(SECRET))) == ["failure"]
     logging.getLogger("elsewhere").warning("bad frame %r", SECRET)
     structlog.get_logger().error("failed", exc_info=ValueError(SECRET))

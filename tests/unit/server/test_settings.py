@@ -8,7 +8,7 @@ import pytest
 
 from bolide.core.errors import ConfigurationError
 from bolide.server.limits import Limits
-from bolide.server.settings import Settings, read_settings
+from bolide.server.settings import Settings, parse_flag, read_settings
 
 PASSWORD = "mongodb://app:hunter2@db"
 
@@ -231,8 +231,22 @@ def test_certificate_and_key_come_together(given: str, missing: str) -> None:
     options: dict[str, Any] = {given: "node.pem"}
     with pytest.raises(ConfigurationError) as caught:
         Settings(**options)
-    assert caught.value.option == missing
+    assert str(caught.value) == f"{missing} is not set, but must be set together with {given}."
     assert Settings(tls_cert="node.pem", tls_key="key.pem").tls_key == "key.pem"
+
+
+def test_what_is_missing_is_spelled_as_what_was_given() -> None:
+    with pytest.raises(ConfigurationError, match=r"^--tls-key is not .* with --tls-cert\.$"):
+        read_settings({"tls_cert": "node.pem"})
+    with pytest.raises(ConfigurationError, match=r"^BOLIDE_TLS_CERT .* with BOLIDE_TLS_KEY\.$"):
+        read_settings(environment={"BOLIDE_TLS_KEY": "key.pem"})
+
+
+@pytest.mark.parametrize("text", ["80x", "", "-1", "65536"])
+def test_text_of_a_flag_is_read_like_that_of_a_variable(text: str) -> None:
+    assert parse_flag("port", "80") == 80
+    with pytest.raises(ConfigurationError, match=f"^--port is '?{text}'?, but must be a port, 0"):
+        parse_flag("port", text)
 
 
 def test_the_environment_changes_only_the_limits_it_names() -> None:

@@ -33,23 +33,24 @@ def doctor_lines(settings: Settings) -> Iterator[str]:
     """
     values = {name: getattr(settings, name) for name in settings.origins if hasattr(settings, name)}
     limits = {limit.name: getattr(settings.limits, limit.name) for limit in fields(Limits)}
+    width = max(map(len, (*values, *limits, *_LIBRARIES))) + 2
     yield "Settings"
-    yield from _rows(values, settings)
+    yield from _rows(values, settings, width)
     yield ""
     yield "Limits"
-    yield from _rows(limits, settings)
+    yield from _rows(limits, settings, width)
     yield ""
     yield "Versions"
-    yield f"  {'Python':24}{platform.python_version()}"
-    yield f"  {'SQLite':24}{sqlite3.sqlite_version}"
+    yield f"  {'Python':{width}}{platform.python_version()}"
+    yield f"  {'SQLite':{width}}{sqlite3.sqlite_version}"
     for library in _LIBRARIES:
-        yield f"  {library:24}{_version(library)}"
+        yield f"  {library:{width}}{_version(library)}"
 
 
-def _rows(values: dict[str, object], settings: Settings) -> Iterator[str]:
+def _rows(values: dict[str, object], settings: Settings, width: int) -> Iterator[str]:
     for name, value in values.items():
         shown = shown_url(value) if name in _URLS and isinstance(value, str) else _shown(value)
-        yield f"  {name:24}{printable(shown):<32}  {settings.origins.get(name, 'default')}"
+        yield f"  {name:{width}}{printable(shown):<32}  {settings.origins.get(name, 'default')}"
 
 
 def _shown(value: object) -> str:

@@ -5,13 +5,13 @@ import socket
 
 from bolide.core.errors import ConfigurationError
 
-__all__ = ["bind", "bind_first_free", "url_of"]
+__all__ = ["PortInUse", "bind", "bind_first_free", "url_of"]
 
 _BACKLOG = 2048
 _HIGHEST_PORT = 65_535
 
 
-class _InUse(ConfigurationError):
+class PortInUse(ConfigurationError):
     """Another process listens there."""
 
 
@@ -46,7 +46,7 @@ def bind(host: str, port: int, *, option: str = "port") -> socket.socket:
 def _refusal(error: OSError, host: str, port: int, option: str) -> ConfigurationError:
     match error.errno:
         case errno.EADDRINUSE:
-            return _InUse(
+            return PortInUse(
                 option, port, "a free port: another process listens there; stop it or take another"
             )
         case errno.EACCES:
@@ -71,7 +71,7 @@ def bind_first_free(host: str, port: int, *, tries: int = 100) -> socket.socket:
     for candidate in range(port, min(port + tries, _HIGHEST_PORT + 1)):
         try:
             return bind(host, candidate)
-        except _InUse:
+        except PortInUse:
             continue
     raise ConfigurationError("port", port, f"followed by a free one within {tries} ports")
 

@@ -1,5 +1,6 @@
 """Run one app until the operator says stop."""
 
+import socket
 import sys
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack, closing
@@ -7,25 +8,33 @@ from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 
-from bolide.ops.node.listener import bind, url_of
+from bolide.core.errors import ConfigurationError
+from bolide.ops.node.listener import PortInUse, bind, url_of
 from bolide.ops.node.node_service import check_exposure, node_running
 from bolide.ops.node.reloader import run_reloading
 from bolide.ops.node.service import stop_signals
 from bolide.ops.node.tls import tls_of
 from bolide.ops.race import first_of
 from bolide.server.app import App
+from bolide.server.log import shows_texts
 from bolide.server.settings import Settings
 
 __all__ = [
     "INSECURE_DEV",
     "NOT_FOR_PHI",
+    "NOT_SHOWN",
     "PLAIN_HTTP",
     "run_node",
     "run_node_reloading",
     "settings_for",
 ]
 
-INSECURE_DEV = "INSECURE: the texts of errors, which may hold patient data, are shown here."
+INSECURE_DEV = (
+    "INSECURE: the texts of errors, which may hold patient data, are shown on the terminal."
+)
+NOT_SHOWN = (
+    "insecure_dev is on, but the log goes to no terminal: texts of errors are left out of it."
+)
 PLAIN_HTTP = "Warning: plain HTTP. Only this machine can connect; others need TLS (--tls-cert)."
 NOT_FOR_PHI = "Not for real PHI yet: there are no accounts, no audit log and no field encryption."
 
@@ -65,16 +74,11 @@ async def run_node(name: str, app: App, settings: Settings, say: Callable[[str],
     tls = tls_of(settings)
     with ExitStack() as stack:
         listener = stack.enter_context(closing(bind(settings.host, settings.port)))
+        port: int = listener.getsockname()[1]
         management = None
         if settings.management_port is not None:
             management = stack.enter_context(
-                closing(
-                    bind(
-                        settings.management_host,
-                        settings.management_port,
-                        option="management_port",
-                    )
-                )
+                closing(_bind_management(settings.management_host, settings.management_port, port))
             )
         stopped = stack.enter_context(stop_signals())
         async with node_running(app, settings, listener, management):
@@ -83,13 +87,23 @@ async def run_node(name: str, app: App, settings: Settings, say: Callable[[str],
             if management is not None:
                 say(f"Health and metrics: {url_of(management, settings.management_host)}readyz")
             if settings.insecure_dev:
-                say(INSECURE_DEV)
+                say(INSECURE_DEV if shows_texts() else NOT_SHOWN)
             if tls is None:
                 say(PLAIN_HTTP)
             elif tls.warning is not None:
                 say(f"Warning: {tls.warning}.")
             say(NOT_FOR_PHI)
             await stopped.wait()
+
+
+def _bind_management(host: str, port: int, own_port: int) -> socket.socket:
+    try:
+        return bind(host, port, option="management_port")
+    except PortInUse as error:
+        if port == own_port:
+            expected = "another port than the node's own, at which it takes sessions"
+            raise ConfigurationError(error.option, port, expected) from None
+        raise
 
 
 async def run_node_reloading(

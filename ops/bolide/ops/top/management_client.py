@@ -9,6 +9,7 @@ import httptools
 
 from bolide.core.errors import BolideError, ConfigurationError
 from bolide.server.settings import Settings
+from bolide.server.typed_urls import shown_as_typed
 
 __all__ = ["MAX_ANSWER_BYTES", "Management", "ManagementFailed", "NoManagement"]
 
@@ -79,10 +80,10 @@ class Management:
             parts = urlsplit(url)
             host, port = parts.hostname, parts.port
         except ValueError:
-            raise ConfigurationError("URL", "(hidden)", _EXPECTED) from None
+            raise ConfigurationError("URL", shown_as_typed(url), _EXPECTED) from None
         is_bare = parts.path in ("", "/") and not (parts.query or parts.fragment or parts.username)
         if parts.scheme != "http" or not host or port is None or not is_bare:
-            raise ConfigurationError("URL", "(hidden)", _EXPECTED)
+            raise ConfigurationError("URL", shown_as_typed(url), _EXPECTED)
         return cls(host, port)
 
     @classmethod

@@ -11,6 +11,7 @@ from bolide.server.stores.base import Store
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.stores.sqlite import SQLiteStore
 from bolide.server.stores.sqlite.file import OPTION
+from bolide.server.typed_urls import shown_as_typed
 
 __all__ = ["open_store"]
 
@@ -39,10 +40,10 @@ def open_store(
             return SQLiteStore(_path_of(url), clock=clock, store_max_bytes=store_max_bytes)
         case "mongodb" | "mongodb+srv":
             raise ConfigurationError(
-                OPTION, "(hidden)", f"{_FORMS}; MongoDB is not built yet into this version"
+                OPTION, shown_as_typed(url), f"{_FORMS}; MongoDB is not built yet into this version"
             )
         case _:
-            raise ConfigurationError(OPTION, "(hidden)", _FORMS)
+            raise ConfigurationError(OPTION, shown_as_typed(url), _FORMS)
 
 
 def _path_of(url: str) -> Path:
@@ -50,7 +51,7 @@ def _path_of(url: str) -> Path:
     if parts.netloc or parts.query or parts.fragment or not parts.path.startswith("/"):
         raise ConfigurationError(
             OPTION,
-            url,
+            shown_as_typed(url),
             "three slashes and a file, as in sqlite:///file.db, or four before an absolute path",
         )
     return Path(unquote(parts.path[1:]))

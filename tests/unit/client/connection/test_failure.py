@@ -3,8 +3,10 @@
 import errno
 import socket
 import ssl
+from pathlib import Path
 
 import pytest
+from tests.certificates import Authority
 from websockets.datastructures import Headers
 from websockets.exceptions import (
     ConnectionClosedError,
@@ -19,6 +21,7 @@ from websockets.http11 import Response
 
 from bolide.client.connection.address import parse_address
 from bolide.client.connection.failure import ConnectionFailed, explain, size_fault
+from bolide.server.node import MOVED
 
 ADDRESS = parse_address("wss://ada:secret@ward.example.org/websocket?token=abc")
 
@@ -40,10 +43,10 @@ def closed(code: int) -> ConnectionClosedError:
 @pytest.mark.parametrize(
     ("error", "text", "is_lasting"),
     [
-        (untrusted(), r"not trusted \(self-signed certificate\);.* in SSL_CERT_FILE\.$", True),
+        (untrusted(), r"not trusted \(self-signed certificate\);.* in SSL_CERT_FILE", True),
         (ssl.SSLError(1, "secret"), "TLS with", True),
         (status(404), "no DDP endpoint", True),
-        (status(403), r"refused the connection \(403\); check headers=", True),
+        (status(403), r"refused the connection \(403\); is it .* not its management port,", True),
         (status(302), r"redirects elsewhere \(302\)", True),
         (status(503), r"not available now \(503\)", False),
         (status(429), r"not available now \(429\)", False),
@@ -57,6 +60,14 @@ def closed(code: int) -> ConnectionClosedError:
         (ConnectionRefusedError(errno.ECONNREFUSED, "secret"), "Nothing listens at", False),
         (ValueError("secret"), r"cannot be reached \(ValueError\)", False),
         (closed(1001), "closed the connection: it is going away", False),
+        (closed(1012), "closed the connection: it is shutting down or restarts", False),
+        (
+            ConnectionClosedOK(
+                Close(1000, f"{MOVED}: secret"), Close(1000, ""), rcvd_then_sent=True
+            ),
+            "it takes no more sessions and is shutting down",
+            False,
+        ),
         (closed(4000), "closed the connection: code 4000", False),
         (ConnectionClosedError(None, Close(1002, "")), "broke the WebSocket protocol", False),
         (ConnectionClosedError(None, None), "was lost", False),
@@ -97,3 +108,40 @@ def test_too_large_a_message_is_told_from_other_ends(
     assert fault.endswith(text)
     for other in (closed(1001), ConnectionClosedError(None, None)):
         assert size_fault(other, max_frame_bytes=99) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("nope.pem", None, "SSL_CERT_FILE names nope.pem, which does not exist."),
+        ("letter.pem", "Dear Ada", "letter.pem, which holds no certificate as PEM text."),
+        (".", None, "SSL_CERT_FILE names ., which "),
+        ("", None, "name a PEM file with its authority in SSL_CERT_FILE."),
+    ],
+)
+def test_authorities_that_are_not_there_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, text: str | None, told: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SSL_CERT_FILE", name)
+    if text is not None:
+        Path(name).write_text(text)
+    reason = explain(untrusted(), ADDRESS, timeout_s=10).reason
+    assert told in reason
+    assert "ssl=" not in reason
+
+
+def test_authorities_that_are_others_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = Authority(tmp_path).issue().cert
+    monkeypatch.setenv("SSL_CERT_FILE", file)
+    reason = explain(untrusted(), ADDRESS, timeout_s=10).reason
+    assert reason.endswith(f"in SSL_CERT_FILE, which is {file} now.")
+
+
+def test_what_the_caller_gave_is_to_be_checked() -> None:
+    failure = explain(untrusted(), ADDRESS, timeout_s=10, has_authorities=True)
+    assert failure.reason.endswith("; check the authorities of ssl=.")
+    failure = explain(status(403), ADDRESS, timeout_s=10, has_headers=True)
+    assert failure.reason.endswith("; check headers= and the server's origins.")

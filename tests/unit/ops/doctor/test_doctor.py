@@ -30,6 +30,13 @@ def test_every_setting_and_limit_is_told_with_its_place() -> None:
     assert re.search(r"^  public_url +- +default$", text, re.M)
 
 
+def test_name_and_value_are_never_run_together() -> None:
+    rows = [line for line in doctor_lines(read_settings()) if line.startswith("  ")]
+    assert any(re.match(r"  max_stored_results_bytes +67108864 ", row) for row in rows)
+    # All values begin in one column.
+    assert len({re.match(r"  \S+ +", row).end() for row in rows}) == 1  # type: ignore[union-attr]
+
+
 def test_versions_of_python_and_libraries_are_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bolide.ops.doctor.doctor._LIBRARIES", ("bolide", "no-such-library"))
     text = report(Settings())

@@ -84,7 +84,7 @@ def test_listener_open_to_others_in_plain_text_is_refused(
 def test_with_tls_a_node_may_listen_everywhere_under_its_name() -> None:
     files: dict[str, Any] = {"tls_cert": "c.pem", "tls_key": "k.pem"}
     check_exposure(Settings(host="0.0.0.0", public_url="https://ward.example.org", **files))
-    with pytest.raises(ConfigurationError, match=r"^public_url is None, but must be what people"):
+    with pytest.raises(ConfigurationError, match=r"^public_url is not set, but must be what"):
         check_exposure(Settings(host="0.0.0.0", **files))
 
 

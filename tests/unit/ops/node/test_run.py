@@ -18,6 +18,7 @@ from bolide.ops.node.listener import bind
 from bolide.ops.node.run import (
     INSECURE_DEV,
     NOT_FOR_PHI,
+    NOT_SHOWN,
     PLAIN_HTTP,
     run_node,
     run_node_reloading,
@@ -67,7 +68,11 @@ async def test_node_with_tls_tells_of_its_certificate(
     assert lines[1:] == [*told[:warnings], NOT_FOR_PHI]
 
 
-async def test_insecure_development_is_loud() -> None:
+@pytest.mark.parametrize(("is_shown", "told"), [(True, INSECURE_DEV), (False, NOT_SHOWN)])
+async def test_insecure_development_is_told_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, is_shown: bool, told: str
+) -> None:
+    monkeypatch.setattr("bolide.ops.node.run.shows_texts", lambda: is_shown)
     lines: list[str] = []
 
     def say(line: str) -> None:
@@ -78,7 +83,8 @@ async def test_insecure_development_is_loud() -> None:
     settings = Settings(port=0, store="memory:", insecure_dev=True)
     async with asyncio.timeout(20):
         await run_node("ward.app:app", App(), settings, say)
-    assert INSECURE_DEV in lines
+    assert told in lines
+    assert len({INSECURE_DEV, NOT_SHOWN} & set(lines)) == 1
 
 
 async def test_management_port_in_use_is_named() -> None:
@@ -87,6 +93,14 @@ async def test_management_port_in_use_is_named() -> None:
         settings = Settings(port=0, store="memory:", management_port=port)
         with pytest.raises(ConfigurationError, match=f"^management_port is {port}, but must be a"):
             await run_node("ward.app:app", App(), settings, _stop)
+
+
+async def test_management_port_that_is_the_nodes_own_is_named_as_such() -> None:
+    with closing(bind("127.0.0.1", 0)) as free:
+        port: int = free.getsockname()[1]
+    settings = Settings(port=port, store="memory:", management_port=port)
+    with pytest.raises(ConfigurationError, match=rf"^management_port is {port}, .* node's own, at"):
+        await run_node("ward.app:app", App(), settings, _stop)
 
 
 def test_settings_of_the_app_are_changed_by_flags_only() -> None:

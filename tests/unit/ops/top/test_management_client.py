@@ -139,7 +139,7 @@ def test_a_url_is_read(url: str, management: Management) -> None:
         "http://127.0.0.1:x", "http://127.0.0.1:9300#a", "http://[::1:9300",
     ],
 )  # fmt: skip
-def test_what_is_no_url_is_refused_and_not_repeated(url: str) -> None:
+def test_what_is_no_url_is_refused_without_secrets(url: str) -> None:
     with pytest.raises(ConfigurationError) as caught:
         Management.at(url)
     assert "such as http://127.0.0.1:9300" in str(caught.value)

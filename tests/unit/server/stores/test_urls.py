@@ -52,6 +52,12 @@ def test_any_other_url_is_refused_without_its_password(url: str) -> None:
     assert "secret" not in str(caught.value)
 
 
+@pytest.mark.parametrize("url", ["lab.db", "sqlite://lab.db", "mongodb://localhost/ward"])
+def test_a_url_that_can_hold_no_password_is_repeated(url: str) -> None:
+    with pytest.raises(ConfigurationError, match=f"^store is '{url}', but must be "):
+        open_store(url)
+
+
 def test_mongodb_is_not_built_yet_and_the_error_says_so() -> None:
     with pytest.raises(ConfigurationError, match="MongoDB is not built yet"):
         open_store("mongodb://localhost/db")

@@ -1,6 +1,7 @@
 """Say in one sentence why there is no connection."""
 
 import errno
+import os
 import socket
 import ssl
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ from bolide.core.errors import BolideError
 
 __all__ = ["ConnectionFailed", "Failure", "explain", "size_fault"]
 
+# How the reasons of a node begin that closes a session to be rid of it.
+_DRAINS = ("The server takes no more sessions", "This node takes no sessions now")
+
 # Codes of RFC 6455, section 7.4.1, and of the IANA registry.
 _CLOSE_CODES = {
     1000: "it ended the connection",
@@ -28,7 +32,7 @@ _CLOSE_CODES = {
     1007: "it received text that is not UTF-8",
     1008: "it refuses us by its policy",
     1011: "it had an internal error",
-    1012: "it restarts",
+    1012: "it is shutting down or restarts",
     1013: "it is overloaded",
 }
 
@@ -83,7 +87,14 @@ def size_fault(error: ConnectionClosed, *, max_frame_bytes: int) -> str | None:
     return "The server closed the connection: a message was too large for it."
 
 
-def explain(error: BaseException, address: Address, *, timeout_s: float) -> Failure:
+def explain(
+    error: BaseException,
+    address: Address,
+    *,
+    timeout_s: float,
+    has_authorities: bool = False,
+    has_headers: bool = False,
+) -> Failure:
     """Turn what a socket raised into a sentence.
 
     Texts of errors are not repeated, because they may hold URLs and headers.
@@ -92,6 +103,8 @@ def explain(error: BaseException, address: Address, *, timeout_s: float) -> Fail
         error: What was raised.
         address: Where the attempt went.
         timeout_s: Time the attempt had, seconds.
+        has_authorities: The caller said whose certificates to trust, with ``ssl=``.
+        has_headers: The caller gave headers.
     """
     where = address.label
     match error:
@@ -99,14 +112,14 @@ def explain(error: BaseException, address: Address, *, timeout_s: float) -> Fail
             return Failure(_lost(error, where))
         case ssl.SSLCertVerificationError():
             return Failure(
-                f"The certificate of {where} is not trusted ({error.verify_message}); mend it "
-                "there, or pass ssl= with its authority, or name that in SSL_CERT_FILE.",
+                f"The certificate of {where} is not trusted ({error.verify_message}); "
+                f"{'check the authorities of ssl=' if has_authorities else _trust()}.",
                 is_lasting=True,
             )
         case ssl.SSLError():
             return Failure(f"TLS with {where} failed; is it really an https port?", is_lasting=True)
         case InvalidStatus():
-            return _refused(error.response.status_code, where)
+            return _refused(error.response.status_code, where, has_headers=has_headers)
         case ProxyError():
             return Failure(f"The proxy did not connect to {where}; check the proxy settings.")
         case InvalidMessage():
@@ -125,7 +138,25 @@ def explain(error: BaseException, address: Address, *, timeout_s: float) -> Fail
             return Failure(f"{where} cannot be reached ({type(error).__name__}).")
 
 
-def _refused(status: int, where: str) -> Failure:
+def _trust() -> str:
+    """Say how the authorities of this machine get another one."""
+    name = ssl.get_default_verify_paths().openssl_cafile_env
+    file = os.environ.get(name)
+    if not file:
+        return f"mend it there, or name a PEM file with its authority in {name}"
+    try:
+        # OpenSSL passes over a file that it cannot use.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(file)
+    except FileNotFoundError:
+        return f"{name} names {file}, which does not exist"
+    except ssl.SSLError:
+        return f"{name} names {file}, which holds no certificate as PEM text"
+    except OSError as error:
+        return f"{name} names {file}, which cannot be read ({error.strerror})"
+    return f"mend it there, or name a PEM file with its authority in {name}, which is {file} now"
+
+
+def _refused(status: int, where: str, *, has_headers: bool) -> Failure:
     if status == 404:
         return Failure(
             f"{where} has no DDP endpoint at this path (404); it is usually /websocket.",
@@ -133,7 +164,13 @@ def _refused(status: int, where: str) -> Failure:
         )
     if status in (401, 403):
         return Failure(
-            f"{where} refused the connection ({status}); check headers= and the server's origins.",
+            f"{where} refused the connection ({status}); "
+            + (
+                "check headers= and the server's origins."
+                if has_headers
+                else "is it the node's own port and not its management port, does its public_url"
+                " name this address, and does nothing before it want a login?"
+            ),
             is_lasting=True,
         )
     if 300 <= status < 400:
@@ -151,6 +188,8 @@ def _lost(error: ConnectionClosed, where: str) -> str:
     if sent in (1002, 1007):
         return f"{where} broke the WebSocket protocol."
     if error.rcvd is not None:
+        if error.rcvd.reason.startswith(_DRAINS):
+            return f"{where} closed the connection: it takes no more sessions and is shutting down."
         why = _CLOSE_CODES.get(error.rcvd.code, f"code {error.rcvd.code}")
         return f"{where} closed the connection: {why}."
     return f"The connection to {where} was lost."

@@ -221,7 +221,13 @@ class Link:
         try:
             socket = await self._dial(address, deadline) if standby is None else standby.socket
         except (OSError, ValueError, WebSocketException) as error:
-            return explain(error, address, timeout_s=timeout_s)
+            return explain(
+                error,
+                address,
+                timeout_s=timeout_s,
+                has_authorities=self._options.ssl_context is not None,
+                has_headers=bool(self._options.headers),
+            )
         ending = await self._talk(socket, deadline)
         event = self._take_given_up()
         if self._standby is not None:
