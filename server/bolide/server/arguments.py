@@ -12,7 +12,7 @@ import inspect
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from types import GenericAlias
-from typing import TYPE_CHECKING, Annotated, Any, TypeAlias, cast, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, cast, get_type_hints
 
 from pydantic import ConfigDict, GetPydanticSchema, TypeAdapter
 from pydantic.errors import PydanticUserError
@@ -196,6 +196,34 @@ def _is_simple(schema: _Schema) -> bool:
     )
 
 
+def _uncarried(schema: _Schema) -> str | None:
+    """Return what no client can send, as its annotation names it; None if there is nothing.
+
+    Only what is certain is told: a function of the app may make anything of a value, and a class
+    may be that of a custom value.
+    """
+    if isinstance(schema, (list, tuple)):
+        return next(filter(None, map(_uncarried, schema)), None)
+    if not isinstance(schema, dict):
+        return None
+    kind = schema.get("type")
+    if not isinstance(kind, str):  # fields by name
+        return next(filter(None, map(_uncarried, schema.values())), None)
+    if kind in _UNCARRIED:
+        return _UNCARRIED[kind]
+    if kind not in _HOLDERS:
+        return None
+    inner = (part for key, part in schema.items() if key not in _NO_SCHEMAS)
+    return next(filter(None, map(_uncarried, inner)), None)
+
+
+_UNCARRIED: Final = {"callable": "a function", "complex": "complex", "generator": "a generator"}
+# Schemas that check the parts of a value as they are.
+_HOLDERS: Final = frozenset(
+    {"dataclass", "dataclass-args", "dataclass-field", "default", "definitions", "dict",
+     "frozenset", "list", "model", "model-field", "model-fields", "nullable", "set", "tuple",
+     "typed-dict", "typed-dict-field", "union"}
+)  # fmt: skip
 _SIMPLE = frozenset(
     {"bool", "float", "int", "list", "literal", "none", "nullable", "str", "tuple", "typed-dict",
      "typed-dict-field"}
@@ -393,6 +421,11 @@ def read_arguments(handler: Handler, label: str) -> Arguments:
             argument = _Argument(name, annotations[name])
         except (ArbitraryTypeWarning, PydanticUserError, SchemaError, TypeError) as error:
             raise TypeError(f"{where} has a type for {name!r} that cannot be checked.") from error
+        if (uncarried := _uncarried(argument.schema)) is not None:
+            raise TypeError(
+                f"{where} has a type for {name!r} that clients cannot send: {uncarried}; write one"
+                " of those that docs/reference/app.md lists, such as float or EJSONValue."
+            )
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
             variable = argument
             continue

@@ -1,8 +1,9 @@
 """Arguments: strict about types, silent about what was sent."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
 from enum import Enum
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -10,7 +11,7 @@ from uuid import UUID
 
 import pytest
 from bson import Decimal128, Int64, ObjectId
-from pydantic import BaseModel, ConfigDict, Field, Tag
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, Tag
 from typing_extensions import TypedDict
 
 from bolide.core.errors import MethodError
@@ -316,6 +317,15 @@ async def no_type(ctx: object, ward: str) -> None: ...
 no_type.__annotations__["ward"] = 5
 
 
+class Signal(BaseModel):
+    parts: list[complex] | None = None
+
+
+async def no_ejson(ctx: object, ward: complex) -> None: ...
+async def no_ejson_inside(ctx: object, *ward: dict[str, Signal]) -> None: ...
+async def function(ctx: object, ward: Callable[[], int] | str) -> None: ...
+
+
 REFUSED_HANDLERS: list[tuple[Any, str]] = [
     (sync_handler, "is not a coroutine function: write `async def`"),
     (partial(sync_handler), "is not a coroutine function"),
@@ -326,6 +336,9 @@ REFUSED_HANDLERS: list[tuple[Any, str]] = [
     (keywords, "takes 'ward' by keyword"),
     (unknown_name, "has an annotation that cannot be read: name 'Nowhere' is not defined"),
     (no_type, "has a type for 'ward' that cannot be checked"),
+    (no_ejson, "has a type for 'ward' that clients cannot send: complex; write one of"),
+    (no_ejson_inside, "has a type for 'ward' that clients cannot send: complex; write"),
+    (function, "has a type for 'ward' that clients cannot send: a function; write one"),
 ]
 
 
@@ -338,6 +351,19 @@ def test_a_handler_that_cannot_be_one_is_named_with_the_reason(handler: Any, tex
         f"The handler of the method patients.move ({location_of(handler)}) {text}"
     )
     assert "\n" not in message
+
+
+def test_what_a_function_of_the_app_makes_may_be_of_any_type() -> None:
+    async def handler(ctx: object, a: Annotated[complex, BeforeValidator(complex)]) -> None: ...
+
+    assert read_arguments(handler, "method h").bind(["1+2j"]) == [1 + 2j]
+
+
+def test_dates_times_and_decimals_come_as_text() -> None:
+    async def handler(ctx: object, a: date, b: time, c: timedelta, d: Decimal) -> None: ...
+
+    bound = read_arguments(handler, "method h").bind(["2026-02-03", "10:30", "PT90S", "1.50"])
+    assert bound == [date(2026, 2, 3), time(10, 30), timedelta(seconds=90), Decimal("1.50")]
 
 
 def test_a_location_names_module_and_function() -> None:
