@@ -115,6 +115,11 @@ class App:
         return PublicationStrategy.SERVER_MERGE if found is None else found.strategy
 
     @property
+    def collection_names(self) -> frozenset[str]:
+        """Names of the collections."""
+        return frozenset(self._collections)
+
+    @property
     def merges_all(self) -> bool:
         """Whether a document of any collection may be published twice to one session."""
         merging = (PublicationStrategy.SERVER_MERGE, PublicationStrategy.NO_MERGE_MULTI)

@@ -7,6 +7,7 @@ from functools import partial
 import structlog
 
 from bolide.core.errors import StateError
+from bolide.server.access.claim import CALLS
 from bolide.server.app import App
 from bolide.server.clock import Clock, SystemClock, Timer
 from bolide.server.livequery.live_queries import LiveQueries
@@ -101,6 +102,7 @@ class Node:
             ConfigurationError: If the store cannot be used.
         """
         self._started_at = self.clock.now()
+        self.store.declare({*self.app.collection_names, CALLS})
         await self.store.open()
         try:
             self.app.attach(self.store)

@@ -61,6 +61,7 @@ class Settings:
             None: the node is only reached at its own address.
         allowed_origins: Other origins whose pages may connect.
         insecure_dev: Show the texts of errors on the terminal; on loopback only.
+        insecure_store: Let a database on another machine be used without TLS or a password.
         management_host: Address of the management listener: health, metrics, drain.
         management_port: Its port; 0 is any free one, None: there is no such listener.
         tls_cert: PEM file with the node's certificate, None for plain HTTP.
@@ -85,6 +86,7 @@ class Settings:
     public_url: str | None = None
     allowed_origins: Sequence[str] = ()
     insecure_dev: bool = False
+    insecure_store: bool = False
     management_host: str = "127.0.0.1"
     management_port: int | None = None
     tls_cert: str | None = None
@@ -286,6 +288,7 @@ _SECONDS: Final = _Kind(_is_seconds, float, "a number of seconds above 0")
 _LIMIT: Final = _Kind(
     lambda value: _is_whole(value, 1, math.inf), _parse_whole, "a whole number above 0"
 )
+_SWITCH: Final = _Kind(lambda value: isinstance(value, bool), _parse_switch, "true or false")
 _KINDS: Final[Mapping[str, _Kind]] = {
     "host": _TEXT,
     "port": _PORT,
@@ -296,7 +299,8 @@ _KINDS: Final[Mapping[str, _Kind]] = {
         lambda text: tuple([part.strip() for part in text.split(",")] if text else ()),
         "a list of origins such as https://ward.example.org, with commas between them",
     ),
-    "insecure_dev": _Kind(lambda value: isinstance(value, bool), _parse_switch, "true or false"),
+    "insecure_dev": _SWITCH,
+    "insecure_store": _SWITCH,
     "management_host": _TEXT,
     "management_port": _PORT.or_none(),
     "tls_cert": _TEXT.or_none(),

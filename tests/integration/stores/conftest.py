@@ -9,10 +9,11 @@ from tests.integration.stores.support import OpenStore
 
 from bolide.server.stores.base import Store
 from bolide.server.stores.memory import MemoryStore
+from bolide.server.stores.mongo import MongoStore
 from bolide.server.stores.sqlite import SQLiteStore
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "mongodb"])
 async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenStore]:
     """Open stores that are closed after the test; each is empty."""
     opened: list[Store] = []
@@ -21,6 +22,8 @@ async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
         store: Store
         if request.param == "memory":
             store = MemoryStore(**options)
+        elif request.param == "mongodb":
+            store = MongoStore(request.getfixturevalue("new_database")(), **options)
         else:
             store = SQLiteStore(tmp_path / f"{len(opened)}.db", **options)
         await store.open()

@@ -4,6 +4,7 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
+import pytest
 from pymongo.errors import DuplicateKeyError
 from tests.turns import yield_once
 
@@ -20,11 +21,13 @@ from bolide.server.stores.base import (
     Query,
     Receipt,
     Store,
+    TransactionConflict,
     Update,
     WriteOperation,
 )
 
 __all__ = [
+    "EMBEDDED",
     "Follower",
     "OpenStore",
     "contents",
@@ -34,6 +37,10 @@ __all__ = [
     "update",
     "write_at_random",
 ]
+
+
+EMBEDDED = pytest.mark.parametrize("open_store", ["memory", "sqlite"], indirect=True)
+"""For tests of what only stores in this process promise."""
 
 
 class OpenStore(Protocol):
@@ -146,5 +153,5 @@ async def write_at_random(store: Store, source: random.Random, count: int) -> No
                     await transaction.write(random_operation(source))
             else:
                 await store.write(operation)
-        except DuplicateKeyError:
+        except (DuplicateKeyError, TransactionConflict):
             continue

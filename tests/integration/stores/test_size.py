@@ -6,10 +6,12 @@ from typing import Any
 import pytest
 from pymongo.errors import BulkWriteError, WriteError
 from structlog.testing import capture_logs
-from tests.integration.stores.support import OpenStore, contents, insert, update
+from tests.integration.stores.support import EMBEDDED, OpenStore, contents, insert, update
 
 from bolide.core.bson_codec import to_bson
 from bolide.server.stores.base import Delete, HeldInMemory, Insert, Store
+
+pytestmark = EMBEDDED
 
 FILLER = b"x" * 800
 LIMIT = 10_000

@@ -40,6 +40,7 @@ from bolide.server.stores.base import (
     Insert,
     Query,
     Store,
+    TransactionConflict,
     Update,
     WriteOperation,
 )
@@ -204,7 +205,7 @@ class LiveApp:
         mark = next(self._marks)
         try:
             await self._perform(work_of(kind, *args))
-        except (DuplicateKeyError, Aborted):
+        except (DuplicateKeyError, TransactionConflict, Aborted):
             pass
         finally:
             written.reset(token)
@@ -267,5 +268,5 @@ async def write_directly(store: Store, work: Work) -> None:
         else:
             for operation in work.operations:
                 await store.write(operation)
-    except (DuplicateKeyError, Aborted):
+    except (DuplicateKeyError, TransactionConflict, Aborted):
         pass

@@ -143,6 +143,7 @@ class FaultyStore:
             self._listeners.remove(listener)
 
     async def feed_reached(self, position: Any) -> None:
+        await self.store.feed_reached(position)
         if not position <= self._position:
             future = asyncio.get_running_loop().create_future()
             self._waiting.append((position, future))

@@ -27,12 +27,14 @@ from tests.property.live_core.model import (
     queries_of,
     work_of,
 )
+from tests.property.live_core.mongo_history import MongoHistory
 
 from bolide.core.keys import key_of
 from bolide.server.livequery import multiplexer, result
 from bolide.server.publications.counts import COUNTS
 from bolide.server.stores.base import Query, Store
 from bolide.server.stores.memory import MemoryStore
+from bolide.server.stores.mongo import MongoStore
 from bolide.server.stores.sqlite import SQLiteStore
 from bolide.server.testing import FakeClock, TestNode
 
@@ -58,7 +60,13 @@ _TIMEOUT_S = 60 * float(os.environ.get("BOLIDE_TESTS_TIMEOUT_FACTOR", "1"))
 
 
 async def run_schedule(kind: str, steps: Sequence[Step], *, keeps_own_writes: bool = False) -> None:
-    """Run the steps and a last settling; raises with the steps as a note."""
+    """Run the steps and a last settling; raises with the steps as a note.
+
+    Args:
+        kind: ``memory``, ``sqlite``, or the URL of an empty MongoDB database.
+        steps: What happens.
+        keeps_own_writes: As in :class:`Reader`.
+    """
     done = 0
     try:
         async with asyncio.timeout(_TIMEOUT_S), _world(kind, keeps_own_writes) as world:
@@ -86,7 +94,15 @@ async def _world(kind: str, keeps_own_writes: bool) -> AsyncGenerator["World"]:
             stack.enter_context(patch.object(module, name, value))
         history, clock = History(), FakeClock()
         stores: list[FaultyStore] = []
-        if kind == "sqlite":
+        if kind.startswith("mongodb:"):
+            mongo_history = history = MongoHistory(kind)
+            stack.push_async_callback(mongo_history.stop)
+            await mongo_history.start()
+            stores = [FaultyStore(MongoStore(kind), history) for _ in range(3)]
+            outside = stores[2]
+            await outside.open()
+            stack.push_async_callback(outside.close)
+        elif kind == "sqlite":
             folder = stack.enter_context(tempfile.TemporaryDirectory(dir=_PLACE))
             path = Path(folder) / "live.db"
             for _ in range(3):
@@ -235,6 +251,8 @@ class World:
         for reader in self._readers:
             assert not reader.faults, reader.faults
         assert not self._reports, self._reports
+        if isinstance(self.history, MongoHistory):
+            await self.history.catch_up()
         self.history.complete()
         await self._check_stores()
         runs = [run for app in self._apps for some in app.calls.values() for run in some]

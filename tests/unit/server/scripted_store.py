@@ -1,6 +1,6 @@
 """A store that writes down what it is asked and answers what a test told it."""
 
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -124,6 +124,8 @@ class ScriptedStore:
 
     async def latest_position(self) -> Position:
         return self.feed_position
+
+    def declare(self, collections: Iterable[str]) -> None: ...
 
     def listen(self, listener: FeedListener) -> None: ...
 

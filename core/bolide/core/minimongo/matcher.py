@@ -54,7 +54,7 @@ class Matcher:
             MinimongoError: If it is no selector, or uses what is not supported here.
         """
         paths: set[str] = set()
-        fields = _fields(selector)
+        fields = selector_fields(selector)
         self._condition: DocumentCondition = (
             NOTHING if fields is None else _compile_document(fields, paths.add, is_root=True)
         )
@@ -92,8 +92,12 @@ class ElementMatcher:
         self.matches: Test = element_test(selector, _compile_inner_document)
 
 
-def _fields(selector: Any) -> Document | None:
-    """Return a selector as an object; None if it selects nothing."""
+def selector_fields(selector: Any) -> Document | None:
+    """Return a selector as an object; None if it selects nothing.
+
+    Raises:
+        MinimongoError: If it is none, or nested too deeply.
+    """
     if selector is None or selector is UNDEFINED or selector is False:
         return None
     fields = {"_id": selector} if _is_id(selector) else selector

@@ -9,14 +9,15 @@ store numbers its changes, MongoDB uses cluster times. A snapshot at position P 
 changes with a position up to P; a feed that is at P has delivered exactly those.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
-from typing import Any, Protocol, TypeAlias, runtime_checkable
+from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, OperationFailure
 
+from bolide.core.errors import MethodError
 from bolide.core.values import Document
 
 __all__ = [
@@ -38,9 +39,14 @@ __all__ = [
     "Snapshot",
     "Store",
     "Transaction",
+    "TransactionConflict",
     "Update",
     "WriteOperation",
+    "WriteOutcomeUnknown",
 ]
+
+
+_WRITE_CONFLICT: Final = 112  # MongoDB's number
 
 
 class Position(Protocol):
@@ -327,6 +333,30 @@ class HeldInMemory(Protocol):
         ...
 
 
+class TransactionConflict(OperationFailure):
+    """A transaction was aborted, because another one changed the same documents; try it again."""
+
+    def __init__(self) -> None:
+        """Take nothing: what the documents are is data."""
+        super().__init__(
+            "Nothing was written, because somebody else changed the same documents at the same"
+            " time: run the transaction again.",
+            _WRITE_CONFLICT,
+        )
+
+
+class WriteOutcomeUnknown(MethodError):
+    """Nobody knows whether a write was done: the connection was lost before the answer came."""
+
+    def __init__(self) -> None:
+        """Say what to do."""
+        super().__init__(
+            "write-outcome-unknown",
+            "The database did not answer, and nobody knows whether it was done: look before you"
+            " do it again.",
+        )
+
+
 @runtime_checkable
 class Blockable(Protocol):
     """A store that may have to wait for something outside of this process."""
@@ -353,8 +383,17 @@ class Store(Protocol):
 
     Errors are PyMongo's: ``DuplicateKeyError``, ``WriteError``, ``BulkWriteError`` (``Insert`` of
     several), ``OperationFailure`` for a selector or modifier that does not compile. A write that an
-    :class:`AccessFilter` does not allow is ``AccessRefused``.
+    :class:`AccessFilter` does not allow is ``AccessRefused``. Where a database may fail on its own,
+    a write may end with :class:`WriteOutcomeUnknown`, and a transaction with
+    :class:`TransactionConflict`.
     """
+
+    def declare(self, collections: Iterable[str]) -> None:
+        """Name the collections that the feed must tell of, before :meth:`open`.
+
+        A store that is not told tells of all; the feed may tell of others, too.
+        """
+        ...
 
     async def open(self) -> None:
         """Connect, check and start the feed."""

@@ -10,10 +10,10 @@ from bolide.server.clock import Clock
 from bolide.server.limits import STORE_MAX_BYTES
 from bolide.server.stores.base import Change, ChangeBatch, Transaction
 from bolide.server.stores.embedded.database import Database
-from bolide.server.stores.embedded.feed import Feed
 from bolide.server.stores.embedded.store import EmbeddedStore, EmbeddedTransaction
 from bolide.server.stores.embedded.transaction import TRANSACTION_LIFETIME_S, OpenTransaction
 from bolide.server.stores.embedded.workspace import Workspace
+from bolide.server.stores.feed import Feed
 
 __all__ = ["MemoryStore"]
 

@@ -9,25 +9,34 @@ from bolide.server.clock import Clock
 from bolide.server.limits import STORE_MAX_BYTES
 from bolide.server.stores.base import Store
 from bolide.server.stores.memory import MemoryStore
+from bolide.server.stores.mongo import MongoStore
 from bolide.server.stores.sqlite import SQLiteStore
 from bolide.server.stores.sqlite.file import OPTION
 from bolide.server.typed_urls import shown_as_typed
 
 __all__ = ["open_store"]
 
-_FORMS: Final = "sqlite:///file.db, sqlite:////absolute/file.db or memory: (which keeps nothing)"
+_FORMS: Final = (
+    "sqlite:///file.db, sqlite:////absolute/file.db,"
+    " mongodb://host/database?replicaSet=rs0, or memory: (which keeps nothing)"
+)
 
 
 def open_store(
-    url: str, *, clock: Clock | None = None, store_max_bytes: int = STORE_MAX_BYTES
+    url: str,
+    *,
+    clock: Clock | None = None,
+    store_max_bytes: int = STORE_MAX_BYTES,
+    insecure: bool = False,
 ) -> Store:
     """Make the store that a URL names; its ``open`` comes next.
 
     Args:
-        url: ``sqlite:///relative``, ``sqlite:////absolute`` (``%`` escapes as in any URL), or
-            ``memory:``.
+        url: ``sqlite:///relative``, ``sqlite:////absolute`` (``%`` escapes as in any URL),
+            ``mongodb://`` or ``mongodb+srv://`` as MongoDB specifies them, or ``memory:``.
         clock: The node's clock; None is the system's.
         store_max_bytes: Most bytes of BSON that an embedded store holds in memory.
+        insecure: Let MongoDB on another machine be used without TLS or a password.
 
     Raises:
         ConfigurationError: If it is none of these; a URL that may hold a password is not repeated.
@@ -39,9 +48,7 @@ def open_store(
         case "sqlite":
             return SQLiteStore(_path_of(url), clock=clock, store_max_bytes=store_max_bytes)
         case "mongodb" | "mongodb+srv":
-            raise ConfigurationError(
-                OPTION, shown_as_typed(url), f"{_FORMS}; MongoDB is not built yet into this version"
-            )
+            return MongoStore(url, clock=clock, insecure=insecure)
         case _:
             raise ConfigurationError(OPTION, shown_as_typed(url), _FORMS)
 

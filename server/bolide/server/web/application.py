@@ -94,7 +94,11 @@ class NodeApplication:
 
         def make_node() -> Node:
             build_id = settings.build_id or build_of(app.pages)
-            store = open_store(settings.store, store_max_bytes=settings.limits.store_max_bytes)
+            store = open_store(
+                settings.store,
+                store_max_bytes=settings.limits.store_max_bytes,
+                insecure=settings.insecure_store,
+            )
             return Node(app, store, settings=settings, build_id=build_id)
 
         return cls(make_node, policy, app.pages)

@@ -6,6 +6,7 @@ from pymongo.errors import WriteError
 from bolide.core.errors import ConfigurationError
 from bolide.server.stores.base import Insert
 from bolide.server.stores.memory import MemoryStore
+from bolide.server.stores.mongo import MongoStore
 from bolide.server.stores.sqlite import SQLiteStore
 from bolide.server.stores.urls import open_store
 
@@ -43,7 +44,6 @@ def test_three_slashes_are_relative_and_four_absolute(url: str, path: Path) -> N
         "ward.db",
         "",
         "postgres://ada:secret@host/db",
-        "mongodb://ada:secret@host/db",
     ],
 )
 def test_any_other_url_is_refused_without_its_password(url: str) -> None:
@@ -52,15 +52,15 @@ def test_any_other_url_is_refused_without_its_password(url: str) -> None:
     assert "secret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["lab.db", "sqlite://lab.db", "mongodb://localhost/ward"])
+@pytest.mark.parametrize("url", ["mongodb://localhost/ward", "mongodb+srv://host/ward"])
+def test_mongodb_is_a_mongodb_store(url: str) -> None:
+    assert isinstance(open_store(url), MongoStore)
+
+
+@pytest.mark.parametrize("url", ["lab.db", "sqlite://lab.db"])
 def test_a_url_that_can_hold_no_password_is_repeated(url: str) -> None:
     with pytest.raises(ConfigurationError, match=f"^store is '{url}', but must be "):
         open_store(url)
-
-
-def test_mongodb_is_not_built_yet_and_the_error_says_so() -> None:
-    with pytest.raises(ConfigurationError, match="MongoDB is not built yet"):
-        open_store("mongodb://localhost/db")
 
 
 @pytest.mark.parametrize("url", ["memory:", "sqlite:///small.db"])

@@ -20,7 +20,7 @@ from bolide.server.stores.base import (
     Update,
     WriteOperation,
 )
-from bolide.server.stores.embedded.bson_documents import encode, storable
+from bolide.server.stores.bson_documents import encode, storable
 from bolide.server.stores.embedded.errors import (
     BAD_VALUE,
     FAILED_TO_PARSE,

@@ -1,7 +1,7 @@
 """What the embedded stores share: everything except where a commit goes."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from typing import Any, Final, TypeVar
@@ -25,7 +25,6 @@ from bolide.server.stores.base import (
     WriteOperation,
 )
 from bolide.server.stores.embedded.database import Database
-from bolide.server.stores.embedded.feed import Feed
 from bolide.server.stores.embedded.first_insert import compile_first
 from bolide.server.stores.embedded.operations import compile_operation
 from bolide.server.stores.embedded.queries import (
@@ -37,6 +36,7 @@ from bolide.server.stores.embedded.queries import (
 )
 from bolide.server.stores.embedded.unique import index_name
 from bolide.server.stores.embedded.workspace import Workspace
+from bolide.server.stores.feed import Feed
 
 __all__ = ["WARN_AGAIN_BELOW", "WARN_AT", "EmbeddedStore", "EmbeddedTransaction"]
 
@@ -94,6 +94,10 @@ class EmbeddedStore(ABC):
         self._feed: Feed | None = None
         self._is_warned = False
         self._log = structlog.get_logger("bolide.store")
+
+    def declare(self, collections: Iterable[str]) -> None:
+        """Do nothing: the feed tells of all collections."""
+        del collections
 
     @property
     @abstractmethod

@@ -15,10 +15,10 @@ from bolide.server.clock import Clock, Timer
 from bolide.server.limits import STORE_MAX_BYTES
 from bolide.server.stores.base import ChangeBatch, Transaction
 from bolide.server.stores.embedded.database import Database
-from bolide.server.stores.embedded.feed import Feed
 from bolide.server.stores.embedded.store import EmbeddedStore, EmbeddedTransaction
 from bolide.server.stores.embedded.transaction import TRANSACTION_LIFETIME_S, OpenTransaction
 from bolide.server.stores.embedded.workspace import Workspace
+from bolide.server.stores.feed import Feed
 from bolide.server.stores.sqlite.file import HISTORY_CHANGES, OPTION
 from bolide.server.stores.sqlite.wakeup import WakeUp
 from bolide.server.stores.sqlite.writer import (

@@ -3,7 +3,7 @@ from pymongo.errors import WriteError
 
 from bolide.core.bson_codec import from_bson
 from bolide.core.values import UNDEFINED
-from bolide.server.stores.embedded.bson_documents import MAX_DOCUMENT_BYTES, encode, storable
+from bolide.server.stores.bson_documents import MAX_DOCUMENT_BYTES, encode, storable
 
 SECRET = "Ada Lovelace"
 

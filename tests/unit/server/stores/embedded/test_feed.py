@@ -5,7 +5,7 @@ import pytest
 
 from bolide.core.errors import StateError
 from bolide.server.stores.base import ChangeBatch, Position
-from bolide.server.stores.embedded.feed import Feed
+from bolide.server.stores.feed import Feed
 
 
 class Listener:

@@ -1,4 +1,4 @@
-"""Documents as the embedded stores keep them: checked, normalised, and as BSON."""
+"""Documents as the stores keep them: checked, normalised, and as BSON."""
 
 from collections.abc import Mapping
 from typing import Any, Final

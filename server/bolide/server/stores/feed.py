@@ -1,4 +1,4 @@
-"""The feed of an embedded store: who listens, and who waits for a position."""
+"""The feed of a store: who listens, and who waits for a position."""
 
 import asyncio
 from collections.abc import Callable
@@ -22,6 +22,11 @@ class Feed:
         self._listeners: list[FeedListener] = []
         self._waiting: list[tuple[Position, asyncio.Future[None]]] = []
 
+    @property
+    def is_awaited(self) -> bool:
+        """Somebody waits for a position."""
+        return bool(self._waiting)
+
     def listen(self, listener: FeedListener) -> None:
         """Tell ``listener`` of everything from now on."""
         self._listeners.append(listener)
@@ -40,6 +45,10 @@ class Feed:
         """Tell that the changes up to ``position`` are not known one by one."""
         self._tell(lambda listener: listener.history_lost(position))
         self._move(position)
+
+    def has_reached(self, position: Position) -> bool:
+        """Tell whether everything up to a position was delivered."""
+        return position <= self.position
 
     async def reached(self, position: Position) -> None:
         """Wait until everything up to ``position`` was delivered.

@@ -1,0 +1,317 @@
+"""The process's one change stream: read with plain commands, opened again whatever ends it.
+
+With ``getMore`` as a command of its own the position is always known, and the next one goes to
+whoever is primary then; a driver's ``watch()`` waits for the old one (docs/design/mongodb.md).
+
+Theory of operation. A stream that is opened with the last token goes on where it was: a failover
+loses nothing. If the server does not have that history any more, a new stream is opened *first*,
+and then everybody is told to read again, at or after its first position.
+"""
+
+import asyncio
+import random
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final
+
+import structlog
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+
+from bolide.core.keys import key_of
+from bolide.core.values import Document
+from bolide.server.log import describe_failure
+from bolide.server.stores.base import ChangeBatch
+from bolide.server.stores.feed import Feed
+from bolide.server.stores.mongo.assembly import FENCES, Assembled, Assembly
+from bolide.server.stores.mongo.cache import DocumentCache, DocumentKey
+from bolide.server.stores.mongo.codec import run_command
+from bolide.server.stores.mongo.queries import BATCH
+from bolide.server.stores.mongo.reading import SnapshotReader
+
+__all__ = ["ChangeStream"]
+
+_WAIT_MS: Final = 1000
+_SILENCE_S: Final = 3.0
+"""How much longer than asked the server may be silent before the stream is opened again."""
+_FENCE_AFTER_S: Final = 0.005
+_FIRST_PAUSE_S: Final = 0.05
+_LAST_PAUSE_S: Final = 2.0
+_CALM_PAUSE_S: Final = 0.01
+"""Pause after a batch while many events come: a batch costs more than an event."""
+_MANY_EVENTS: Final = 5  # in such a pause: 500 a second
+
+# MongoDB's numbers for: history lost, change stream fatal, no matching document (an image that
+# expired), invalid resume token, capped position lost, event too large, snapshot too old.
+_HISTORY_LOST: Final = frozenset({286, 280, 47, 260, 136, 10334, 239})
+
+_PROJECTION: Final = dict.fromkeys(
+    (
+        "operationType", "clusterTime", "ns", "to", "documentKey", "fullDocument",
+        "updateDescription", "txnNumber",
+    ),
+    1,
+)  # fmt: skip
+
+
+class _GapError(Exception):
+    """What came cannot be told of, and will not come again."""
+
+
+class ChangeStream:
+    """Follows the changes of a database and tells a feed of them.
+
+    Args:
+        database: Of a client that is connected.
+        reader: Reads documents that are missing.
+        cache: Documents as they are.
+        declared: Names of the collections that are told of; None for all.
+
+    Attributes:
+        started: What is read must not be older than this; events at or before it were not seen.
+        failures: How often the stream was opened again.
+        losses: How often history was lost.
+        waits_because: Why nothing comes, in words; empty if all is well.
+    """
+
+    def __init__(
+        self,
+        database: AsyncDatabase[Document],
+        reader: SnapshotReader,
+        cache: DocumentCache,
+        declared: frozenset[str] | None,
+    ) -> None:
+        """Wait for :meth:`open`."""
+        self.started = 0
+        self.failures = 0
+        self.losses = 0
+        self.waits_because = ""
+        self._database = database
+        self._reader = reader
+        self._cache = cache
+        self._declared = declared
+        self._assembly = Assembly(cache, declared)
+        self._session: AsyncClientSession | None = None
+        self._token: Mapping[str, Any] | None = None
+        self._has_lost = False
+        self._feed: Feed | None = None
+        self._hurry = asyncio.Event()
+        self._following: asyncio.Task[None] | None = None
+        self._fencing: asyncio.Task[None] | None = None
+        self._log = structlog.get_logger("bolide.mongo")
+
+    @property
+    def feed(self) -> Feed:
+        """Who is told."""
+        assert self._feed is not None
+        return self._feed
+
+    async def open(self) -> None:
+        """Open the stream; it is followed until :meth:`close`.
+
+        Raises:
+            PyMongoError: If it cannot be opened.
+        """
+        cursor = await self._open_cursor()
+        self._following = asyncio.create_task(self._follow(cursor))
+
+    async def close(self) -> None:
+        """Follow it no more, and let nobody wait."""
+        tasks = [task for task in (self._following, self._fencing) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await self._end_session()
+        if self._feed is not None:
+            self._feed.close()
+
+    async def reached(self, position: int) -> None:
+        """Wait until everything up to a position was told; hurry if that takes long."""
+        feed = self.feed
+        if feed.has_reached(position):
+            return
+        self._hurry.set()
+        if self._fencing is None or self._fencing.done():
+            self._fencing = asyncio.create_task(self._fence(position))
+        await feed.reached(position)
+
+    # Inside
+
+    async def _fence(self, position: int) -> None:
+        """Write something that the stream tells of, so that its position moves on."""
+        pause = _FENCE_AFTER_S
+        while True:
+            await asyncio.sleep(pause)
+            if self.feed.has_reached(position) and not self.feed.is_awaited:
+                return
+            try:
+                await self._database[FENCES].update_one(
+                    {"_id": "fence"}, {"$inc": {"n": 1}}, upsert=True
+                )
+            except PyMongoError as error:
+                self._log.debug("a fence could not be written", **describe_failure(error))
+            pause = min(max(2 * pause, 0.05), 1.0)
+
+    async def _follow(self, cursor: Mapping[str, Any] | None) -> None:
+        loop, pause = asyncio.get_running_loop(), _FIRST_PAUSE_S
+        while True:
+            began = loop.time()
+            try:
+                if cursor is None:
+                    cursor = await self._open_cursor()
+                self.waits_because = ""
+                await self._read_on(cursor)
+            except Exception as error:
+                if _is_loss(error):
+                    self._lose(error)
+                else:
+                    self._note(error)
+            cursor = None
+            self.failures += 1
+            if loop.time() - began > _LAST_PAUSE_S:
+                pause = _FIRST_PAUSE_S
+            await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+            pause = min(2 * pause, _LAST_PAUSE_S)
+
+    def _note(self, error: Exception) -> None:
+        if isinstance(error, (ConnectionFailure, TimeoutError, OSError)):
+            self.waits_because = "the database does not answer"
+        else:
+            self.waits_because = "the change stream failed"
+        self._log.warning(
+            "the change stream is opened again", because=self.waits_because,
+            **describe_failure(error),
+        )  # fmt: skip
+
+    def _lose(self, error: Exception) -> None:
+        self._note(error)
+        self.losses += 1
+        self._token = None
+        self._has_lost = True
+
+    async def _open_cursor(self) -> Mapping[str, Any]:
+        """Open a stream at the last token, or now; returns the cursor."""
+        self._assembly.restart()
+        await self._end_session()
+        # The server ties the cursor to it.
+        self._session = self._database.client.start_session(causal_consistency=False)
+        is_new = self._token is None
+        if self._has_lost:
+            # What is known is from before the gap.
+            self._cache.clear()
+        stage: dict[str, Any] = {}
+        if self._token is not None:
+            stage["startAfter"] = self._token  # takes the token of an invalidate, too
+        command = {
+            "aggregate": 1,
+            "pipeline": [{"$changeStream": stage}, {"$match": self._match()},
+                         {"$project": _PROJECTION}],
+            "cursor": {"batchSize": BATCH},
+        }  # fmt: skip
+        cursor = await self._run(command, _SILENCE_S + 10)
+        token = cursor["postBatchResumeToken"]
+        assembled = self._assembly.take(cursor["firstBatch"], token, is_new=is_new)
+        if is_new:
+            self.started = assembled.position
+        if self._feed is None:
+            self._feed = Feed(assembled.position)
+        if self._has_lost:
+            # Only now: what is read from here on joins the new stream.
+            self._has_lost = False
+            self._log.warning("history lost: the change stream begins anew")
+            self._feed.lose_history(assembled.position)
+        await self._tell(assembled, token)
+        return cursor
+
+    async def _end_session(self) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            with suppress(PyMongoError):
+                async with asyncio.timeout(_SILENCE_S):
+                    await session.end_session()
+
+    def _match(self) -> Mapping[str, Any]:
+        if self._declared is None:
+            return {}
+        ours = {"$in": [*sorted(self._declared), FENCES]}
+        # ``to``: a rename onto ours, which is how $out replaces a collection.
+        return {"$or": [{"ns.coll": ours}, {"to.coll": ours}, {"operationType": "dropDatabase"}]}
+
+    async def _read_on(self, cursor: Mapping[str, Any]) -> None:
+        while cursor["id"]:  # 0 after the database was dropped
+            wait_ms = 1 if self._assembly.is_in_transaction else _WAIT_MS
+            more = {
+                "getMore": cursor["id"],
+                "collection": "$cmd.aggregate",
+                "batchSize": BATCH,
+                "maxTimeMS": wait_ms,
+            }
+            cursor = await self._run(more, wait_ms / 1000 + _SILENCE_S)
+            events, token = cursor["nextBatch"], cursor["postBatchResumeToken"]
+            await self._tell(self._assembly.take(events, token), token)
+            if len(events) >= _MANY_EVENTS:
+                await self._rest()
+
+    async def _run(self, command: Mapping[str, Any], timeout_s: float) -> Mapping[str, Any]:
+        session = self._session
+        assert session is not None
+        async with asyncio.timeout(timeout_s):
+            reply = await run_command(self._database, command, session)
+        cursor: Mapping[str, Any] = reply["cursor"]
+        return cursor
+
+    async def _tell(self, assembled: Assembled, token: Mapping[str, Any]) -> None:
+        found: Mapping[DocumentKey, Document] = {}
+        if assembled.missing:
+            found = await self._fetch(assembled)
+        changes = self._assembly.finish(assembled, found)
+        feed = self.feed
+        if changes or feed.position < assembled.position:
+            feed.deliver(ChangeBatch(assembled.position, changes))
+        if not self._assembly.is_in_transaction:
+            self._token = token
+
+    async def _fetch(self, assembled: Assembled) -> Mapping[DocumentKey, Document]:
+        """Read the documents that are missing, as they are at the end of the changes."""
+        by_collection: dict[str, list[Any]] = {}
+        for (collection, _), id in assembled.ids.items():
+            by_collection.setdefault(collection, []).append(id)
+        found: dict[DocumentKey, Document] = {}
+        for collection, ids in by_collection.items():
+            command = {"find": collection, "filter": {"_id": {"$in": ids}}, "batchSize": BATCH}
+            for document in await self._read_at(command, assembled.position):
+                found[collection, key_of(document["_id"])] = document
+        return found
+
+    async def _read_at(self, command: Mapping[str, Any], position: int) -> Sequence[Document]:
+        """Read at a position, as often as it takes: what was taken from the stream is not lost."""
+        while True:
+            try:
+                documents = (await self._reader.read(command, at=position)).documents
+                self.waits_because = ""
+                return documents
+            except ConnectionFailure as error:
+                self._note(error)
+            except PyMongoError as error:
+                raise _GapError from error
+            await asyncio.sleep(_FIRST_PAUSE_S)
+
+    async def _rest(self) -> None:
+        """Let events gather for a moment, unless somebody waits for them."""
+        self._hurry.clear()
+        if self.feed.is_awaited:
+            return
+        try:
+            async with asyncio.timeout(_CALM_PAUSE_S):
+                await self._hurry.wait()
+        except TimeoutError:
+            pass
+
+
+def _is_loss(error: Exception) -> bool:
+    """Tell whether a stream cannot go on at the last token."""
+    if isinstance(error, OperationFailure):
+        return error.code in _HISTORY_LOST or error.has_error_label("NonResumableChangeStreamError")
+    # What cannot be decoded would come again; what is no error of the network is not known.
+    return not isinstance(error, (PyMongoError, TimeoutError, OSError))

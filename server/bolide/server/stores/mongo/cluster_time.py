@@ -1,0 +1,43 @@
+"""Cluster times as positions: integers, seconds above and the counter within a second below.
+
+A resume token begins with a cluster time (``_data``: hexadecimal ``82``, four bytes of seconds,
+four of the counter). MongoDB does not document that, so nothing but the position is taken from it.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from bson.timestamp import Timestamp
+
+__all__ = ["is_high_water_mark", "position_of", "time_of", "token_position"]
+
+_TIME: Final = "82"
+_HIGH_WATER_MARK: Final = "29"
+_INCREMENT_BITS: Final = 32
+
+
+def position_of(time: Timestamp) -> int:
+    """Return a cluster time as a position."""
+    return time.time << _INCREMENT_BITS | time.inc
+
+
+def time_of(position: int) -> Timestamp:
+    """Return a position as a cluster time."""
+    return Timestamp(position >> _INCREMENT_BITS, position & 0xFFFFFFFF)
+
+
+def token_position(token: Mapping[str, Any]) -> int:
+    """Return the position in a resume token.
+
+    Raises:
+        ValueError: If it is none as this was written for.
+    """
+    data = token.get("_data")
+    if not isinstance(data, str) or data[:2] != _TIME or len(data) < 18:
+        raise ValueError("This server's resume tokens are of a kind that is not known.")
+    return int(data[2:18], 16)
+
+
+def is_high_water_mark(token: Mapping[str, Any]) -> bool:
+    """Tell whether a token stands for a time, and not for an event at that time."""
+    return bool(token["_data"][22:24] == _HIGH_WATER_MARK)

