@@ -44,7 +44,7 @@ async def test_signal_ends_a_node_with_0(
     assert all(json.loads(line)["level"] for line in node.err.splitlines())
 
 
-async def test_node_with_a_certificate_speaks_tls_and_nothing_else(
+async def test_node_with_a_certificate_serves_nothing_without_tls(
     bolide: Start, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = Authority(tmp_path)

@@ -1,5 +1,8 @@
 """What an error becomes: a message to the client, a record in the log."""
 
+import re
+from typing import Final
+
 from structlog.typing import FilteringBoundLogger
 
 from bolide.core.ddp.codec import serialize
@@ -9,6 +12,10 @@ from bolide.server.log import describe_failure
 
 __all__ = ["log_failure", "wire_error"]
 
+_LONGEST_NAME: Final = 64
+_NAME: Final = re.compile(r"[A-Za-z_]{1,31}[0-9]{0,2}([-.:/][A-Za-z_]{1,31}[0-9]{0,2})*")
+_NUMBERS_END: Final = 1_000
+_HIDDEN: Final = "?"
 _INTERNAL = WireError(500, "Internal server error")
 
 
@@ -33,7 +40,8 @@ def wire_error(error: BaseException) -> WireError:
 def log_failure(log: FilteringBoundLogger, error: BaseException, **names: str | None) -> None:
     """Write down that a handler failed, without the text of the exception.
 
-    Answers that were meant for the client are a line of level info with their class's code.
+    Answers that were meant for the client are a line of level info with their class's code and
+    with what the client is told as ``error``: the app's own name for it, or a number.
 
     Args:
         log: A bound logger.
@@ -44,9 +52,18 @@ def log_failure(log: FilteringBoundLogger, error: BaseException, **names: str | 
     if isinstance(error, MethodError) and wire_error(error) is _INTERNAL:
         log.error("failed: the details of a MethodError are not JSON", **names)
     elif isinstance(error, (MethodError, AuthError, RateLimited)):
-        log.info("refused", code=error.code, **names)
+        log.info("refused", code=error.code, error=_name_of(error), **names)
     else:
         log.error("failed", **describe_failure(error), **names)
+
+
+def _name_of(error: BaseException) -> str | int:
+    """Return the name or number that the client is told; ``?`` for what does not look like one."""
+    name = wire_error(error).error
+    # Names are written by programs, but a program may put its data there.
+    if isinstance(name, str):
+        return name if len(name) <= _LONGEST_NAME and _NAME.fullmatch(name) else _HIDDEN
+    return name if isinstance(name, int) and 0 <= name < _NUMBERS_END else _HIDDEN
 
 
 def _can_be_sent(error: WireError) -> bool:

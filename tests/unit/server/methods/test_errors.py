@@ -61,11 +61,29 @@ def test_a_failure_is_logged_without_its_text() -> None:
     assert record["failure"][0]["type"] == "builtins.ValueError"
 
 
-@pytest.mark.parametrize("error", [MethodError(404, SECRET), AuthError(), RateLimited(1)])
-def test_an_answer_meant_for_the_client_is_one_line_without_its_text(error: Any) -> None:
+@pytest.mark.parametrize(
+    ("error", "name"),
+    [
+        (MethodError(404, SECRET), 404),
+        (MethodError("no-bed", SECRET, [SECRET]), "no-bed"),
+        (MethodError("ward.noBed/v2"), "ward.noBed/v2"),
+        (MethodError(SECRET), "?"),
+        (MethodError("Emmy-1815"), "?"),
+        (MethodError("a" * 32), "?"),
+        (MethodError("a-" * 40 + "a"), "?"),
+        (MethodError(18_151_815), "?"),
+        (MethodError([SECRET]), "?"),  # type: ignore[arg-type] # pyright: ignore
+        (AuthError(), 403),
+        (RateLimited(1), "too-many-requests"),
+    ],
+)
+def test_an_answer_meant_for_the_client_is_one_line_without_its_text(
+    error: Any, name: str | int
+) -> None:
     assert logged(error) == {
         "event": "refused",
         "log_level": "info",
         "code": error.code,
+        "error": name,
         "method": "move",
     }

@@ -118,8 +118,13 @@ async def test_equal_subscriptions_share_a_query_and_end_alone() -> None:
 async def test_what_is_unknown_is_404() -> None:
     async with TestNode(make_app()) as node:
         client = await node.connect()
-        with pytest.raises(MethodError, match="Method 'no' not found") as method:
+        with (
+            structlog.testing.capture_logs() as records,
+            pytest.raises(MethodError, match="Method 'no' not found") as method,
+        ):
             await client.call("no")
+        (told,) = [record for record in records if record["event"] == "refused"]
+        assert (told["error"], told["method"], told["log_level"]) == (404, "(unknown)", "info")
         with pytest.raises(MethodError, match="Subscription 'no' not found") as publication:
             await client.subscribe("no")
         assert (method.value.error, publication.value.error) == (404, 404)

@@ -172,8 +172,7 @@ class MethodRun:
         return result_value(method.name, value)
 
     def _fail(self, error: Exception) -> None:
-        if self._method is not None:
-            log_failure(self._driver.log, error, method=self.name)
+        log_failure(self._driver.log, error, method=self.name)
         session = self._driver.session
         try:
             session.result(self._work, error=wire_error(error))
