@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 import structlog
+from tests.turns import yield_once
 
 from bolide.core.ddp.messages import CallId, Method
 from bolide.core.errors import MethodError
@@ -301,7 +302,8 @@ async def test_of_two_nodes_that_run_a_call_at_once_one_writes(tmp_path: Path) -
             world.proceed.clear()
             client = await world.node.connect(bolide=True)
             calls.append(asyncio.create_task(world.call(client, "stubborn", "a")))
-            await world.node.settle()
+            while not world.runs:  # it looks into the file before it runs
+                await yield_once()
         first.proceed.set()
         assert await calls[0] == "written"
         second.proceed.set()
