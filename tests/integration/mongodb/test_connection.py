@@ -39,7 +39,7 @@ def _impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 def standalone() -> Iterator[str]:
     """A mongod that is in no replica set."""
     with ReplicaSet.standalone() as member:
-        yield f"mongodb://ada:secret@{member.address}/ward".replace("ada:secret@", "")
+        yield f"mongodb://{member.address}/ward"
 
 
 @pytest.mark.parametrize(
