@@ -13,6 +13,7 @@ from bolide.server.limits import Limits
 from bolide.server.livequery.dependents import Dependents
 from bolide.server.livequery.followers import Follower
 from bolide.server.livequery.multiplexer import Multiplexer, Surroundings
+from bolide.server.livequery.polling import Polled
 from bolide.server.livequery.readings import Readings
 from bolide.server.livequery.router import Router
 from bolide.server.livequery.statistics import LiveQueryStatistics
@@ -82,6 +83,7 @@ class LiveQueries:
         )
         self._log = structlog.get_logger("bolide.livequery")
         self._by_key: dict[Key, Multiplexer] = {}
+        self._polled = Polled()
         self._joining: dict[Multiplexer, int] = {}
         self._looking: asyncio.Task[Position] | None = None
         store.listen(self)
@@ -173,6 +175,25 @@ class LiveQueries:
         for multiplexer in self._by_key.values():
             multiplexer.close()
         self._by_key.clear()
+
+    def hinted(self, collection: str, id: object = None) -> None:
+        """Take a hint from a foreign writer: something was written to a collection.
+
+        Nobody vouches for it, so it changes no view by itself: the polled queries on the collection
+        are read again, each at most once in
+        :data:`~bolide.server.livequery.polling.POLL_PAUSE_S` however many hints come, and few at
+        a time (``max_live_query_rereads``). A forged hint costs these readings; where nothing is
+        polled it costs nothing. Queries that the feed keeps up to date know better and ignore it.
+
+        Call it on the event loop; it does not block nor raise.
+
+        Args:
+            collection: Where; may be anything, also a collection that the feed does not tell of.
+            id: ``_id`` of the document that was written, if known; may be anything.
+        """
+        del id  # a document that was not in a result may be in it now
+        for polled in self._polled.reading(collection):
+            polled.poll("hint")
 
     # The store's side
 

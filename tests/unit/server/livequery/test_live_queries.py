@@ -946,3 +946,15 @@ async def test_too_many_changes_during_a_reading_are_read_instead(
     await world.settle()
     assert set(replica.documents) == {"last"}
     assert multiplexer.reread_count == (1 if is_first else 2)
+
+
+async def test_a_hint_changes_nothing_that_the_feed_keeps_up_to_date(world: World) -> None:
+    await world.insert({"_id": "a", "n": 1})
+    replica = Replica()
+    await world.live.follow(ALL, replica)
+    reads = world.store.reads
+    world.live.hinted("c", "a")
+    world.live.hinted("elsewhere")
+    await world.live.idle()
+    assert world.store.reads == reads
+    assert len(replica.turns) == 1

@@ -1,0 +1,29 @@
+from bolide.server.livequery.polling import Polled
+
+
+class Query:
+    def __init__(self) -> None:
+        self.polls: list[str] = []
+
+    def poll(self, because: str) -> None:
+        self.polls.append(because)
+
+
+def test_a_query_is_found_by_each_collection_that_it_reads() -> None:
+    polled, one, two = Polled(), Query(), Query()
+    polled.add(one, ["a", "b"])
+    polled.add(one, ["b"])
+    polled.add(two, ["b"])
+    assert polled.reading("a") == (one,)
+    assert polled.reading("b") == (one, two)
+    assert polled.reading("c") == ()
+
+
+def test_a_query_that_is_removed_is_found_no_more() -> None:
+    polled, one, two = Polled(), Query(), Query()
+    polled.add(one, ["a", "b"])
+    polled.add(two, ["b"])
+    polled.remove(one)
+    polled.remove(one)
+    assert polled.reading("a") == ()
+    assert polled.reading("b") == (two,)
