@@ -12,7 +12,16 @@ import pytest
 import pytest_asyncio
 from tests.integration.conftest import Server
 
-from bolide.client import Added, Backoff, Client, ConnectionState, Query, Simulation, connect
+from bolide.client import (
+    Added,
+    Backoff,
+    Client,
+    ConnectionState,
+    OpenedConnection,
+    Query,
+    Simulation,
+    connect,
+)
 from bolide.client.ddp.conversation import Conversation
 from bolide.server import App, Context, Settings
 
@@ -45,6 +54,10 @@ def make_app(store: Path, runs: list[str]) -> App:
     @app.method("add", public=True)
     async def add(ctx: Context, rank: int) -> object:
         return (await tasks.insert_one({"rank": rank})).inserted_id
+
+    @app.method("log in", public=True)
+    async def log_in(ctx: Context, name: str) -> None:
+        await ctx.set_user_id(name)
 
     @app.method("add and lose", public=True)
     async def add_and_lose(ctx: Context, rank: int) -> object:
@@ -168,6 +181,27 @@ async def test_unchanged_view_costs_no_document(nodes: list[Node], received: lis
         change = await anext(changes)
         assert (type(change), change.id) == (Added, "last")
         await changes.aclose()
+
+
+async def test_unchanged_view_of_a_person_who_logs_in_again_costs_no_document(
+    nodes: list[Node], received: list[str]
+) -> None:
+    async def log_in(connection: OpenedConnection) -> None:
+        await connection.call("log in", "ada")
+
+    first, _ = nodes
+    async with connect(first.url, backoff=NEVER, on_connect=log_in) as reader:
+        await reader.call("put", "t", 1)
+        await reader.subscribe("tasks")
+        await first.stop()
+        await state(reader, ConnectionState.WAITING)
+        received.clear()
+        await first.start()
+        reader.reconnect()
+        await state(reader, ConnectionState.CONNECTED)
+        assert received == ["bolide.resync"]
+        await reader.call("put", "t", 2)
+        await shows(reader, {"t": 2})
 
 
 async def test_documents_without_a_subscription_come_back_as_well(

@@ -67,7 +67,7 @@ class ResyncRun:
     def __init__(self, view: ClientView, limits: Limits, now: float) -> None:
         """Wait for the client's message; the view sends no document from now on."""
         self.phase = ResyncPhase.AWAITED
-        self.deadline: float | None = now + limits.resync_timeout_s
+        self.deadline: float | None = now + limits.resync_start_timeout_s
         self.fault = ""
         self.have: dict[str, dict[str, bytes]] = {}
         self._view = view

@@ -415,9 +415,12 @@ class Session:
         if self.state is not SessionState.OPEN:
             return []
         self._is_changing_user = True
-        self._was_voided = self._was_voided or self._resync is not None
-        self._resync = None
-        self._view.begin_user_change()
+        resync = self._resync
+        is_held = resync is not None and resync.phase is not ResyncPhase.AWAITED
+        if is_held:
+            self._was_voided = True
+            self._resync = None
+        self._view.begin_user_change(is_held=is_held)
         self._backlog = self._backlog or Backlog()
         return self.subscriptions.renew()
 
@@ -426,7 +429,10 @@ class Session:
         if self._is_changing_user:
             self._is_changing_user = False
             self._view.end_user_change()
-            self._send_backlog()
+            if self._resync is None:
+                self._send_backlog()
+            else:
+                self._look_at_resync(self._resync)
 
     def make_digests(self) -> None:
         """Go on with the digests of a resync, because others had their turn."""
@@ -588,6 +594,8 @@ class Session:
 
     def _look_at_resync(self, resync: ResyncRun) -> None:
         """Go on with a resync as far as the subscriptions that it waits for let it."""
+        if self._is_changing_user:
+            return
         if resync.phase is ResyncPhase.RUNNING:
             queued = {id for waiting, _ in self._queue if (id := sub_id(waiting)) is not None}
 
@@ -631,13 +639,23 @@ class Session:
         view, backlog = self._view, self._backlog
         if packet is None:
             packet = view.gate.wire.packet(message)
-        if backlog is not None:
+        if backlog is not None and not self._may_overtake(message):
             backlog.hold(message, packet)
         else:
             view.message(packet)
             if not view.is_full:
                 return
         self._check_waiting()
+
+    def _may_overtake(self, message: ServerMessage) -> bool:
+        """Tell whether a message may be sent before documents are.
+
+        A client that came back may have to log in before it sends its subscriptions. A result
+        promises nothing about documents.
+        """
+        resync = self._resync
+        is_awaited = resync is not None and resync.phase is ResyncPhase.AWAITED
+        return type(message) is Result and is_awaited and not self._is_changing_user
 
     def _send_urgent(self, message: ServerMessage) -> None:
         if self.state is not SessionState.CLOSED:

@@ -32,7 +32,7 @@ def talk() -> Talk:
 
 def test_its_calls_leave_at_once_and_everything_else_waits_for_its_end(talk: Talk) -> None:
     assert talk.lose() == []
-    assert talk.open(bolide={"extensions": ["resync", "call"]}) == [SessionOpened()]
+    assert talk.open(bolide={"extensions": ["call"]}) == [SessionOpened()]
     assert talk.sent() == []
     log_in = talk.conversation.call_to_prepare("login", ["ann"])
     later = talk.conversation.subscribe("later", [])
@@ -57,10 +57,28 @@ def test_its_calls_leave_at_once_and_everything_else_waits_for_its_end(talk: Tal
     assert not talk.conversation.is_catching_up
 
 
-def test_no_resync_is_asked_for(talk: Talk) -> None:
+def test_a_resync_follows_it(talk: Talk) -> None:
     talk.lose()
-    talk.conversation.connection_opened(talk.now, deadline=talk.now + 10)
-    assert talk.sent()[0]["bolide"] == {}
+    assert talk.open_with_resync() == [SessionOpened()]
+    log_in = talk.conversation.call_to_prepare("login", ["ann"])
+    assert talk.sent_ids() == [("method", log_in)]
+    assert talk.receive(msg="result", id=log_in) == [CallFinished(log_in)]
+    assert talk.wait(11.0) == []
+    assert talk.conversation.prepared(talk.now)
+    *again, resync = talk.sent()
+    assert [(m["msg"], m["id"]) for m in again] == [("method", "2"), ("sub", "1")]
+    assert resync["msg"] == "bolide.resync"
+    assert resync["subs"] == ["1"]
+    assert list(resync["views"]) == ["p"]
+    assert talk.receive(msg="bolide.resync", want=[]) == []
+    assert talk.receive(msg="ready", subs=["1"]) == [SubscriptionReady("1")]
+    assert not talk.conversation.is_catching_up
+
+
+def test_a_resync_that_it_does_not_come_to_is_asked_for_again(talk: Talk) -> None:
+    for _ in range(4):
+        talk.lose()
+        talk.open_with_resync()
 
 
 def test_without_anything_to_wait_for_it_ends_with_the_universal_publications() -> None:

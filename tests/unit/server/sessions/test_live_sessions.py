@@ -775,6 +775,40 @@ async def test_another_user_makes_a_resync_void(world: World) -> None:
     assert isinstance(client.messages[1], Void)
 
 
+async def test_a_client_may_log_in_before_it_says_what_it_holds(world: World) -> None:
+    client = await come_back(world)
+    # What was published for nobody is not sent.
+    client.send(Sub("s", "wards"))
+    client.send(Method("1", "login", ("ada",)))
+    await world.settle()
+    assert kinds(since(client, 1)) == ["Result"]
+    client.send(Resync(("s",), {"wards": view_digest(digests(HELD))}))
+    await world.settle()
+    assert kinds(since(client, 2)) == ["Want", "Ready", "Updated"]
+    client.hold("wards", HELD)
+    await world.wards.update_one({"_id": "a"}, {"$set": {"beds": 8}})
+    await world.settle()
+    assert kinds(since(client, 5)) == ["Changed"]
+
+
+async def test_a_resync_that_comes_during_the_login_waits_for_it(world: World) -> None:
+    client = await come_back(world)
+    client.send(Sub("h", "wards.hung"))
+    await world.settle()
+    client.send(Method("1", "login", ("ada",)))
+    await world.settle()
+    client.send(Resync((), {"wards": bytes(16)}))
+    await world.settle()
+    assert kinds(since(client, 0)) == ["Connected"]
+    world.proceed.set()
+    await world.settle()
+    assert kinds(since(client, 1)) == ["Want"]
+    client.hold("wards", HELD)
+    client.send(Have({"wards": digests(HELD)}))
+    await world.settle()
+    assert kinds(since(client, 2)) == ["Removed", "Removed", "Ready", "Result", "Updated"]
+
+
 async def test_another_user_in_the_middle_makes_a_resync_void(world: World) -> None:
     client = await come_back(world)
     client.send(Sub("s", "wards"))
@@ -814,7 +848,9 @@ async def test_a_client_that_does_not_go_on_is_given_up(world: World, wants: boo
     if wants:
         client.send(Resync((), {"wards": bytes(16)}))
         await world.settle()
-    await world.node.clock.advance(10)
+    await world.node.clock.advance(9 if wants else 59)
+    assert client.close_reason is None
+    await world.node.clock.advance(1)
     assert client.close_reason == "The client asked for a resync and did not go on with it"
 
 

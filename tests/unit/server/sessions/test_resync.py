@@ -46,10 +46,10 @@ def test_what_is_settled_is_not_asked_about_again() -> None:
 
 
 def test_each_phase_has_its_message_and_its_time() -> None:
-    limits = Limits(resync_timeout_s=10)
+    limits = Limits(resync_start_timeout_s=60, resync_timeout_s=10)
     run = make_run(limits)
     assert not run.receive(Have({}, more=False), 20, 2.0)
-    assert (run.deadline, run.is_settled(lambda id: False)) == (11.0, False)
+    assert (run.deadline, run.is_settled(lambda id: False)) == (61.0, False)
     assert run.receive(Resync((), {"c": DIGEST}), 50, 2.0)
     assert not run.receive(Resync((), {}), 20, 2.0)
     assert run.deadline == 12.0

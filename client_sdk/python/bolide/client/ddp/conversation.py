@@ -259,8 +259,7 @@ class Conversation:
             return False
         self._is_preparing = False
         if self._view.catch_up.is_awaiting(_PREPARATION):
-            self._view.catch_up.begin(self._awaited(), now + self._catch_up_timeout_s)
-            self._await_something()
+            self._await_answers(now)
         self._send_requests()
         return True
 
@@ -347,8 +346,7 @@ class Conversation:
         self._opening_deadline = deadline
         self._heartbeat = Heartbeat(self._heartbeat_interval_s, self._heartbeat_timeout_s, now)
         self._asks_for_resync = (
-            not self._prepares
-            and self._unfinished_resyncs < _MAX_UNFINISHED_RESYNCS
+            self._unfinished_resyncs < _MAX_UNFINISHED_RESYNCS
             and 0 < self._view.document_count <= self.limits.max_resync_documents
         )
         bolide: dict[str, Details] = {"resync": True} if self._asks_for_resync else {}
@@ -610,16 +608,17 @@ class Conversation:
         )
 
     def _begin_catch_up(self, now: float) -> None:
-        is_resync = self._asks_for_resync and "resync" in self._agreement.extensions
-        self._is_resync = is_resync
+        self._is_resync = self._asks_for_resync and "resync" in self._agreement.extensions
+        self._view.begin_catch_up([_PREPARATION], math.inf, resync=self._is_resync)
+        if not self._is_preparing:
+            self._await_answers(now)
+
+    def _await_answers(self, now: float) -> None:
+        is_resync = self._is_resync
         self._unfinished_resyncs = self._unfinished_resyncs + 1 if is_resync else 0
-        if self._is_preparing:
-            self._view.begin_catch_up([_PREPARATION], math.inf, resync=False)
-            return
         awaited = [_RESYNC] if is_resync else []
         awaited.extend(self._awaited())
-        deadline = now + self._catch_up_timeout_s
-        self._view.begin_catch_up(awaited, deadline, resync=is_resync)
+        self._view.catch_up.begin(awaited, now + self._catch_up_timeout_s)
         if is_resync:
             self._ask_for_resync()
         else:

@@ -263,21 +263,27 @@ class ClientView:
 
     # Another user
 
-    def begin_user_change(self) -> None:
-        """Forget what the former user was to see, without a word."""
+    def begin_user_change(self, *, is_held: bool = True) -> None:
+        """Forget what the former user was to see, without a word.
+
+        Args:
+            is_held: During a resync: the client has said what it holds, so it may be a former
+                user's, and nothing is left of the resync.
+        """
         for source in self._box.sole_owners():
             if isinstance(source, Source) and source.view is not None:
                 source.view.catch_up()
                 source.view.step_out(source)
         if self._is_resyncing:
-            # What the client holds was another user's: it drops everything, and was sent nothing.
-            self._is_resyncing = False
-            self._digesting = None
-            self._outbox.clear()
+            # It was sent no document that it did not hold.
+            self._outbox.forget_documents()
             self._take_unmerged()
             self._box.forget_merged()
-            self._before = {}
-            self.message(self.packet(Void()))
+            if is_held:
+                self._is_resyncing = False
+                self._digesting = None
+                self._before = {}
+                self.message(self.packet(Void()))
         else:
             self._before = self._box.snapshot()
             for message in self._box.forget_merged():
@@ -287,9 +293,10 @@ class ClientView:
     def end_user_change(self) -> None:
         """Send the difference between the former view and the present one."""
         self._catch_up()
-        before, self._before = self._before, None
-        for message, seen in self._box.difference(before or {}):
-            self._note(message, seen, None)
+        if not self._is_resyncing:
+            before, self._before = self._before, None
+            for message, seen in self._box.difference(before or {}):
+                self._note(message, seen, None)
         self._look_at_gate()
 
     # Resync
