@@ -317,7 +317,7 @@ def _publications(driver: SessionDriver) -> tuple[PublicationCount, ...]:
 
 def _publication_name(run: SubscriptionRun | None) -> str:
     """Return a name that the application made up; one of the client's could be anything."""
-    return "(unknown)" if run is None or run.publication is None else run.name
+    return "(unknown)" if run is None else run.name
 
 
 def _state(subscription: Subscription) -> str:

@@ -125,8 +125,13 @@ async def test_what_is_unknown_is_404() -> None:
             await client.call("no")
         (told,) = [record for record in records if record["event"] == "refused"]
         assert (told["error"], told["method"], told["log_level"]) == (404, "(unknown)", "info")
-        with pytest.raises(MethodError, match="Subscription 'no' not found") as publication:
+        with (
+            structlog.testing.capture_logs() as records,
+            pytest.raises(MethodError, match="Subscription 'no' not found") as publication,
+        ):
             await client.subscribe("no")
+        (told,) = [record for record in records if record["event"] == "refused"]
+        assert (told["error"], told["publication"]) == (404, "(unknown)")
         assert (method.value.error, publication.value.error) == (404, 404)
 
 

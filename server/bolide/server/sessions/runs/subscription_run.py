@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 from bolide.core.ddp.messages import WireError
-from bolide.core.errors import AuthError, LocalProtocolError
+from bolide.core.errors import AuthError, LocalProtocolError, MethodError
 from bolide.core.values import Fields
 from bolide.server.access.decisions import Decisions
 from bolide.server.access.invocation import Invocation, current, entered
@@ -110,7 +110,9 @@ class SubscriptionRun:
     @property
     def name(self) -> str:
         """The publication's name, for the log; no name the client made up."""
-        return (self.publication.name if self.publication else None) or "(universal)"
+        if self.publication is None:
+            return "(unknown)"
+        return self.publication.name or "(universal)"
 
     def start(self) -> None:
         """Run the publish function."""
@@ -255,9 +257,7 @@ class SubscriptionRun:
         publication, subscription = self.publication, self.subscription
         driver = self._driver
         if publication is None:
-            name = subscription.name
-            driver.session.nosub(subscription, WireError(404, f"Subscription '{name}' not found"))
-            return
+            raise MethodError(404, f"Subscription '{subscription.name}' not found")
         if self._work is not None:  # the client asked, not the node
             driver.check_rate("subscription", self.name)
         arguments = publication.arguments.bind(subscription.params)
