@@ -27,6 +27,7 @@ __all__ = [
     "ChangeBatch",
     "ChangeKind",
     "Delete",
+    "Expiring",
     "FeedListener",
     "FindAndModify",
     "FirstInsertFailed",
@@ -364,6 +365,15 @@ class Blockable(Protocol):
     @property
     def blocked_because(self) -> str:
         """Why it waits, in words; empty if all is well."""
+        ...
+
+
+@runtime_checkable
+class Expiring(Protocol):
+    """A store whose database can forget documents by itself."""
+
+    async def expire_after(self, collection: str, path: str, seconds: int) -> None:
+        """Let documents go some time after the date at ``path``; sooner is never, later may be."""
         ...
 
 

@@ -233,6 +233,11 @@ class MongoStore:
         with refusals(is_certain=True):
             return await self._open().database[collection].create_index(list(index.keys), **options)
 
+    async def expire_after(self, collection: str, path: str, seconds: int) -> None:
+        """Let documents go some time after the date at ``path``."""
+        with refusals(is_certain=True):
+            await self._open().database[collection].create_index(path, expireAfterSeconds=seconds)
+
     async def drop_index(self, collection: str, name: str) -> None:
         """Remove an index."""
         with refusals(is_certain=True):

@@ -1,0 +1,1 @@
+"""Messages from node to node that nobody keeps: for channels and presence."""
