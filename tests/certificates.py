@@ -37,6 +37,14 @@ class Authority:
         key.chmod(0o600)
         return Files(str(cert), str(key))
 
+    def issue_in_one(self, *names: str, not_after: datetime | None = None) -> str:
+        """Write a certificate and its key into one file, as MongoDB wants them."""
+        files = self.issue(*names, not_after=not_after)
+        path = Path(files.cert).with_suffix(".both.pem")
+        path.touch(0o600)
+        path.write_bytes(Path(files.cert).read_bytes() + Path(files.key).read_bytes())
+        return str(path)
+
     def client_context(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
         self._ca.configure_trust(context)  # pyright: ignore[reportUnknownMemberType]

@@ -1,32 +1,75 @@
 """What tests of several folders share: real servers, started once for all."""
 
+import asyncio
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
+from typing import TypeAlias
 
 import pytest
+from tests.mongo_roles import run_printed_commands
 from tests.replica_set import ReplicaSet, find_mongod
+
+from bolide.ops.doctor.mongo_roles import mongo_role_lines
+from bolide.server.stores.base import Store
+from bolide.server.stores.mongo import MongoStore
+
+COLLECTIONS = (
+    "a", "b", "beds", "c", "calls", "notes", "patients", "plain", "runs", "sides", "things",
+    "totals", "vitals", "wards",
+)  # fmt: skip
+"""Those that tests write to. As in production a node may write to no others: that is code 13."""
+
+DropCollection: TypeAlias = Callable[[Store, str], Awaitable[None]]
 
 
 @pytest.fixture(scope="session")
 def replica_set() -> Iterator[ReplicaSet]:
-    """Three real members; who hurts one heals it."""
+    """Three real members with TLS and users; who hurts one heals it."""
     if find_mongod() is None and not os.environ.get("CI"):
         pytest.skip("no mongod: set BOLIDE_MONGOD")
-    with ReplicaSet() as replica_set:
+    with ReplicaSet(has_users=True, has_tls=True) as replica_set:
         yield replica_set
 
 
 @pytest.fixture
 def new_database(replica_set: ReplicaSet) -> Iterator[Callable[[], str]]:
-    """Make URLs of databases that nobody else uses."""
+    """Make URLs of databases that nobody else uses.
+
+    The user in it has exactly the role that ``bolide doctor --mongo-roles`` prints.
+    """
     names: list[str] = []
-
-    def new() -> str:
-        names.append(f"test_{secrets.token_hex(6)}")
-        return replica_set.url(names[-1])
-
-    yield new
     with replica_set.client() as client:
+
+        def new() -> str:
+            name = f"test_{secrets.token_hex(6)}"
+            names.append(name)
+            lines = mongo_role_lines(f"mongodb://localhost/{name}", COLLECTIONS)
+            user = run_printed_commands(client, lines)
+            return replica_set.url(name, user=user, authSource="")
+
+        yield new
         for name in names:
+            client[name].command("dropAllUsersFromDatabase")
+            client[name].command("dropAllRolesFromDatabase")
             client.drop_database(name)
+
+
+@pytest.fixture
+def drop_collection(request: pytest.FixtureRequest) -> DropCollection:
+    """Drop a collection; on MongoDB an administrator does that, because no node may."""
+
+    async def drop(store: Store, collection: str) -> None:
+        if not isinstance(store, MongoStore):
+            await store.drop_collection(collection)
+            return
+        database: str = store.raw_collection(collection).database.name
+        replica_set: ReplicaSet = request.getfixturevalue("replica_set")
+
+        def by_administrator() -> None:
+            with replica_set.client() as client:
+                client[database].drop_collection(collection)
+
+        await asyncio.to_thread(by_administrator)
+
+    return drop

@@ -24,6 +24,7 @@ from typing import Any, Final, Self
 
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, PyMongoError
+from tests.certificates import Authority
 
 __all__ = ["Member", "ReplicaSet", "find_mongod"]
 
@@ -82,10 +83,18 @@ class ReplicaSet:
         oplog_mb: Size of the history.
         has_users: Nobody may do anything without a name; ``root`` with the password ``root`` may
             do all.
+        has_tls: Nothing is said in plain text; the certificates are :attr:`authority`'s.
+    Attributes:
+        authority: Whose certificates are trusted; None without TLS.
     """
 
     def __init__(
-        self, members: int = 3, *options: str, oplog_mb: int = 64, has_users: bool = False
+        self,
+        members: int = 3,
+        *options: str,
+        oplog_mb: int = 64,
+        has_users: bool = False,
+        has_tls: bool = False,
     ) -> None:
         mongod = find_mongod()
         assert mongod is not None, "no mongod: set BOLIDE_MONGOD, or install one"
@@ -109,6 +118,17 @@ class ReplicaSet:
             key.write_bytes(base64.b64encode(os.urandom(96)))
             key.chmod(0o400)
             self._command += ["--keyFile", str(key)]
+            # The least that there is: each connection of each test has to pay for it.
+            self._command += ["--setParameter", "scramSHA256IterationCount=5000"]
+        self.authority = Authority(self._folder) if has_tls else None
+        self._trust = ""
+        if self.authority is not None:
+            self._trust = str(self.authority.file())
+            self._command += [
+                "--tlsMode", "requireTLS", "--tlsAllowConnectionsWithoutCertificates",
+                "--tlsCAFile", self._trust,
+                "--tlsCertificateKeyFile", self.authority.issue_in_one(),
+            ]  # fmt: skip
 
     @classmethod
     @contextmanager
@@ -145,21 +165,27 @@ class ReplicaSet:
         Args:
             database: Its name; may be empty.
             user: Name and password with a colon between them.
-            options: More for the query.
+            options: More for the query, or others; empty ones are left out.
         """
         hosts = ",".join(member.address for member in self.members)
-        rest = "".join(f"&{name}={value}" for name, value in options.items())
         who = f"{user}@" if user else self._root
-        source = "&authSource=admin" if who else ""
-        return f"mongodb://{who}{hosts}/{database}?replicaSet={_NAME}{source}{rest}"
+        query = {"replicaSet": _NAME}
+        if who:
+            query["authSource"] = "admin"
+        if self._trust:
+            query |= {"tls": "true", "tlsCAFile": self._trust}
+        rest = "&".join(f"{name}={value}" for name, value in {**query, **options}.items() if value)
+        return f"mongodb://{who}{hosts}/{database}?{rest}"
 
     def client(self) -> MongoClient[dict[str, Any]]:
-        """Return a client of the whole set."""
+        """Return a client of the whole set that may do all."""
         return MongoClient(self.url(""), serverSelectionTimeoutMS=20_000, w="majority")
 
     def direct(self, member: Member, **options: Any) -> MongoClient[dict[str, Any]]:
         """Return a client of one member, whatever its state."""
         options = {"serverSelectionTimeoutMS": 20_000, **options}
+        if self._trust:
+            options |= {"tls": True, "tlsCAFile": self._trust}
         return MongoClient(
             f"mongodb://{self._root}{member.address}/", directConnection=True, **options
         )

@@ -7,7 +7,6 @@ from functools import partial
 import structlog
 
 from bolide.core.errors import StateError
-from bolide.server.access.claim import CALLS
 from bolide.server.app import App
 from bolide.server.clock import Clock, SystemClock, Timer
 from bolide.server.livequery.live_queries import LiveQueries
@@ -21,6 +20,7 @@ from bolide.server.sessions.services import Services
 from bolide.server.sessions.transport import Transport
 from bolide.server.settings import Settings
 from bolide.server.stores.base import Blockable, HeldInMemory, Query, Store
+from bolide.server.stores.own_collections import CALLS
 from bolide.server.turn import Turn
 
 __all__ = ["VISIBLE_HEADERS", "Node"]

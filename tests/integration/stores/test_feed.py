@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 from pymongo.errors import DuplicateKeyError, WriteError
+from tests.conftest import DropCollection
 from tests.integration.stores.support import (
     Follower,
     contents,
@@ -117,11 +118,13 @@ async def test_a_position_in_the_past_is_reached_at_once(store: Store) -> None:
     await delivered(store, receipt)
 
 
-async def test_a_dropped_collection_is_told_as_one_loss(store: Store) -> None:
+async def test_a_dropped_collection_is_told_as_one_loss(
+    store: Store, drop_collection: DropCollection
+) -> None:
     await insert(store, {"_id": 1}, {"_id": 2})
     await insert(store, {"_id": 1}, collection="wards")
     follower = await follow(store)
-    await store.drop_collection("beds")
+    await drop_collection(store, "beds")
     await delivered(store, await insert(store, {"_id": 1}))
     told = [(change.kind, change.id) for change in follower.changes if change.collection == "beds"]
     assert told == [(ChangeKind.COLLECTION_LOST, None), (INSERT, 1)]

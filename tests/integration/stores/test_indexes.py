@@ -7,6 +7,7 @@ from pymongo.errors import (
     OperationFailure,
     WriteError,
 )
+from tests.conftest import DropCollection
 from tests.integration.stores.support import EMBEDDED, contents, insert, update
 
 from bolide.server.stores.base import Delete, FindAndModify, IndexSpec, Query, Store, Update
@@ -138,15 +139,17 @@ async def test_a_unique_index_over_duplicates_is_not_made(store: Store) -> None:
     await insert(store, {"_id": 3, "code": "a"})
 
 
-async def test_dropping_a_collection_drops_its_indexes(store: Store) -> None:
+async def test_dropping_a_collection_drops_its_indexes(
+    store: Store, drop_collection: DropCollection
+) -> None:
     await store.create_index("beds", BY_CODE)
     await insert(store, {"_id": 1, "code": "a"})
-    await store.drop_collection("beds")
+    await drop_collection(store, "beds")
     assert await store.indexes("beds") == ()
     await insert(store, {"_id": 1, "code": "a"}, {"_id": 2, "code": "a"})
-    await store.drop_collection("beds")
+    await drop_collection(store, "beds")
     assert await contents(store) == []
-    await store.drop_collection("beds")
+    await drop_collection(store, "beds")
 
 
 async def test_two_arrays_cannot_be_in_one_index_of_any_kind(store: Store) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeAlias, cast
 from unittest.mock import patch
 
+from tests.mongo_roles import administrator_url
 from tests.property.live_core.app import Grants, LiveApp, Run, write_directly
 from tests.property.live_core.clients import Reader
 from tests.property.live_core.faults import FaultyStore
@@ -95,10 +96,12 @@ async def _world(kind: str, keeps_own_writes: bool) -> AsyncGenerator["World"]:
         history, clock = History(), FakeClock()
         stores: list[FaultyStore] = []
         if kind.startswith("mongodb:"):
-            mongo_history = history = MongoHistory(kind)
+            mongo_history = history = MongoHistory(administrator_url(kind))
             stack.push_async_callback(mongo_history.stop)
             await mongo_history.start()
-            stores = [FaultyStore(MongoStore(kind), history) for _ in range(3)]
+            # No node may drop a collection; whoever writes from outside may.
+            urls = (kind, kind, administrator_url(kind))
+            stores = [FaultyStore(MongoStore(url), history) for url in urls]
             outside = stores[2]
             await outside.open()
             stack.push_async_callback(outside.close)

@@ -10,7 +10,6 @@ from bolide.core.minimongo.projection import Projection
 from bolide.core.minimongo.query import run_query
 from bolide.core.minimongo.sorter import Sorter
 from bolide.core.values import Document
-from bolide.server.access.claim import CALLS
 from bolide.server.stores.base import (
     Change,
     ChangeKind,
@@ -21,6 +20,7 @@ from bolide.server.stores.base import (
     Update,
     WriteOperation,
 )
+from bolide.server.stores.own_collections import CALLS
 
 __all__ = [
     "BEDS",

@@ -21,11 +21,9 @@ from bolide.server.stores.base import (
     Transaction,
     WriteOperation,
 )
+from bolide.server.stores.own_collections import CALLS
 
-__all__ = ["CALLS", "CallTaken", "Claim"]
-
-CALLS = "_bolide_calls"
-"""Name of the collection that holds the claims."""
+__all__ = ["CallTaken", "Claim"]
 
 
 class CallTaken(StateError):

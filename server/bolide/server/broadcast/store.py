@@ -44,11 +44,9 @@ from bolide.server.stores.base import (
     Query,
     Store,
 )
+from bolide.server.stores.own_collections import MESSAGES
 
 __all__ = ["BEAT_EVERY_S", "MESSAGES", "StoreBroadcast"]
-
-MESSAGES: Final = "_bolide_messages"
-"""Name of the collection."""
 
 BEAT_EVERY_S: Final = 10.0
 """How often a node says that it is there, seconds."""

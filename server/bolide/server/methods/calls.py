@@ -20,7 +20,7 @@ from bolide.core.ddp.messages import CallId, WireError
 from bolide.core.ejson import canonical, parse, stringify
 from bolide.core.errors import Details, EJSONError, MethodError
 from bolide.core.values import UNDEFINED, Document
-from bolide.server.access.claim import CALLS, CallTaken, Claim
+from bolide.server.access.claim import CallTaken, Claim
 from bolide.server.clock import Clock
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.methods.errors import log_failure, wire_error
@@ -30,6 +30,7 @@ from bolide.server.sessions.view.source import FollowedView
 from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.settings import Settings
 from bolide.server.stores.base import Delete, Position, Query, Store, Update
+from bolide.server.stores.own_collections import CALLS
 
 __all__ = ["SMALL_ANSWER_BYTES", "CallContent", "Calls", "call_content"]
 

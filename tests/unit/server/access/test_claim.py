@@ -7,9 +7,10 @@ import pytest
 import pytest_asyncio
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
-from bolide.server.access.claim import CALLS, CallTaken, Claim
+from bolide.server.access.claim import CallTaken, Claim
 from bolide.server.stores.base import Delete, Insert, Query, Receipt, Update, WriteOperation
 from bolide.server.stores.memory import MemoryStore
+from bolide.server.stores.own_collections import CALLS
 
 
 class Unsteady(MemoryStore):

@@ -15,10 +15,10 @@ from tests.turns import yield_once
 from bolide.core.ddp.messages import CallId, Method
 from bolide.core.errors import MethodError
 from bolide.server import App, Collection, Context
-from bolide.server.access.claim import CALLS
 from bolide.server.limits import Limits
 from bolide.server.settings import Settings
 from bolide.server.stores.base import Insert, Query
+from bolide.server.stores.own_collections import CALLS
 from bolide.server.stores.sqlite import SQLiteStore
 from bolide.server.testing import FakeClock, TestClient, TestNode
 

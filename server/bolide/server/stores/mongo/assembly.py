@@ -22,8 +22,9 @@ from bolide.server.stores.mongo.cluster_time import (
     token_position,
 )
 from bolide.server.stores.mongo.delta import applied
+from bolide.server.stores.own_collections import FENCES
 
-__all__ = ["FENCES", "Assembled", "Assembly", "Event"]
+__all__ = ["Assembled", "Assembly", "Event"]
 
 # What the server sends.
 Event: TypeAlias = Mapping[str, Any]
@@ -35,9 +36,6 @@ _KINDS: Final = {
     "delete": ChangeKind.DELETE,
 }
 _LOSSES: Final = frozenset({"drop", "rename"})
-
-FENCES: Final = "_bolide_fences"
-"""Name of the collection that is written to so that the feed moves on."""
 
 
 @dataclass(slots=True)

@@ -24,11 +24,12 @@ from bolide.core.values import Document
 from bolide.server.log import describe_failure
 from bolide.server.stores.base import ChangeBatch
 from bolide.server.stores.feed import Feed
-from bolide.server.stores.mongo.assembly import FENCES, Assembled, Assembly
+from bolide.server.stores.mongo.assembly import Assembled, Assembly
 from bolide.server.stores.mongo.cache import DocumentCache, DocumentKey
 from bolide.server.stores.mongo.codec import run_command
 from bolide.server.stores.mongo.queries import BATCH
 from bolide.server.stores.mongo.reading import SnapshotReader
+from bolide.server.stores.own_collections import FENCES
 
 __all__ = ["ChangeStream"]
 

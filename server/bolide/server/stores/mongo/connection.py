@@ -6,6 +6,7 @@ from datetime import datetime
 
 # What the server and the driver tell.
 from typing import Any, Final
+from urllib.parse import unquote, urlsplit
 
 import structlog
 from pymongo import AsyncMongoClient
@@ -25,7 +26,13 @@ from bolide.core.values import Document
 from bolide.server.clock import Clock
 from bolide.server.loopback import is_loopback
 
-__all__ = ["DEFAULT_DATABASE", "MAX_CLOCK_DIFFERENCE_S", "connected", "startup_refusals"]
+__all__ = [
+    "DEFAULT_DATABASE",
+    "MAX_CLOCK_DIFFERENCE_S",
+    "connected",
+    "database_name",
+    "startup_refusals",
+]
 
 _log = structlog.get_logger("bolide.mongo")
 
@@ -89,6 +96,21 @@ async def connected(
     return client, name
 
 
+def database_name(url: str, *, default: str = DEFAULT_DATABASE) -> str:
+    """Return the name of the database in a URL, without asking anybody.
+
+    Args:
+        url: Of any store.
+        default: What is returned if it names no database of MongoDB.
+    """
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return default
+    is_ours = parts.scheme in ("mongodb", "mongodb+srv")
+    return (unquote(parts.path[1:]) if is_ours else "") or default
+
+
 @contextmanager
 def startup_refusals() -> Generator[None]:
     """Say what to do about a database that cannot be used.
@@ -106,7 +128,10 @@ def startup_refusals() -> Generator[None]:
         if error.code == _AUTHENTICATION_FAILED:
             raise _refused("a user and a password that MongoDB knows") from error
         if error.code == _UNAUTHORIZED:
-            raise _refused("a user with the role readWrite on the database") from error
+            raise _refused(
+                "a user that may open a change stream of the database:"
+                " `bolide doctor --mongo-roles MODULE:APP` prints the commands"
+            ) from error
         raise
 
 

@@ -6,8 +6,9 @@ from bson.timestamp import Timestamp
 
 from bolide.core.keys import key_of
 from bolide.server.stores.base import ChangeKind
-from bolide.server.stores.mongo.assembly import FENCES, Assembled, Assembly
+from bolide.server.stores.mongo.assembly import Assembled, Assembly
 from bolide.server.stores.mongo.cache import DocumentCache
+from bolide.server.stores.own_collections import FENCES
 
 INSERT, UPDATE, REPLACE, DELETE, LOST = (
     ChangeKind.INSERT,

@@ -1,0 +1,21 @@
+"""The collections that Bolide keeps beside the app's, all in one place.
+
+What a node may do in a database is printed from this list, so a name that is missing here is one
+that a node may not write to (docs/design/mongodb.md, Rights).
+"""
+
+from typing import Final
+
+__all__ = ["CALLS", "FENCES", "MESSAGES", "OWN_COLLECTIONS"]
+
+CALLS: Final = "_bolide_calls"
+"""Calls that were claimed, and their outcomes."""
+
+FENCES: Final = "_bolide_fences"
+"""Is written to so that the change stream moves on."""
+
+MESSAGES: Final = "_bolide_messages"
+"""What nodes tell one another."""
+
+OWN_COLLECTIONS: Final = frozenset({CALLS, FENCES, MESSAGES})
+"""All of them."""

@@ -1,0 +1,101 @@
+"""What a node may do in a database, and what not: the role that the operator is told to make."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pymongo import MongoClient
+from pymongo.errors import OperationFailure
+from tests.integration.cli.conftest import Start, bolide
+from tests.mongo_roles import administrator_url, run_printed_commands
+from tests.replica_set import ReplicaSet
+
+from bolide.core.errors import ConfigurationError
+from bolide.server.stores.mongo import MongoStore
+
+__all__ = ["bolide"]
+
+UNAUTHORIZED = 13
+APP = """
+from bolide.server import App
+
+app = App()
+app.collection("beds")
+"""
+
+
+async def test_the_printed_commands_let_a_node_serve_the_app_and_no_more(
+    bolide: Start, tmp_path: Path, replica_set: ReplicaSet, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "served.py").write_text(APP)
+    monkeypatch.setenv("BOLIDE_STORE", "mongodb://ada:hidden@db.example.org/printed?tls=true")
+    printed = await bolide("doctor", "--mongo-roles", "served:app")
+    assert await printed.status() == 0
+    for secret in ("ada", "hidden", "example.org"):
+        assert secret not in printed.out
+    with replica_set.client() as client:
+        user = run_printed_commands(client, printed.out.splitlines())
+    url = replica_set.url("printed", user=user, authSource="")
+    monkeypatch.setenv("BOLIDE_STORE", url)
+    node = await bolide("run", "served:app", "--port", "0")
+    await node.said("Not for real PHI yet")
+    assert user.partition(":")[2] not in node.out + node.err
+    with MongoClient[dict[str, object]](url) as client:
+        database = client.get_default_database()
+        database["beds"].insert_one({"_id": 1})
+        for refused in (
+            lambda: database["people"].insert_one({}),
+            lambda: database["beds"].drop(),
+            lambda: database["beds"].rename("bets", dropTarget=True),
+            lambda: database.command("collMod", "beds", validator={}),
+            lambda: database["beds"].insert_one({}, bypass_document_validation=True),
+            lambda: database.client["other"]["beds"].find_one(),
+        ):
+            with pytest.raises(OperationFailure) as caught:
+                refused()
+            assert caught.value.code == UNAUTHORIZED
+    with MongoClient[dict[str, object]](administrator_url(url)) as client:
+        client["printed"].command("dropAllUsersFromDatabase")
+        client["printed"].command("dropAllRolesFromDatabase")
+        client.drop_database("printed")
+
+
+@pytest.mark.parametrize("role", ["", "read on another", "find only"])
+async def test_a_user_that_may_not_follow_the_database_is_told_the_command(
+    role: str, new_database: Callable[[], str]
+) -> None:
+    url = new_database()
+    with MongoClient[dict[str, object]](administrator_url(url)) as client:
+        database = client.get_default_database()
+        find = {"resource": {"db": database.name, "collection": ""}, "actions": ["find"]}
+        database.command("createRole", "finder", privileges=[find], roles=[])
+        roles = {"": [], "read on another": [{"role": "read", "db": "other"}]}
+        granted = roles.get(role, ["finder"])
+        database.command("createUser", "guest", pwd="secret", roles=granted)
+    with pytest.raises(ConfigurationError) as caught:
+        await MongoStore(url.replace("bolide:", "guest:")).open()
+    assert "`bolide doctor --mongo-roles MODULE:APP` prints the commands" in str(caught.value)
+
+
+async def test_who_gives_no_name_is_told_the_command(
+    replica_set: ReplicaSet,
+) -> None:
+    url = replica_set.url("ward").replace("root:root@", "")
+    with pytest.raises(ConfigurationError, match="--mongo-roles"):
+        await MongoStore(url).open()
+
+
+async def test_without_a_database_of_mongodb_the_default_is_told(
+    bolide: Start, tmp_path: Path
+) -> None:
+    (tmp_path / "served.py").write_text(APP)
+    printed = await bolide("doctor", "--mongo-roles", "served:app")
+    assert await printed.status() == 0
+    assert 'names no database of MongoDB here, so this is for "bolide"' in printed.out
+    assert 'db.getSiblingDB("bolide").createRole' in printed.out
+
+
+async def test_an_app_that_is_not_there_is_told_in_one_line(bolide: Start, tmp_path: Path) -> None:
+    printed = await bolide("doctor", "--mongo-roles", "served:app")
+    assert await printed.status() == 2
+    assert printed.err.startswith("bolide: There is no module served")
