@@ -6,7 +6,9 @@ peer made up, so that neither PHI nor an attacker's inventions become a time ser
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, generate_latest
 
+from bolide.server.feed_series import FeedSeries
 from bolide.server.series import Count, Histogram
+from bolide.server.stores.feed_health import FeedHealth
 
 __all__ = ["Metrics"]
 
@@ -69,6 +71,10 @@ class Metrics:
             self.sessions_closed,
         ):
             self.registry.register(series)
+
+    def watch_feed(self, health: FeedHealth) -> None:
+        """Show how the feed of the store fares."""
+        self.registry.register(FeedSeries(health))
 
     def exposition(self) -> bytes:
         """Return all series in Prometheus' text format."""

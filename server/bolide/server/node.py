@@ -20,6 +20,7 @@ from bolide.server.sessions.services import Services
 from bolide.server.sessions.transport import Transport
 from bolide.server.settings import Settings
 from bolide.server.stores.base import Blockable, HeldInMemory, Query, Store
+from bolide.server.stores.feed_health import HasFeedHealth
 from bolide.server.stores.own_collections import CALLS
 from bolide.server.turn import Turn
 
@@ -119,6 +120,8 @@ class Node:
             store = self.store
             if isinstance(store, HeldInMemory):
                 self.metrics.store_bytes.set_function(lambda: store.document_bytes)
+            if isinstance(store, HasFeedHealth):
+                self.metrics.watch_feed(store.feed_health)
             self._services = Services(
                 app=self.app,
                 live_queries=live_queries,

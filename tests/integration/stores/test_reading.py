@@ -30,6 +30,13 @@ async def test_an_unknown_collection_is_empty(store: Store) -> None:
     assert await store.distinct("nothing", "ward", {}) == []
 
 
+async def test_all_documents_are_read_however_many_there_are(store: Store) -> None:
+    await insert(store, *({"_id": number} for number in range(2_500)))
+    assert await ids(store, sort=(("_id", 1),)) == list(range(2_500))
+    assert await store.count(Query(collection="beds")) == 2_500
+    assert len(await store.distinct("beds", "_id", {})) == 2_500
+
+
 async def test_a_selector_chooses(store: Store) -> None:
     await three_beds(store)
     assert sorted(await ids(store, selector={"ward": 1})) == ["a", "c"]

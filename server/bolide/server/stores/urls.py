@@ -6,7 +6,7 @@ from urllib.parse import unquote, urlsplit
 
 from bolide.core.errors import ConfigurationError
 from bolide.server.clock import Clock
-from bolide.server.limits import STORE_MAX_BYTES
+from bolide.server.limits import MAX_FEED_LAG_S, STORE_MAX_BYTES
 from bolide.server.stores.base import Store
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.stores.mongo import MongoStore
@@ -28,6 +28,7 @@ def open_store(
     clock: Clock | None = None,
     store_max_bytes: int = STORE_MAX_BYTES,
     insecure: bool = False,
+    max_feed_lag_s: float = MAX_FEED_LAG_S,
 ) -> Store:
     """Make the store that a URL names; its ``open`` comes next.
 
@@ -37,6 +38,7 @@ def open_store(
         clock: The node's clock; None is the system's.
         store_max_bytes: Most bytes of BSON that an embedded store holds in memory.
         insecure: Let MongoDB on another machine be used without TLS or a password.
+        max_feed_lag_s: How far MongoDB's feed may be behind, seconds.
 
     Raises:
         ConfigurationError: If it is none of these; a URL that may hold a password is not repeated.
@@ -48,7 +50,7 @@ def open_store(
         case "sqlite":
             return SQLiteStore(_path_of(url), clock=clock, store_max_bytes=store_max_bytes)
         case "mongodb" | "mongodb+srv":
-            return MongoStore(url, clock=clock, insecure=insecure)
+            return MongoStore(url, clock=clock, insecure=insecure, max_feed_lag_s=max_feed_lag_s)
         case _:
             raise ConfigurationError(OPTION, shown_as_typed(url), _FORMS)
 

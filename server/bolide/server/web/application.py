@@ -98,6 +98,7 @@ class NodeApplication:
                 settings.store,
                 store_max_bytes=settings.limits.store_max_bytes,
                 insecure=settings.insecure_store,
+                max_feed_lag_s=settings.limits.max_feed_lag_s,
             )
             return Node(app, store, settings=settings, build_id=build_id)
 

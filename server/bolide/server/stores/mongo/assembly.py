@@ -24,7 +24,7 @@ from bolide.server.stores.mongo.cluster_time import (
 from bolide.server.stores.mongo.delta import applied
 from bolide.server.stores.own_collections import FENCES
 
-__all__ = ["Assembled", "Assembly", "Event"]
+__all__ = ["DROPPED", "RENAMED", "REPLACED", "Assembled", "Assembly", "Event"]
 
 # What the server sends.
 Event: TypeAlias = Mapping[str, Any]
@@ -37,6 +37,11 @@ _KINDS: Final = {
 }
 _LOSSES: Final = frozenset({"drop", "rename"})
 
+DROPPED: Final = "dropped"
+RENAMED: Final = "renamed"
+REPLACED: Final = "replaced"
+"""What happened to a collection as a whole: another one was renamed onto it, or by ``$out``."""
+
 
 @dataclass(slots=True)
 class Assembled:
@@ -47,12 +52,14 @@ class Assembled:
         changes: In order; those of documents that are missing have no document yet.
         missing: Document -> index of its last change.
         ids: ``_id`` of each document that is missing.
+        lost: Collections that are not what they were, and what happened to each.
     """
 
     position: int
     changes: list[Change | None] = field(default_factory=list["Change | None"])
     missing: dict[DocumentKey, int] = field(default_factory=dict["DocumentKey", int])
     ids: dict[DocumentKey, Any] = field(default_factory=dict["DocumentKey", Any])
+    lost: list[tuple[str, str]] = field(default_factory=list["tuple[str, str]"])
 
 
 class Assembly:
@@ -182,8 +189,12 @@ class Assembly:
             del assembled.ids[key]
 
     def _add_losses(self, assembled: Assembled, event: Event) -> None:
-        names = dict.fromkeys([event["ns"]["coll"], event.get("to", event["ns"])["coll"]])
-        for collection in filter(self._is_ours, names):
+        if event["operationType"] == "drop":
+            lost = {event["ns"]["coll"]: DROPPED}
+        else:
+            lost = {event["ns"]["coll"]: RENAMED, event["to"]["coll"]: REPLACED}
+        for collection in filter(self._is_ours, lost):
+            assembled.lost.append((collection, lost[collection]))
             for key in [key for key in assembled.missing if key[0] == collection]:
                 self._forget(assembled, key)
             self._cache.remove_collection(collection)

@@ -15,25 +15,39 @@ from contextlib import suppress
 from typing import Any, Final
 
 import structlog
+from bson.timestamp import Timestamp
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import PyMongoError
 
 from bolide.core.keys import key_of
 from bolide.core.values import Document
 from bolide.server.log import describe_failure
 from bolide.server.stores.base import ChangeBatch
 from bolide.server.stores.feed import Feed
+from bolide.server.stores.feed_health import FeedHealth
 from bolide.server.stores.mongo.assembly import Assembled, Assembly
 from bolide.server.stores.mongo.cache import DocumentCache, DocumentKey
+from bolide.server.stores.mongo.cluster_time import seconds_between, token_position
 from bolide.server.stores.mongo.codec import run_command
+from bolide.server.stores.mongo.interruptions import (
+    FeedTooFarBehind,
+    Gap,
+    Interruption,
+    Loss,
+    interruption_of,
+    loss_of,
+    words,
+)
 from bolide.server.stores.mongo.queries import BATCH
 from bolide.server.stores.mongo.reading import SnapshotReader
 from bolide.server.stores.own_collections import FENCES
 
-__all__ = ["ChangeStream"]
+__all__ = ["QUIET_S", "ChangeStream"]
 
 _WAIT_MS: Final = 1000
+QUIET_S: Final = 2.0
+"""Time in which a server that has nothing to tell answers, seconds."""
 _SILENCE_S: Final = 3.0
 """How much longer than asked the server may be silent before the stream is opened again."""
 _FENCE_AFTER_S: Final = 0.005
@@ -42,10 +56,8 @@ _LAST_PAUSE_S: Final = 2.0
 _CALM_PAUSE_S: Final = 0.01
 """Pause after a batch while many events come: a batch costs more than an event."""
 _MANY_EVENTS: Final = 5  # in such a pause: 500 a second
-
-# MongoDB's numbers for: history lost, change stream fatal, no matching document (an image that
-# expired), invalid resume token, capped position lost, event too large, snapshot too old.
-_HISTORY_LOST: Final = frozenset({286, 280, 47, 260, 136, 10334, 239})
+_MOST_ERRORS: Final = 5
+"""How often an error may come again, without an answer between, before the token is given up."""
 
 _PROJECTION: Final = dict.fromkeys(
     (
@@ -56,10 +68,6 @@ _PROJECTION: Final = dict.fromkeys(
 )  # fmt: skip
 
 
-class _GapError(Exception):
-    """What came cannot be told of, and will not come again."""
-
-
 class ChangeStream:
     """Follows the changes of a database and tells a feed of them.
 
@@ -68,12 +76,11 @@ class ChangeStream:
         reader: Reads documents that are missing.
         cache: Documents as they are.
         declared: Names of the collections that are told of; None for all.
+        health: Learns how it fares.
+        max_lag_s: How far it may be behind, seconds; further, everything is read again.
 
     Attributes:
         started: What is read must not be older than this; events at or before it were not seen.
-        failures: How often the stream was opened again.
-        losses: How often history was lost.
-        waits_because: Why nothing comes, in words; empty if all is well.
     """
 
     def __init__(
@@ -82,12 +89,14 @@ class ChangeStream:
         reader: SnapshotReader,
         cache: DocumentCache,
         declared: frozenset[str] | None,
+        health: FeedHealth,
+        max_lag_s: float,
     ) -> None:
         """Wait for :meth:`open`."""
         self.started = 0
-        self.failures = 0
-        self.losses = 0
-        self.waits_because = ""
+        self._health = health
+        self._max_lag_s = max_lag_s
+        self._errors = 0  # one after the other, that are not known to pass
         self._database = database
         self._reader = reader
         self._cache = cache
@@ -95,7 +104,7 @@ class ChangeStream:
         self._assembly = Assembly(cache, declared)
         self._session: AsyncClientSession | None = None
         self._token: Mapping[str, Any] | None = None
-        self._has_lost = False
+        self._lost_because: Loss | None = None
         self._feed: Feed | None = None
         self._hurry = asyncio.Event()
         self._following: asyncio.Task[None] | None = None
@@ -161,35 +170,39 @@ class ChangeStream:
             try:
                 if cursor is None:
                     cursor = await self._open_cursor()
-                self.waits_because = ""
+                self._goes_on()
                 await self._read_on(cursor)
+                self._log.warning("the database was dropped")
+                self._health.reopenings[Interruption.DATABASE_DROPPED] += 1
             except Exception as error:
-                if _is_loss(error):
-                    self._lose(error)
-                else:
-                    self._note(error)
+                self._interrupted(error)
             cursor = None
-            self.failures += 1
             if loop.time() - began > _LAST_PAUSE_S:
                 pause = _FIRST_PAUSE_S
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
             pause = min(2 * pause, _LAST_PAUSE_S)
 
-    def _note(self, error: Exception) -> None:
-        if isinstance(error, (ConnectionFailure, TimeoutError, OSError)):
-            self.waits_because = "the database does not answer"
-        else:
-            self.waits_because = "the change stream failed"
-        self._log.warning(
-            "the change stream is opened again", because=self.waits_because,
-            **describe_failure(error),
-        )  # fmt: skip
+    def _goes_on(self) -> None:
+        waited_s = self._health.go_on()
+        if waited_s:
+            self._log.info("the change stream goes on", waited_s=round(waited_s, 3))
 
-    def _lose(self, error: Exception) -> None:
-        self._note(error)
-        self.losses += 1
-        self._token = None
-        self._has_lost = True
+    def _interrupted(self, error: Exception) -> None:
+        loss, interruption = loss_of(error), interruption_of(error)
+        self._errors = self._errors + 1 if interruption is Interruption.SERVER_ERROR else 0
+        if self._errors >= _MOST_ERRORS:
+            loss, interruption = Loss.REPEATED_ERROR, Interruption.HISTORY_LOST
+        self._health.reopenings[interruption] += 1
+        self._health.wait(words(interruption))
+        self._log.warning(
+            "the change stream is opened again",
+            because=interruption.value,
+            **_described(error, interruption),
+        )
+        if loss is not None:
+            self._errors = 0
+            self._token = None
+            self._lost_because = loss
 
     async def _open_cursor(self) -> Mapping[str, Any]:
         """Open a stream at the last token, or now; returns the cursor."""
@@ -198,7 +211,7 @@ class ChangeStream:
         # The server ties the cursor to it.
         self._session = self._database.client.start_session(causal_consistency=False)
         is_new = self._token is None
-        if self._has_lost:
+        if self._lost_because is not None:
             # What is known is from before the gap.
             self._cache.clear()
         stage: dict[str, Any] = {}
@@ -210,17 +223,18 @@ class ChangeStream:
                          {"$project": _PROJECTION}],
             "cursor": {"batchSize": BATCH},
         }  # fmt: skip
-        cursor = await self._run(command, _SILENCE_S + 10)
+        cursor: Mapping[str, Any] = (await self._run(command, _SILENCE_S + 10))["cursor"]
         token = cursor["postBatchResumeToken"]
         assembled = self._assembly.take(cursor["firstBatch"], token, is_new=is_new)
         if is_new:
             self.started = assembled.position
         if self._feed is None:
             self._feed = Feed(assembled.position)
-        if self._has_lost:
+        if self._lost_because is not None:
             # Only now: what is read from here on joins the new stream.
-            self._has_lost = False
-            self._log.warning("history lost: the change stream begins anew")
+            loss, self._lost_because = self._lost_because, None
+            self._health.losses[loss] += 1
+            self._log.warning("history lost: the change stream begins anew", because=loss.value)
             self._feed.lose_history(assembled.position)
         await self._tell(assembled, token)
         return cursor
@@ -248,21 +262,36 @@ class ChangeStream:
                 "batchSize": BATCH,
                 "maxTimeMS": wait_ms,
             }
-            cursor = await self._run(more, wait_ms / 1000 + _SILENCE_S)
+            reply = await self._run(more, wait_ms / 1000 + _SILENCE_S)
+            cursor = reply["cursor"]
+            self._errors = 0
+            self._measure(cursor["postBatchResumeToken"], reply["operationTime"])
             events, token = cursor["nextBatch"], cursor["postBatchResumeToken"]
             await self._tell(self._assembly.take(events, token), token)
             if len(events) >= _MANY_EVENTS:
                 await self._rest()
 
+    def _measure(self, token: Mapping[str, Any], now: Timestamp) -> None:
+        """Note how far an answer is behind what the database held when it gave it.
+
+        Raises:
+            FeedTooFarBehind: If that is too far.
+        """
+        lag_s = seconds_between(token_position(token), now)
+        self._health.heard(lag_s)
+        if lag_s > self._max_lag_s:
+            raise FeedTooFarBehind
+
     async def _run(self, command: Mapping[str, Any], timeout_s: float) -> Mapping[str, Any]:
         session = self._session
         assert session is not None
         async with asyncio.timeout(timeout_s):
-            reply = await run_command(self._database, command, session)
-        cursor: Mapping[str, Any] = reply["cursor"]
-        return cursor
+            return await run_command(self._database, command, session)
 
     async def _tell(self, assembled: Assembled, token: Mapping[str, Any]) -> None:
+        for collection, how in assembled.lost:
+            self._health.collections_lost[how] += 1
+            self._log.warning(f"a collection was {how}", collection=collection)
         found: Mapping[DocumentKey, Document] = {}
         if assembled.missing:
             found = await self._fetch(assembled)
@@ -290,12 +319,18 @@ class ChangeStream:
         while True:
             try:
                 documents = (await self._reader.read(command, at=position)).documents
-                self.waits_because = ""
+                self._health.go_on()
                 return documents
-            except ConnectionFailure as error:
-                self._note(error)
             except PyMongoError as error:
-                raise _GapError from error
+                interruption = interruption_of(error)
+                if interruption in (Interruption.HISTORY_LOST, Interruption.SERVER_ERROR):
+                    raise Gap from error
+                self._health.wait(words(interruption))
+                self._log.warning(
+                    "documents that changed are read again",
+                    because=interruption.value,
+                    **_described(error, interruption),
+                )
             await asyncio.sleep(_FIRST_PAUSE_S)
 
     async def _rest(self) -> None:
@@ -310,9 +345,8 @@ class ChangeStream:
             pass
 
 
-def _is_loss(error: Exception) -> bool:
-    """Tell whether a stream cannot go on at the last token."""
-    if isinstance(error, OperationFailure):
-        return error.code in _HISTORY_LOST or error.has_error_label("NonResumableChangeStreamError")
-    # What cannot be decoded would come again; what is no error of the network is not known.
-    return not isinstance(error, (PyMongoError, TimeoutError, OSError))
+def _described(error: Exception, interruption: Interruption) -> Mapping[str, Any]:
+    """Return what the log says of an error: the way to it only if it is none of the network."""
+    if interruption in (Interruption.HISTORY_LOST, Interruption.SERVER_ERROR):
+        return describe_failure(error)
+    return {"error": type(error).__name__, "code": getattr(error, "code", None)}

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from bson.timestamp import Timestamp
 
-__all__ = ["is_high_water_mark", "position_of", "time_of", "token_position"]
+__all__ = ["is_high_water_mark", "position_of", "seconds_between", "time_of", "token_position"]
 
 _TIME: Final = "82"
 _HIGH_WATER_MARK: Final = "29"
@@ -24,6 +24,11 @@ def position_of(time: Timestamp) -> int:
 def time_of(position: int) -> Timestamp:
     """Return a position as a cluster time."""
     return Timestamp(position >> _INCREMENT_BITS, position & 0xFFFFFFFF)
+
+
+def seconds_between(position: int, time: Timestamp) -> int:
+    """Return how far a position is before a cluster time, whole seconds; 0 if it is not."""
+    return max(0, time.time - (position >> _INCREMENT_BITS))
 
 
 def token_position(token: Mapping[str, Any]) -> int:

@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-import pymongo
 from bson.timestamp import Timestamp
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
+from pymongo.errors import ConnectionFailure, NetworkTimeout, OperationFailure, PyMongoError
 
 from bolide.core.values import Document
 from bolide.server.stores.mongo.cluster_time import position_of, time_of
@@ -23,13 +22,17 @@ __all__ = ["READ_TIMEOUT_S", "Found", "SnapshotReader"]
 
 READ_TIMEOUT_S: Final = 30.0
 """Longest time a reading may take, all attempts included, seconds."""
+_FIRST_ATTEMPT_S: Final = 5.0
+"""How long the first attempt may take, seconds, each further one twice as long: a primary that is
+frozen says nothing, and there is another one long before the time of all attempts is over."""
 _FIRST_PAUSE_S: Final = 0.01
 _LAST_PAUSE_S: Final = 1.0
 
 # MongoDB's numbers for: cursor not found (it was on another primary), snapshot unavailable (the
-# collection was just made), snapshot too old.
+# collection was just made), snapshot too old, time limit exceeded.
 _SNAPSHOT_TOO_OLD: Final = 239
-_AGAIN: Final = frozenset({43, _SNAPSHOT_TOO_OLD, 246})
+_TIME_LIMIT: Final = 50
+_AGAIN: Final = frozenset({43, _SNAPSHOT_TOO_OLD, 246, _TIME_LIMIT})
 _LABELS: Final = ("RetryableError", "RetryableReadError", "TransientTransactionError")
 
 
@@ -86,17 +89,27 @@ class SnapshotReader:
     async def _until_it_succeeds(self, command: Mapping[str, Any], is_exact: bool) -> Found:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + READ_TIMEOUT_S
-        pause = _FIRST_PAUSE_S
+        attempt_s, pause = _FIRST_ATTEMPT_S, _FIRST_PAUSE_S
         while True:
             try:
-                with pymongo.timeout(deadline - loop.time()):
-                    return await self._read(command)
+                return await self._attempt(command, min(attempt_s, deadline - loop.time()))
             except PyMongoError as error:
                 too_old = is_exact and getattr(error, "code", None) == _SNAPSHOT_TOO_OLD
                 if too_old or not _may_pass(error) or loop.time() + pause >= deadline:
                     raise
+                if error.timeout:
+                    attempt_s *= 2
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LAST_PAUSE_S)
+
+    async def _attempt(self, command: Mapping[str, Any], timeout_s: float) -> Found:
+        # Not pymongo.timeout(): the server refuses the time that it would give each getMore.
+        limited = {**command, "maxTimeMS": max(1, round(timeout_s * 1000))}
+        try:
+            async with asyncio.timeout(timeout_s):
+                return await self._read(limited)
+        except TimeoutError as error:
+            raise NetworkTimeout("The database did not answer in time.") from error
 
     async def _read(self, command: Mapping[str, Any]) -> Found:
         database, name = self._database, next(iter(command.values()))

@@ -18,6 +18,7 @@ from pymongo.write_concern import WriteConcern
 from bolide.core.errors import StateError
 from bolide.core.values import Document
 from bolide.server.clock import Clock, SystemClock
+from bolide.server.limits import MAX_FEED_LAG_S
 from bolide.server.stores.access import effective_selector
 from bolide.server.stores.base import (
     AccessFilter,
@@ -32,12 +33,15 @@ from bolide.server.stores.base import (
     TransactionConflict,
     WriteOperation,
 )
+from bolide.server.stores.feed_health import FeedHealth
+from bolide.server.stores.mongo.assembly import DROPPED, RENAMED, REPLACED
 from bolide.server.stores.mongo.cache import CACHE_BYTES, DocumentCache
-from bolide.server.stores.mongo.change_stream import ChangeStream
+from bolide.server.stores.mongo.change_stream import QUIET_S, ChangeStream
 from bolide.server.stores.mongo.cluster_time import position_of
 from bolide.server.stores.mongo.codec import CODEC_OPTIONS
 from bolide.server.stores.mongo.connection import connected, startup_refusals
 from bolide.server.stores.mongo.errors import refusals
+from bolide.server.stores.mongo.interruptions import Interruption, Loss
 from bolide.server.stores.mongo.queries import count_command, distinct_command, find_command
 from bolide.server.stores.mongo.reading import SnapshotReader
 from bolide.server.stores.mongo.transaction import MongoTransaction
@@ -60,6 +64,10 @@ class MongoStore:
         clock: The time, for documents that are made here; None is the system's.
         cache_bytes: Most bytes of BSON of documents that are kept to apply changes to.
         insecure: Let another machine be used without TLS or a password.
+        max_feed_lag_s: How far the feed may be behind before everything is read again, seconds.
+
+    Attributes:
+        feed_health: How the feed fares.
     """
 
     def __init__(
@@ -69,11 +77,17 @@ class MongoStore:
         clock: Clock | None = None,
         cache_bytes: int = CACHE_BYTES,
         insecure: bool = False,
+        max_feed_lag_s: float = MAX_FEED_LAG_S,
     ) -> None:
         """Keep what :meth:`open` needs."""
         self._url = url
         self._insecure = insecure
         self._clock = clock or SystemClock()
+        self._max_feed_lag_s = max_feed_lag_s
+        self.feed_health = FeedHealth(
+            self._clock, QUIET_S, reopenings=Interruption, losses=Loss,
+            collections_lost=(DROPPED, RENAMED, REPLACED),
+        )  # fmt: skip
         self._cache = DocumentCache(cache_bytes)
         self._declared: frozenset[str] | None = None
         self._client: AsyncMongoClient[Document] | None = None
@@ -102,7 +116,10 @@ class MongoStore:
                 read_concern=ReadConcern("majority"),
             )
             reader = SnapshotReader(database)
-            stream = ChangeStream(database, reader, self._cache, self._declared)
+            stream = ChangeStream(
+                database, reader, self._cache, self._declared,
+                self.feed_health, self._max_feed_lag_s,
+            )  # fmt: skip
             with startup_refusals():
                 await stream.open()
         except BaseException:
@@ -121,7 +138,7 @@ class MongoStore:
     @property
     def blocked_because(self) -> str:
         """Why it waits for the database, in words; empty if all is well."""
-        return "" if self._opened is None else self._opened.stream.waits_because
+        return self.feed_health.waits_because
 
     # Reading
 

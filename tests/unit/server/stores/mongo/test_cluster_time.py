@@ -4,6 +4,7 @@ from bson.timestamp import Timestamp
 from bolide.server.stores.mongo.cluster_time import (
     is_high_water_mark,
     position_of,
+    seconds_between,
     time_of,
     token_position,
 )
@@ -30,3 +31,9 @@ def test_a_token_holds_its_time() -> None:
 def test_a_token_of_another_kind_is_refused(token: dict[str, object]) -> None:
     with pytest.raises(ValueError, match="not known"):
         token_position(token)
+
+
+def test_a_position_is_never_ahead_of_a_time() -> None:
+    assert seconds_between(position_of(Timestamp(10, 3)), Timestamp(14, 1)) == 4
+    assert seconds_between(position_of(Timestamp(10, 3)), Timestamp(10, 1)) == 0
+    assert seconds_between(position_of(Timestamp(10, 3)), Timestamp(9, 1)) == 0
