@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import asynccontextmanager
 from contextvars import ContextVar
 from typing import Any
@@ -10,12 +10,15 @@ from typing import Any
 from tests.property.live_core.model import History
 
 from bolide.core.errors import StateError
+from bolide.core.values import Document
 from bolide.server.stores.base import (
+    Change,
     ChangeBatch,
     ChangeKind,
     FeedListener,
     Query,
     Receipt,
+    SelectiveListener,
     Snapshot,
     Store,
     Transaction,
@@ -34,7 +37,7 @@ class FaultyStore:
     """A store between a node and the real one.
 
     The feed and the answers of reads can be held back; a batch of the feed can be replaced by the
-    message that it was lost.
+    message that it was lost. An update that no listener wants is always left out.
 
     Attributes:
         store: The real one.
@@ -153,12 +156,37 @@ class FaultyStore:
 
     def changes_received(self, batch: ChangeBatch) -> None:
         self._history.record(batch.changes)
-        self._take(batch)
+        self._take(ChangeBatch(batch.position, self._wanted(batch.changes)))
 
     def history_lost(self, position: Any) -> None:
         self._take(position)
 
+    def wants_update(self, collection: str, id: Any, paths: Collection[str]) -> bool:
+        # Who has not been told of what is held cannot say.
+        return bool(self._batches) or any(
+            not isinstance(listener, SelectiveListener)
+            or listener.wants_update(collection, id, paths)
+            for listener in self._listeners
+        )
+
     # Inside
+
+    def _wanted(self, changes: Sequence[Change]) -> Sequence[Change]:
+        wanted: list[Change] = []
+        # Nobody knows yet what the first changes of a batch are to them.
+        told: set[Any] = set()
+        for change in changes:
+            key = (change.collection, repr(change.id))
+            before, after = change.before, change.after
+            if before is None or after is None or change.kind is not ChangeKind.UPDATE:
+                told.add(key)
+            elif key not in told:
+                paths = [name for name in {**before, **after} if _differ(name, before, after)]
+                if not self.wants_update(change.collection, change.id, paths):
+                    continue
+                told.add(key)
+            wanted.append(change)
+        return wanted
 
     def _note(self, receipt: Receipt) -> None:
         position = receipt.position
@@ -199,3 +227,7 @@ class FaultyStore:
                 self._waiting.append((wanted, future))
             elif not future.done():
                 future.set_result(None)
+
+
+def _differ(name: str, before: Document, after: Document) -> bool:
+    return name not in before or name not in after or before[name] != after[name]

@@ -6,6 +6,7 @@ import os
 import tempfile
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeAlias, cast
 from unittest.mock import patch
@@ -36,6 +37,7 @@ from bolide.server.publications.counts import COUNTS
 from bolide.server.stores.base import Query, Store
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.stores.mongo import MongoStore
+from bolide.server.stores.mongo.cache import CACHE_BYTES
 from bolide.server.stores.sqlite import SQLiteStore
 from bolide.server.testing import FakeClock, TestNode
 
@@ -54,6 +56,9 @@ HISTORY = 4
 _KEPT = 6
 _SMALLER = ((result, "MIN_BUFFER", 1), (multiplexer, "MAX_KEPT_CHANGES", _KEPT))
 """Sizes that five documents exceed: windows run dry, and too many changes wait for a reading."""
+
+_CACHE_SIZES = (CACHE_BYTES, 120, CACHE_BYTES)
+"""Of a node on MongoDB that has every document at hand, one that has hardly any, and a writer."""
 
 # In memory where there is such a place: what is tested is the order of things.
 _PLACE = "/dev/shm" if os.path.isdir("/dev/shm") else None
@@ -80,6 +85,11 @@ async def run_schedule(kind: str, steps: Sequence[Step], *, keeps_own_writes: bo
         raise
 
 
+def _whole(query: Query) -> Query:
+    """Return what is read for a live query: a projection comes after it."""
+    return replace(query, projection=None)
+
+
 def _as_text(kind: str, steps: Sequence[Step], done: int) -> str:
     lines = [f"Schedule on {kind}:"]
     for number, step in enumerate([*steps, ("settle",)]):
@@ -101,7 +111,10 @@ async def _world(kind: str, keeps_own_writes: bool) -> AsyncGenerator["World"]:
             await mongo_history.start()
             # No node may drop a collection; whoever writes from outside may.
             urls = (kind, kind, administrator_url(kind))
-            stores = [FaultyStore(MongoStore(url), history) for url in urls]
+            stores = [
+                FaultyStore(MongoStore(url, cache_bytes=size), history)
+                for url, size in zip(urls, _CACHE_SIZES, strict=True)
+            ]
             outside = stores[2]
             await outside.open()
             stack.push_async_callback(outside.close)
@@ -330,8 +343,12 @@ class World:
         """Nothing is read but for a reason: a first result, or something that was lost."""
         for app, store in zip(self._apps, self._stores, strict=True):
             for name, queries in PUBLICATIONS.items():
-                for query in queries:
-                    runs = sum(app.runs[other] for other, of in PUBLICATIONS.items() if query in of)
+                for query in map(_whole, queries):
+                    runs = sum(
+                        app.runs[other]
+                        for other, of in PUBLICATIONS.items()
+                        if query in map(_whole, of)
+                    )
                     # Too many changes are not kept, but read.
                     reasons = runs + store.losses + len(self.history.changes) // _KEPT
                     if query.limit or query.skip:

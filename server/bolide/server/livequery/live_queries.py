@@ -1,7 +1,7 @@
 """All live queries of a node: equal ones are shared, and the feed reaches each once."""
 
 import asyncio
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from time import perf_counter
 from typing import Any
 
@@ -202,6 +202,12 @@ class LiveQueries:
         self._surroundings.turns.begin()
         for multiplexer, changes, last in tuple(self._router.route(batch.changes)):
             multiplexer.changes_received(changes, last.position)
+
+    def wants_update(self, collection: str, id: Any, paths: Collection[str]) -> bool:
+        """Tell whether a live query may look at what was updated; a polled one may at all."""
+        return bool(self._polled.reading(collection)) or self._router.is_affected(
+            collection, id, paths
+        )
 
     def history_lost(self, position: Position) -> None:
         """Let each live query read again."""

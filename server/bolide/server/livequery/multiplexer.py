@@ -132,7 +132,11 @@ class Multiplexer:
         self._is_closed = False
         router = self._surroundings.router
         conjunct = router.add(
-            self, query.collection, selector, leaves_matter=self._result.is_requeried
+            self,
+            query.collection,
+            selector,
+            leaves_matter=self._result.is_requeried,
+            interest=self._result.interest,
         )
         router.take_all(self)
         self._result.be_routed(router, self)

@@ -18,6 +18,7 @@ from bolide.core.minimongo.projection import Projection
 from bolide.core.minimongo.sorter import Sorter, with_id
 from bolide.core.minimongo.window import Window
 from bolide.core.values import Document, Fields
+from bolide.server.livequery.interest import Interest, interest_in
 from bolide.server.livequery.router import Router
 from bolide.server.sessions.view.view_change import ViewChange, changed_fields
 from bolide.server.stores.base import Change, ChangeKind, Query
@@ -91,6 +92,8 @@ class QueryResult(ABC):
         self._projection = Projection(None if query.projection is None else dict(query.projection))
         if not self._projection.includes_id:
             raise MinimongoError("A live query cannot leave out the _id.")
+        sort_paths = [path for path, _ in query.sort]
+        self._interest = interest_in([*matcher.paths, *sort_paths], self._projection)
         self._router: Router[Any] | None = None
         self._owner: Any = None
 
@@ -99,9 +102,19 @@ class QueryResult(ABC):
         self._router, self._owner = router, owner
 
     @property
+    def interest(self) -> Interest:
+        """What it looks at."""
+        return self._interest
+
+    @property
     def reading(self) -> Query:
-        """What is to be read for :meth:`load`."""
-        return self.query
+        """What is to be read for :meth:`load`.
+
+        These are whole documents, to which a store can apply what changes later; or, of those of
+        which nothing but the ``_id`` is shown, that.
+        """
+        shows_id_only = self._projection.including and self._projection.paths == ("_id",)
+        return self.query if shows_id_only else replace(self.query, projection=None)
 
     @property
     def held_count(self) -> int:

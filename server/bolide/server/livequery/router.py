@@ -6,12 +6,12 @@ of its selector, and the fields of the document lead to it. A query without a co
 indexed is asked about every change, and one that has just missed some takes every change too.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from bolide.core.keys import Key, key_of
 from bolide.core.minimongo.branches import Lookup
-from bolide.core.minimongo.paths import is_array, is_document
+from bolide.core.minimongo.paths import Parts, is_array, is_document
 from bolide.core.minimongo.predicates import (
     Conjunct,
     Equality,
@@ -23,6 +23,7 @@ from bolide.core.minimongo.predicates import (
     values_at,
 )
 from bolide.core.values import UNDEFINED, Document
+from bolide.server.livequery.interest import Interest, Paths, as_changed
 from bolide.server.livequery.intervals import Interval, Intervals
 from bolide.server.stores.base import Change, ChangeKind
 
@@ -52,6 +53,7 @@ class Router(Generic[_Item]):
         selector: Mapping[str, Any],
         *,
         leaves_matter: bool = False,
+        interest: Interest | None = None,
     ) -> Conjunct | None:
         """Route changes to an item from now on.
 
@@ -60,13 +62,16 @@ class Router(Generic[_Item]):
             collection: Name of its collection.
             selector: A selector that compiles.
             leaves_matter: A document that stops matching affects it even if it does not hold it.
+            interest: What it looks at; None: everything.
 
         Returns:
             The conjunct that it is indexed under; None: it gets every change.
         """
         home = self._collections.setdefault(collection, _Collection())
         self._homes[item] = home
-        return home.add(item, selector, leaves_matter=leaves_matter)
+        conjunct = home.add(item, selector, leaves_matter=leaves_matter)
+        home.look(item, None if leaves_matter else interest)
+        return conjunct
 
     def remove(self, item: _Item) -> None:
         """Route nothing more to an item; it holds nothing any more. Harmless a second time."""
@@ -103,6 +108,17 @@ class Router(Generic[_Item]):
         if home is not None:
             home.taking_all.pop(item, None)
 
+    def is_affected(self, collection: str, id: Any, paths: Collection[str]) -> bool:
+        """Tell whether an update may concern an item; what was routed before must be noted.
+
+        Args:
+            collection: Name of the collection.
+            id: The document's ``_id``.
+            paths: What was set, removed or cut in it.
+        """
+        home = self._collections.get(collection)
+        return home is not None and home.is_affected(key_of(id), as_changed(paths))
+
     def route(self, changes: Iterable[Change]) -> Iterator[tuple[_Item, Sequence[Change], Change]]:
         """Distribute the changes of one batch.
 
@@ -134,6 +150,10 @@ class _Collection(Generic[_Item]):
         self._holder: dict[Key, _Item] = {}
         self._holders: dict[Key, _Found[_Item]] = {}
         self._held: dict[_Item, dict[Key, None]] = {}
+        self._interests: dict[_Item, Interest] = {}
+        self._asked = Paths()
+        # Items that look at everything.
+        self._curious: _Found[_Item] = {}
 
     def add(
         self, item: _Item, selector: Mapping[str, Any], *, leaves_matter: bool
@@ -147,8 +167,27 @@ class _Collection(Generic[_Item]):
         self._followed.remove(item)
         self._watched.remove(item)
         self.taking_all.pop(item, None)
+        self._curious.pop(item, None)
+        interest = self._interests.pop(item, None)
+        if interest is not None:
+            self._asked.remove(interest.asked)
         for id in self._held.pop(item, ()):
             self._let_go(item, id)
+
+    def look(self, item: _Item, interest: Interest | None) -> None:
+        # What it holds is not noted if it gets every change.
+        if interest is None or item not in self._held:
+            self._curious[item] = None
+        else:
+            self._interests[item] = interest
+            self._asked.add(interest.asked)
+
+    def is_affected(self, key: Key, changed: Sequence[Parts]) -> bool:
+        if self._curious or self.taking_all or self._asked.see(changed):
+            return True
+        holder = self._holder.get(key)
+        holders = self._holders.get(key, ()) if holder is None else (holder,)
+        return any(self._interests[item].is_in(changed) for item in holders)
 
     def hold(self, item: _Item, id: Key) -> None:
         held = self._held.get(item)

@@ -9,7 +9,7 @@ store numbers its changes, MongoDB uses cluster times. A snapshot at position P 
 changes with a position up to P; a feed that is at P has delivered exactly those.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -37,6 +37,7 @@ __all__ = [
     "Position",
     "Query",
     "Receipt",
+    "SelectiveListener",
     "Snapshot",
     "Store",
     "Transaction",
@@ -183,6 +184,24 @@ class FeedListener(Protocol):
 
     def history_lost(self, position: Position) -> None:
         """Learn that changes before ``position`` were missed: read again, at or after it."""
+        ...
+
+
+@runtime_checkable
+class SelectiveListener(FeedListener, Protocol):
+    """A listener that can do without some updates."""
+
+    def wants_update(self, collection: str, id: Any, paths: Collection[str]) -> bool:
+        """Tell whether an update may concern it, by what it was told before.
+
+        A store may ask it when it would have to read the document, and leave out an update that no
+        listener wants. Of whichever it does not ask it tells.
+
+        Args:
+            collection: Name of the collection.
+            id: The document's ``_id``.
+            paths: What was set, removed or cut in it; dots also stand where a name has them.
+        """
         ...
 
 

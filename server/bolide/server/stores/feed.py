@@ -1,10 +1,11 @@
 """The feed of a store: who listens, and who waits for a position."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from typing import Any
 
 from bolide.core.errors import StateError
-from bolide.server.stores.base import ChangeBatch, FeedListener, Position
+from bolide.server.stores.base import ChangeBatch, FeedListener, Position, SelectiveListener
 
 __all__ = ["Feed"]
 
@@ -35,6 +36,14 @@ class Feed:
         """Tell it nothing more; harmless if it does not listen."""
         if listener in self._listeners:
             self._listeners.remove(listener)
+
+    def wants_update(self, collection: str, id: Any, paths: Collection[str]) -> bool:
+        """Tell whether a listener wants an update; one that cannot tell wants all."""
+        return any(
+            not isinstance(listener, SelectiveListener)
+            or listener.wants_update(collection, id, paths)
+            for listener in self._listeners
+        )
 
     def deliver(self, batch: ChangeBatch) -> None:
         """Tell of the next batch."""

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import pytest
 import pytest_asyncio
@@ -15,6 +15,7 @@ from bolide.core.values import Regex
 from bolide.server.limits import Limits
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.livequery.multiplexer import MAX_KEPT_CHANGES, Multiplexer, Surroundings
+from bolide.server.livequery.polling import Pollable
 from bolide.server.livequery.turns import QueryTooExpensive
 from bolide.server.metrics import Metrics
 from bolide.server.sessions.view.source import FollowedView
@@ -958,3 +959,13 @@ async def test_a_hint_changes_nothing_that_the_feed_keeps_up_to_date(world: Worl
     await world.live.idle()
     assert world.store.reads == reads
     assert len(replica.turns) == 1
+
+
+async def test_an_update_is_wanted_where_a_query_looks_or_is_polled(world: World) -> None:
+    await world.live.follow(Query(collection="c", selector={"a": 1}), Replica())
+    assert world.live.wants_update("c", 1, ["a"])
+    assert not world.live.wants_update("c", 1, ["b"])
+    assert not world.live.wants_update("d", 1, ["a"])
+    [multiplexer] = world.live
+    world.live._polled.add(cast("Pollable", multiplexer), ["d"])
+    assert world.live.wants_update("d", 1, ["a"])

@@ -3,8 +3,11 @@ from typing import Any
 
 import pytest
 
+from bolide.core.keys import key_of
 from bolide.core.minimongo.predicates import Equality
+from bolide.core.minimongo.projection import Projection
 from bolide.core.values import Decimal128
+from bolide.server.livequery.interest import Interest, interest_in
 from bolide.server.livequery.router import PredicateIndex, Router
 from bolide.server.stores.base import Change, ChangeKind
 
@@ -197,3 +200,53 @@ def test_what_stops_matching_matters_where_said() -> None:
     assert routed(router, change("d", {"a": "y"}, {"a": "z"})) == {}
     assert routed(router, change("d", None)) == {"q": ["d"]}
     assert routed(router, change("d", {"a": "y"}, kind=ChangeKind.INSERT)) == {}
+
+
+def interest(asked: str, *shown: str) -> Interest:
+    return interest_in([asked], Projection(dict.fromkeys(shown, 1)))
+
+
+def test_an_update_concerns_who_asks_for_its_paths_or_shows_them() -> None:
+    router: Router[str] = Router()
+    assert not router.is_affected("c", 1, ["ward"])
+    router.add("short", "c", {"ward": "w1"}, interest=interest("ward", "bed"))
+    router.add("whole", "c", {"room": 1}, interest=interest("room"))
+    assert router.is_affected("c", 1, ["text", "ward"])
+    assert not router.is_affected("c", 1, ["bed"])
+    assert not router.is_affected("d", 1, ["ward"])
+    router.hold("short", key_of(1))
+    assert router.is_affected("c", 1, ["bed"])
+    assert not router.is_affected("c", 1, ["text"])
+    assert not router.is_affected("c", 2, ["bed"])
+    router.hold("whole", key_of(1))
+    assert router.is_affected("c", 1, ["text"])
+    router.drop("short", key_of(1))
+    router.remove("whole")
+    assert not router.is_affected("c", 1, ["bed", "room"])
+
+
+def test_an_update_concerns_who_takes_every_change() -> None:
+    router: Router[str] = Router()
+    router.add("some", "c", {"ward": "w1"}, interest=interest("ward"))
+    router.take_all("some")
+    assert router.is_affected("c", 1, ["bed"])
+    router.take_some("some")
+    assert not router.is_affected("c", 1, ["bed"])
+
+
+@pytest.mark.parametrize(
+    ("selector", "options"),
+    [
+        ({"ward": {"$exists": True}}, {"interest": interest("ward", "bed")}),
+        ({"ward": 1}, {"interest": interest("ward", "bed"), "leaves_matter": True}),
+        ({"ward": 1}, {}),
+    ],
+)
+def test_every_update_concerns_who_holds_what_is_not_known(
+    selector: dict[str, Any], options: dict[str, Any]
+) -> None:
+    router: Router[str] = Router()
+    router.add("all", "c", selector, **options)
+    assert router.is_affected("c", 1, ["text"])
+    router.remove("all")
+    assert not router.is_affected("c", 1, ["text"])

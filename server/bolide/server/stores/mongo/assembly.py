@@ -3,12 +3,13 @@
 Theory of operation. :meth:`Assembly.take` is given every answer of the stream. The events of a
 transaction have one cluster time, and an answer may end between them: they are held until a later
 answer proves that none is missing. What is complete becomes changes; an update is applied to the
-document as it was, if that is known. If not, the document is named in :attr:`Assembled.missing`,
-and :meth:`Assembly.finish` takes it as it is at the end of these changes. Earlier updates of the
-same document are left out then: nobody looks between the changes of one batch.
+document as it was, if that is known. If not, and if somebody wants it, the document is named in
+:attr:`Assembled.missing`, and :meth:`Assembly.finish` takes it as it is at the end of these
+changes. Earlier updates of the same document are left out then: nobody looks between the changes
+of one batch.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -53,6 +54,7 @@ class Assembled:
         missing: Document -> index of its last change.
         ids: ``_id`` of each document that is missing.
         lost: Collections that are not what they were, and what happened to each.
+        told: Documents that the changes are of: nobody can say yet whether they want more.
     """
 
     position: int
@@ -60,6 +62,7 @@ class Assembled:
     missing: dict[DocumentKey, int] = field(default_factory=dict["DocumentKey", int])
     ids: dict[DocumentKey, Any] = field(default_factory=dict["DocumentKey", Any])
     lost: list[tuple[str, str]] = field(default_factory=list["tuple[str, str]"])
+    told: set[DocumentKey] = field(default_factory=set["DocumentKey"])
 
 
 class Assembly:
@@ -68,12 +71,24 @@ class Assembly:
     Args:
         cache: Documents as they are; it is kept up to date.
         declared: Names of the collections that are told of; None for all.
+        wants: Tells whether somebody wants an update (collection, ``_id``, paths) of a document
+            that is missing, by what was told of in earlier batches.
+
+    Attributes:
+        last_event: Position of the last event that was returned.
     """
 
-    def __init__(self, cache: DocumentCache, declared: frozenset[str] | None = None) -> None:
+    def __init__(
+        self,
+        cache: DocumentCache,
+        declared: frozenset[str] | None = None,
+        wants: Callable[[str, Any, Collection[str]], bool] = lambda *_: True,
+    ) -> None:
         """Begin with nothing held."""
+        self.last_event = 0
         self._cache = cache
         self._declared = declared
+        self._wants = wants
         self._held: list[Event] = []
         # Everything up to here was returned.
         self._position = 0
@@ -115,6 +130,8 @@ class Assembly:
             # A stream that was resumed before a transaction tells again what came beside it.
             if position_of(event["clusterTime"]) > self._position:
                 self._add(assembled, event)
+        if complete:
+            self.last_event = max(self.last_event, position_of(complete[-1]["clusterTime"]))
         self._position = assembled.position
         return assembled
 
@@ -163,12 +180,16 @@ class Assembly:
             if before is not None and key not in assembled.missing:
                 after = applied(before, event["updateDescription"])
             if after is None:
-                self._miss(assembled, key, Change(position, collection, id, kind, None, None))
+                if key in assembled.told or self._wants(collection, id, _paths(event)):
+                    self._miss(assembled, key, Change(position, collection, id, kind, None, None))
+                else:
+                    self._cache.pass_over(key)
                 return
         else:
             after = event["fullDocument"]
         # What came before of a document that is missing is not needed any more.
         self._forget(assembled, key)
+        assembled.told.add(key)
         assembled.changes.append(Change(position, collection, id, kind, before, after))
         if after is None:
             self._cache.remove(key)
@@ -178,6 +199,7 @@ class Assembly:
     def _miss(self, assembled: Assembled, key: DocumentKey, change: Change) -> None:
         self._forget(assembled, key)
         self._cache.remove(key)
+        assembled.told.add(key)
         assembled.missing[key] = len(assembled.changes)
         assembled.ids[key] = change.id
         assembled.changes.append(change)
@@ -207,3 +229,11 @@ class Assembly:
         if self._declared is None:
             return collection != FENCES
         return collection in self._declared
+
+
+def _paths(event: Event) -> Collection[str]:
+    """Return what an update set, removed or cut."""
+    description = event["updateDescription"]
+    cut = [array["field"] for array in description.get("truncatedArrays") or ()]
+    updated, removed = description.get("updatedFields"), description.get("removedFields")
+    return [*(updated or ()), *(removed or ()), *cut]

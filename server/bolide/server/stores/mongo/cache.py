@@ -5,6 +5,8 @@ what it found counts only for changes after it.
 """
 
 from collections import OrderedDict
+from collections.abc import Generator, Iterable
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
@@ -14,7 +16,7 @@ from bolide.core.bson_codec import BSON_CODEC_OPTIONS
 from bolide.core.keys import Key, key_of
 from bolide.core.values import Document
 
-__all__ = ["CACHE_BYTES", "DocumentCache", "DocumentKey"]
+__all__ = ["CACHE_BYTES", "DocumentCache", "DocumentKey", "Reading"]
 
 CACHE_BYTES: Final = 64 * 1024 * 1024
 """Most bytes of BSON of all documents that are kept."""
@@ -38,16 +40,15 @@ class DocumentCache:
         max_bytes: Most bytes of BSON.
 
     Attributes:
-        generation: Grows when an entry is forgotten; what was read before is not added after.
         size: Bytes of BSON of all documents.
     """
 
     def __init__(self, max_bytes: int = CACHE_BYTES) -> None:
         """Begin without documents."""
-        self.generation = 0
         self.size = 0
         self._max_bytes = max_bytes
         self._entries: OrderedDict[DocumentKey, _Entry] = OrderedDict()
+        self._readings: list[Reading] = []
 
     def __len__(self) -> int:
         return len(self._entries)
@@ -69,19 +70,32 @@ class DocumentCache:
         """Keep a document as it is after a change that the feed told of."""
         self._put(key, document, None)
 
-    def add(self, collection: str, document: Document, position: int, generation: int) -> None:
+    @contextmanager
+    def reading(self) -> Generator["Reading"]:
+        """Begin to read documents that are to be kept."""
+        reading = Reading(self)
+        self._readings.append(reading)
+        try:
+            yield reading
+        finally:
+            self._readings.remove(reading)
+
+    def add(self, key: DocumentKey, document: Document, position: int) -> None:
         """Keep a document that was read, unless there is one already.
 
         Args:
-            collection: Its collection.
+            key: Which document.
             document: As it was found.
             position: Of the reading.
-            generation: As it was when the reading began: an entry that was made and forgotten
-                since then would be missed otherwise.
         """
-        key = (collection, key_of(document["_id"]))
-        if generation == self.generation and key not in self._entries:
+        if key not in self._entries:
             self._put(key, document, position)
+
+    def pass_over(self, key: DocumentKey) -> None:
+        """Take note of a change of a document that is not kept, and will not be for it."""
+        self._forget(key)
+        for reading in self._readings:
+            reading.outdated.add(key)
 
     def remove(self, key: DocumentKey) -> None:
         """Forget a document that was deleted: only an insert can follow."""
@@ -91,13 +105,13 @@ class DocumentCache:
         """Forget all documents of a collection."""
         for key in [key for key in self._entries if key[0] == collection]:
             self._forget(key)
-        self.generation += 1
+        self._end_readings()
 
     def clear(self) -> None:
         """Forget everything."""
         self._entries.clear()
         self.size = 0
-        self.generation += 1
+        self._end_readings()
 
     def _put(self, key: DocumentKey, document: Document, read_at: int | None) -> None:
         size = _size(document)
@@ -105,13 +119,46 @@ class DocumentCache:
         self._entries[key] = _Entry(document, size, read_at)
         self.size += size
         while self.size > self._max_bytes:
-            self._forget(next(iter(self._entries)))
-            self.generation += 1
+            self.pass_over(next(iter(self._entries)))
+
+    def _end_readings(self) -> None:
+        for reading in self._readings:
+            reading.is_outdated = True
 
     def _forget(self, key: DocumentKey) -> None:
         entry = self._entries.pop(key, None)
         if entry is not None:
             self.size -= entry.size
+
+
+class Reading:
+    """Documents on their way: what is forgotten meanwhile may have changed, and is not kept.
+
+    Attributes:
+        outdated: What was forgotten.
+        is_outdated: Everything was.
+    """
+
+    __slots__ = ("_cache", "is_outdated", "outdated")
+
+    def __init__(self, cache: DocumentCache) -> None:
+        """Begin with nothing forgotten."""
+        self.outdated: set[DocumentKey] = set()
+        self.is_outdated = False
+        self._cache = cache
+
+    def add(self, collection: str, documents: Iterable[Document], position: int) -> None:
+        """Keep what was found, as far as it is as it was.
+
+        Args:
+            collection: Its collection.
+            documents: As they were found.
+            position: Of the reading.
+        """
+        for document in () if self.is_outdated else documents:
+            key = (collection, key_of(document["_id"]))
+            if key not in self.outdated:
+                self._cache.add(key, document, position)
 
 
 # What BSON decoded, encodes again.

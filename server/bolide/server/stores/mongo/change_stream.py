@@ -10,7 +10,7 @@ and then everybody is told to read again, at or after its first position.
 
 import asyncio
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -80,7 +80,7 @@ class ChangeStream:
         max_lag_s: How far it may be behind, seconds; further, everything is read again.
 
     Attributes:
-        started: What is read must not be older than this; events at or before it were not seen.
+        started: Events at or before it were not seen.
     """
 
     def __init__(
@@ -101,7 +101,7 @@ class ChangeStream:
         self._reader = reader
         self._cache = cache
         self._declared = declared
-        self._assembly = Assembly(cache, declared)
+        self._assembly = Assembly(cache, declared, self._wants)
         self._session: AsyncClientSession | None = None
         self._token: Mapping[str, Any] | None = None
         self._lost_because: Loss | None = None
@@ -146,7 +146,15 @@ class ChangeStream:
             self._fencing = asyncio.create_task(self._fence(position))
         await feed.reached(position)
 
+    @property
+    def told(self) -> int:
+        """What is read must not be older than this: changes up to it may not come any more."""
+        return max(self.started, self._assembly.last_event)
+
     # Inside
+
+    def _wants(self, collection: str, id: Any, paths: Collection[str]) -> bool:
+        return self._feed is not None and self._feed.wants_update(collection, id, paths)
 
     async def _fence(self, position: int) -> None:
         """Write something that the stream tells of, so that its position moves on."""

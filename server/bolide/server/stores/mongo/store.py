@@ -144,12 +144,11 @@ class MongoStore:
 
     async def read(self, query: Query, *, after: Any = None) -> Snapshot:
         """Read at a position not before ``after``; own acknowledged writes are always seen."""
-        opened, generation = self._open(), self._cache.generation
-        with refusals(is_certain=True):
+        opened = self._open()
+        with refusals(is_certain=True), self._cache.reading() as reading:
             found = await opened.reader.read(find_command(query), after=self._after(after))
-        if query.projection is None and self._is_declared(query.collection):
-            for document in found.documents:
-                self._cache.add(query.collection, document, found.position, generation)
+            if query.projection is None and self._is_declared(query.collection):
+                reading.add(query.collection, found.documents, found.position)
         return Snapshot(found.position, found.documents)
 
     async def count(self, query: Query) -> int:
@@ -323,7 +322,7 @@ class MongoStore:
         return self._declared is None or collection in self._declared
 
     def _after(self, position: int | None) -> int:
-        return max(position or 0, self._written, self._open().stream.started)
+        return max(position or 0, self._written, self._open().stream.told)
 
     def _writer(self, opened: "_Opened", session: AsyncClientSession) -> Writer:
         return Writer(opened.database, session, self._clock.wall_ms())

@@ -1,4 +1,5 @@
 import asyncio
+from collections.abc import Collection
 from typing import Any
 
 import pytest
@@ -89,3 +90,18 @@ async def test_closing_ends_all_waiting() -> None:
     feed.close()
     with pytest.raises(StateError, match="closed"):
         await waiting[1]
+
+
+class Selective(Listener):
+    def wants_update(self, collection: str, id: Any, paths: Collection[str]) -> bool:
+        return "bed" in paths
+
+
+def test_an_update_is_wanted_if_one_listener_wants_it_or_cannot_tell() -> None:
+    feed, plain = Feed(0), Listener()
+    assert not feed.wants_update("beds", 1, ["bed"])
+    feed.listen(Selective())
+    assert feed.wants_update("beds", 1, ["ward", "bed"])
+    assert not feed.wants_update("beds", 1, ["ward"])
+    feed.listen(plain)
+    assert feed.wants_update("beds", 1, ["ward"])

@@ -1,5 +1,6 @@
 """Answers of a change stream as a server gives them, and the changes that are made of them."""
 
+from collections.abc import Collection
 from typing import Any
 
 from bson.timestamp import Timestamp
@@ -44,7 +45,13 @@ class Stream:
 
     def __init__(self, *declared: str) -> None:
         self.cache = DocumentCache()
-        self.assembly = Assembly(self.cache, frozenset(declared) or None)
+        self.assembly = Assembly(self.cache, frozenset(declared) or None, self._wants)
+        self.asked: list[Any] = []
+        self.is_wanted = True
+
+    def _wants(self, collection: str, id: Any, paths: Collection[str]) -> bool:
+        self.asked.append((collection, id, *paths))
+        return self.is_wanted
 
     def take(self, *events: dict[str, Any], time: int, **options: Any) -> Assembled:
         return self.assembly.take(events, token(time, is_event=bool(events)), **options)
@@ -111,10 +118,10 @@ def test_what_leaves_a_doubt_is_read() -> None:
 
 def test_what_a_reading_found_is_used_after_it_only() -> None:
     stream = Stream()
-    stream.cache.add("beds", {"_id": 1, "n": 7}, 2, stream.cache.generation)
+    stream.cache.add(("beds", key_of(1)), {"_id": 1, "n": 7}, 2)
     assert stream.take(event("update", 2), time=2).missing
     stream = Stream()
-    stream.cache.add("beds", {"_id": 1, "n": 7}, 2, stream.cache.generation)
+    stream.cache.add(("beds", key_of(1)), {"_id": 1, "n": 7}, 2)
     assert not stream.take(event("update", 3), time=3).missing
 
 
@@ -191,3 +198,40 @@ def test_only_what_is_declared_is_told() -> None:
     assert (
         stream.told({"operationType": "invalidate", "clusterTime": Timestamp(0, 3)}, time=3) == []
     )
+
+
+def test_an_update_of_a_missing_document_that_nobody_wants_is_left_out() -> None:
+    stream = Stream()
+    stream.is_wanted = False
+    description = {
+        "updatedFields": {"n": 2, "a.b": 1},
+        "removedFields": ["c"],
+        "truncatedArrays": [{"field": "d", "newSize": 1}],
+    }
+    assembled = stream.take(
+        event("update", 1, updateDescription=description), event("insert", 2, 2), time=2
+    )
+    assert stream.asked == [("beds", 1, "n", "a.b", "c", "d")]
+    assert not assembled.missing
+    assert [change.id for change in stream.assembly.finish(assembled, {})] == [2]
+    assert (assembled.position, stream.assembly.last_event) == (2, 2)
+    assert stream.told(event("update", 3), time=9) == []
+    assert stream.assembly.last_event == 3
+
+
+def test_what_is_left_out_is_not_kept_by_who_reads_it_just_now() -> None:
+    stream = Stream()
+    stream.is_wanted = False
+    with stream.cache.reading() as reading:
+        stream.take(event("update", 5), time=5)
+        reading.add("beds", [{"_id": 1, "n": 1}], 4)
+    stream.is_wanted = True
+    assert stream.take(event("update", 6), time=6).missing
+
+
+def test_after_another_change_of_its_batch_nobody_can_do_without_an_update() -> None:
+    stream = Stream()
+    stream.cache = stream.assembly._cache = DocumentCache(max_bytes=0)
+    stream.is_wanted = False
+    assembled = stream.take(event("insert", 1), event("update", 2), event("update", 3), time=3)
+    assert assembled.missing == {("beds", key_of(1)): 2}

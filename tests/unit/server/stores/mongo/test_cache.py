@@ -22,7 +22,7 @@ def test_what_the_feed_told_is_known_before_every_later_change() -> None:
 
 def test_what_was_read_is_known_only_before_changes_after_the_reading() -> None:
     cache = DocumentCache()
-    cache.add("beds", document(1), 7, cache.generation)
+    cache.add(KEY, document(1), 7)
     assert cache.before(KEY, 7) is None
     assert cache.before(KEY, 8) == document(1)
 
@@ -30,17 +30,31 @@ def test_what_was_read_is_known_only_before_changes_after_the_reading() -> None:
 def test_what_was_read_does_not_replace_what_the_feed_told() -> None:
     cache = DocumentCache()
     cache.put(KEY, document(1, 5))
-    cache.add("beds", document(1), 7, cache.generation)
+    cache.add(KEY, document(1), 7)
     assert cache.before(KEY, 6) == document(1, 5)
 
 
 def test_what_was_read_before_something_was_forgotten_is_not_added() -> None:
     cache = DocumentCache()
-    generation = cache.generation
-    cache.put(KEY, document(1))
-    cache.clear()
-    cache.add("beds", document(1), 7, generation)
+    with cache.reading() as reading:
+        cache.put(KEY, document(1))
+        cache.clear()
+        reading.add("beds", [document(1)], 7)
     assert len(cache) == 0
+
+
+def test_what_changed_unseen_while_it_was_read_is_not_added() -> None:
+    cache = DocumentCache()
+    with cache.reading() as reading, cache.reading() as later:
+        cache.pass_over(KEY)
+        reading.add("beds", [document(1), document(2)], 7)
+        assert len(cache) == 1
+        cache.pass_over(("beds", key_of(2)))
+        later.add("beds", [document(2)], 7)
+    assert len(cache) == 0
+    with cache.reading() as after_it:
+        after_it.add("beds", [document(1)], 8)
+    assert len(cache) == 1
 
 
 def test_what_was_needed_longest_ago_is_forgotten_first() -> None:
@@ -48,9 +62,9 @@ def test_what_was_needed_longest_ago_is_forgotten_first() -> None:
     for id in (1, 2, 3):
         cache.put(("beds", key_of(id)), document(id, 100))
     assert cache.before(KEY, 9) == document(1, 100)
-    generation = cache.generation
-    cache.put(("beds", key_of(4)), document(4, 100))
-    assert cache.generation > generation
+    with cache.reading() as reading:
+        cache.put(("beds", key_of(4)), document(4, 100))
+        reading.add("beds", [document(2)], 5)
     assert cache.before(("beds", key_of(2)), 9) is None
     assert cache.before(KEY, 9) == document(1, 100)
     assert cache.size <= 450
