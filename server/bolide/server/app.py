@@ -16,6 +16,8 @@ from bolide.server.audit.sink import AuditSink
 from bolide.server.collection import Collection
 from bolide.server.cursor import Cursor
 from bolide.server.explained import NeedsMongoDB, NotBuilt
+from bolide.server.jobs.registry import JobHandler, Jobs
+from bolide.server.jobs.schedule import Cron, Every, Schedule
 from bolide.server.methods.registry import Methods
 from bolide.server.publications.counts import LiveCount
 from bolide.server.publications.registry import Publications
@@ -34,6 +36,7 @@ _Handler = TypeVar("_Handler", bound=Handler)
 _AccessWatcher: TypeAlias = Callable[[str | None], object]
 _StartupHook: TypeAlias = Callable[[], Awaitable[None]]
 _Hook = TypeVar("_Hook", bound=_StartupHook)
+_JobHandler = TypeVar("_JobHandler", bound=JobHandler)
 
 
 class App:
@@ -43,6 +46,7 @@ class App:
         settings: As given; None lets whoever serves the app read them from the environment.
         publications: What was registered with :meth:`publish`.
         methods: What was registered with :meth:`method`.
+        jobs: What was registered with :meth:`every` and :meth:`cron`.
         audit: Where accesses are recorded; None records none.
         rate_limits: Rules that the node follows; add them before it starts.
         pages: Folder served at ``/``, or None.
@@ -60,6 +64,7 @@ class App:
         self.rate_limits: list[RateLimitRule] = []
         self.publications = Publications()
         self.methods = Methods()
+        self.jobs = Jobs()
         self.audit: AuditSink | None = None
         self._authorize: Authorize = deny
         self._gateway = Gateway()
@@ -219,6 +224,71 @@ class App:
         """Run the start-up hooks in the order they were registered; the node calls this."""
         for hook in self._startup_hooks:
             await hook()
+
+    def every(
+        self,
+        *,
+        weeks: float = 0,
+        days: float = 0,
+        hours: float = 0,
+        minutes: float = 0,
+        seconds: float = 0,
+        name: str | None = None,
+    ) -> Callable[[_JobHandler], _JobHandler]:
+        """Run the decorated function again and again, on one node of all that share the store.
+
+        The parts of the period are added up. It counts from the beginning of one run to that of
+        the next; the first comes a period after the job was first seen. A run that takes longer
+        than the period leaves out the times that it covers. ``docs/topics/jobs.md`` says what
+        happens when nodes are lost.
+
+        Args:
+            weeks: Part of the period.
+            days: Part of the period, of 24 hours.
+            hours: Part of the period.
+            minutes: Part of the period.
+            seconds: Part of the period.
+            name: The job's name, the same on every node; None: the function's with its module.
+
+        Raises:
+            ConfigurationError: If the period is less than a second, or the name is taken.
+            TypeError: If the function is not ``async`` or takes arguments.
+        """
+        return self._scheduled(
+            name,
+            Every.of(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds),
+        )
+
+    def cron(
+        self,
+        expression: str,
+        *,
+        timezone: str = "UTC",
+        catch_up: bool = True,
+        name: str | None = None,
+    ) -> Callable[[_JobHandler], _JobHandler]:
+        """Run the decorated function at the times of a cron expression, on one node of all.
+
+        Args:
+            expression: Five fields: minute, hour, day of month, month, day of week.
+            timezone: Whose clock, a name of the IANA database.
+            catch_up: Times that passed while no node ran are made up for by one run.
+            name: The job's name, the same on every node; None: the function's with its module.
+
+        Raises:
+            ConfigurationError: If the expression or time zone is none, or the name is taken.
+            TypeError: If the function is not ``async`` or takes arguments.
+        """
+        return self._scheduled(name, Cron.of(expression, timezone, catch_up=catch_up))
+
+    def _scheduled(
+        self, name: str | None, schedule: Schedule
+    ) -> Callable[[_JobHandler], _JobHandler]:
+        def register(handler: _JobHandler) -> _JobHandler:
+            self.jobs.add(name, handler, schedule)
+            return handler
+
+        return register
 
     def transaction(self) -> AbstractAsyncContextManager[None]:
         """Let all reads and writes of the block commit together, or not at all.

@@ -59,6 +59,15 @@ class Metrics:
         self.fence_seconds = Histogram(
             "bolide_fence_seconds", "Time that `updated` waited for live queries, seconds."
         )
+        self.jobs_running = Gauge(
+            "bolide_jobs_running", "Scheduled jobs that run on this node.", registry=self.registry
+        )
+        self.job_seconds = Histogram(
+            "bolide_job_seconds",
+            "Time from the beginning of a scheduled job's run on this node to its end, seconds.",
+            ("job", "outcome"),
+            bounds_s=(0.01, 0.1, 1.0, 10.0, 60.0, 600.0, 3600.0),
+        )
         self.sessions_closed = Count(
             "bolide_sessions_closed", "Sessions that the node closed itself."
         )
@@ -68,6 +77,7 @@ class Metrics:
             self.method_seconds,
             self.publication_seconds,
             self.fence_seconds,
+            self.job_seconds,
             self.sessions_closed,
         ):
             self.registry.register(series)

@@ -9,6 +9,8 @@ import structlog
 from bolide.core.errors import StateError
 from bolide.server.app import App
 from bolide.server.clock import Clock, SystemClock, Timer
+from bolide.server.jobs.runner import JobRunner
+from bolide.server.jobs.statistics import JobStatistics
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.methods.calls import Calls
 from bolide.server.methods.errors import log_failure
@@ -57,7 +59,7 @@ CLEAN_UP_EVERY_S = 3600.0
 """How often calls are forgotten that nobody will repeat, seconds."""
 
 SHUTDOWN_GRACE_S = 10.0
-"""How long running methods may take to end when the node stops, seconds."""
+"""How long running methods and jobs may take to end when the node stops, seconds."""
 
 
 class Node:
@@ -94,6 +96,7 @@ class Node:
         self._is_draining = False
         self._started_at: float | None = None
         self._next_clean_up: Timer | None = None
+        self._jobs: JobRunner | None = None
         self._log = structlog.get_logger("bolide.node")
 
     async def start(self) -> None:
@@ -137,30 +140,39 @@ class Node:
             )
             self.app.watch_access(self._access_changed)
             await self.app.run_startup_hooks()
+            self._jobs = JobRunner(
+                self.app.jobs, self.store, self.clock, self.settings.job_lease_s, self.metrics
+            )
+            self._jobs.start()
             self._services.spawn(self._forget_old_calls())
         except BaseException:
             await self.stop()
             raise
 
     async def stop(self) -> None:
-        """Close the sessions, let methods end, and close the store."""
+        """Close the sessions, let methods and jobs end, and close the store."""
         self._is_stopping = True
         self.app.unwatch_access(self._access_changed)
         if self._next_clean_up is not None:
             self._next_clean_up.cancel()
+        jobs_end = None if self._jobs is None else self._jobs.stop(SHUTDOWN_GRACE_S)
+        jobs = None if jobs_end is None else asyncio.create_task(jobs_end)
         for driver in tuple(self._drivers):
             driver.close("The server is shutting down")
         for driver in tuple(self._drivers):
             await driver.ended.wait()  # at the end of this turn of the loop
         if self._services is not None:
             await self._end_tasks(self._services.tasks)
+        if jobs is not None:
+            await jobs
+        if self._services is not None:
             self._services.live_queries.close()
             self._services = None
         self.app.detach()
         await self.store.close()
 
     def drain(self, within_s: float) -> None:
-        """Take no new sessions, and let those that are open go elsewhere.
+        """Take no new sessions, let those that are open go elsewhere, and begin no more jobs.
 
         Clients that know how are asked to move at once; the others are closed, spread evenly over
         the time, and whoever is still there at its end.
@@ -171,6 +183,8 @@ class Node:
         if self._is_draining:
             return
         self._is_draining = True
+        if self._jobs is not None:
+            self._jobs.drain()
         self._log.info("draining", sessions=len(self._drivers), within_s=within_s)
         movable = {d for d in self._drivers if d.session.speaks_bolide}
         for driver in movable:
@@ -261,6 +275,11 @@ class Node:
             log_failure(self._log, error, check="store")
             return False
         return not (isinstance(self.store, Blockable) and self.store.blocked_because)
+
+    @property
+    def jobs(self) -> tuple[JobStatistics, ...]:
+        """What is known of each job, in the order they were registered."""
+        return () if self._jobs is None else self._jobs.statistics()
 
     @property
     def sessions(self) -> frozenset[SessionDriver]:

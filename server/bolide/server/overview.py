@@ -15,6 +15,7 @@ from importlib.metadata import version
 from ipaddress import ip_address
 from typing import Any, Final, TypeVar
 
+from bolide.server.jobs.statistics import JobStatistics
 from bolide.server.livequery.multiplexer import Multiplexer
 from bolide.server.livequery.statistics import LiveQueryStatistics
 from bolide.server.node import Node
@@ -180,6 +181,7 @@ class Overview:
         session_rows: Those that wait for most, then those that hold most, come first.
         live_queries: All live queries together.
         live_query_rows: Those that cost most come first.
+        jobs: All scheduled jobs, as the node saw them in the store last.
     """
 
     node: NodeState
@@ -187,6 +189,7 @@ class Overview:
     session_rows: tuple[SessionRow, ...]
     live_queries: LiveQueryTotals
     live_query_rows: tuple[LiveQueryStatistics, ...]
+    jobs: tuple[JobStatistics, ...]
 
 
 _Item = TypeVar("_Item")
@@ -221,6 +224,7 @@ async def take_overview(node: Node, rows: int = DEFAULT_ROWS) -> Overview:
         session_rows=session_rows,
         live_queries=all_queries,
         live_query_rows=query_rows,
+        jobs=node.jobs,
     )
 
 

@@ -96,16 +96,25 @@ class Histogram:
         name: With its unit, ``_seconds``.
         documentation: For people.
         labels: Their names.
+        bounds_s: Upper bounds of the buckets, seconds.
     """
 
     BOUNDS_S: Final = (
         0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0,
     )  # fmt: skip
 
-    __slots__ = ("_by_labels", "_documentation", "_labels", "_name")
+    __slots__ = ("_bounds_s", "_by_labels", "_documentation", "_labels", "_name")
 
-    def __init__(self, name: str, documentation: str, labels: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        documentation: str,
+        labels: Sequence[str] = (),
+        *,
+        bounds_s: Sequence[float] = BOUNDS_S,
+    ) -> None:
         """Begin without an observation; without labels, with zeros."""
+        self._bounds_s = bounds_s
         self._name = name
         self._documentation = documentation
         self._labels = tuple(labels)
@@ -117,7 +126,7 @@ class Histogram:
         """Return what is observed under these values of the labels."""
         durations = self._by_labels.get(values)
         if durations is None:
-            durations = self._by_labels[values] = Durations(self.BOUNDS_S)
+            durations = self._by_labels[values] = Durations(self._bounds_s)
         return durations
 
     def collect(self) -> Iterable[Metric]:

@@ -73,6 +73,7 @@ class Settings:
         heartbeat_timeout_s: Until it must have answered, seconds.
         call_wait_s: How long a repeated call waits for its first run elsewhere, seconds.
         call_memory_s: How long the outcome of a call is kept for a repeat, seconds.
+        job_lease_s: Time within which a lost node's job runs elsewhere, seconds.
         limits: What one session may use.
         origins: Name of each setting and limit -> where its value came from.
 
@@ -98,6 +99,7 @@ class Settings:
     heartbeat_timeout_s: float = 15
     call_wait_s: float = 10
     call_memory_s: float = 86_400
+    job_lease_s: float = 30
     limits: Limits = field(default_factory=Limits)
     origins: Mapping[str, str] = field(default_factory=dict[str, str], compare=False, repr=False)
 
@@ -282,6 +284,8 @@ def _is_seconds(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
 
 
+# A sixth of it is the time for a write to the store.
+_LEAST_LEASE_S: Final = 3
 _TEXT: Final = _Kind(_is_text, str, "a text that is not empty")
 _PORT: Final = _Kind(lambda value: _is_whole(value, 0, 65535), _parse_whole, "a port, 0 to 65535")
 _SECONDS: Final = _Kind(_is_seconds, float, "a number of seconds above 0")
@@ -312,5 +316,10 @@ _KINDS: Final[Mapping[str, _Kind]] = {
     "heartbeat_timeout_s": _SECONDS,
     "call_wait_s": _SECONDS,
     "call_memory_s": _SECONDS,
+    "job_lease_s": _Kind(
+        lambda value: _is_seconds(value) and value >= _LEAST_LEASE_S,
+        float,
+        f"a number of seconds, {_LEAST_LEASE_S} at least",
+    ),
 }
 _LIMITS: Final = tuple(limit.name for limit in fields(Limits))

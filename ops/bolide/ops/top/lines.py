@@ -9,11 +9,14 @@ from rich.text import Text
 from bolide.ops.terminal.amounts import age_text, count_text, rate_text, size_text
 from bolide.ops.terminal.printable import printable
 from bolide.ops.top.rates import LiveQueryRates, Rates, SessionRates
+from bolide.server.jobs.statistics import JobStatistics
 from bolide.server.livequery.statistics import LiveQueryStatistics
 from bolide.server.overview import PublicationCount, SessionRow
 
 __all__ = [
     "WIDE",
+    "job_lines",
+    "job_title",
     "live_query_lines",
     "live_query_title",
     "node_line",
@@ -81,6 +84,16 @@ _QUERY_COLUMNS: Final[Sequence[_Column[LiveQueryRates]]] = (
     _Column("docs", 6, lambda one: count_text(one.row.documents_held)),
 )
 
+_JOB_COLUMNS: Final[Sequence[_Column[JobStatistics]]] = (
+    _Column("state", 9, lambda one: printable(one.state), is_left=True),
+    _Column("time", 10, lambda one: _job_time(one)),
+    _Column("runs", 6, lambda one: count_text(one.runs)),
+    _Column("errors", 6, lambda one: count_text(one.errors)),
+    _Column("lost", 5, lambda one: count_text(one.losses), is_spare=True),
+    _Column("last", 16, lambda one: _job_outcome(one), is_left=True),
+    _Column("node", 24, lambda one: printable(one.node or "-"), is_left=True, is_spare=True),
+)
+
 
 def node_line(rates: Rates) -> Text:
     """Say what the node is and how it is."""
@@ -137,6 +150,22 @@ def live_query_title(rates: Rates, shown: int) -> Text:
     return _title("Live queries", totals.count, shown, parts)
 
 
+def job_title(rates: Rates, shown: int) -> Text:
+    """Say how the scheduled jobs are, all together.
+
+    Args:
+        rates: With all of them.
+        shown: How many of them have a line.
+    """
+    jobs = rates.overview.jobs
+    running = sum(job.running_s is not None for job in jobs)
+    parts = [f"{running} run"] if running else []
+    parts.append(f"{count_text(sum(job.runs for job in jobs))} runs")
+    if errors := sum(job.errors for job in jobs):
+        parts.append(f"{count_text(errors)} errors")
+    return _title("Jobs", len(jobs), shown, parts)
+
+
 def session_lines(sessions: Sequence[SessionRates], width: int | None = None) -> Iterator[Text]:
     """Write one line for each session, below a head.
 
@@ -177,6 +206,20 @@ def live_query_lines(
             yield _line("  ").append_text(_why(one.row))
 
 
+def job_lines(jobs: Sequence[JobStatistics], width: int | None = None) -> Iterator[Text]:
+    """Write one line for each scheduled job, below a head.
+
+    Args:
+        jobs: In this order.
+        width: Columns of the terminal; None: as many as it takes.
+    """
+    head, *cells = _rows(_JOB_COLUMNS, jobs, width)
+    yield _line(f"{head}job", "dim")
+    for job, text in zip(jobs, cells, strict=True):
+        style = "red" if job.outcome in ("error", "lost") else ""
+        yield _line(f"{text}{printable(job.name)}, {printable(job.schedule)}", style)
+
+
 def _title(name: str, count: int, shown: int, parts: Sequence[str]) -> Text:
     text = Text(f"{name}  {count}", style="bold", no_wrap=True, overflow="ellipsis")
     hidden = [f"{count - shown} not shown"] if count > shown else []
@@ -208,6 +251,23 @@ def _waiting(row: SessionRow) -> str:
     if row.is_full:
         parts.append("full")
     return " ".join(parts) or "-"
+
+
+def _job_time(job: JobStatistics) -> str:
+    """Say for how long it runs, or when it will: ``for 3 min``, ``in 20 s``."""
+    if job.running_s is not None:
+        return f"for {age_text(job.running_s, units=1)}"
+    return "-" if job.next_s is None else f"in {age_text(job.next_s, units=1)}"
+
+
+def _job_outcome(job: JobStatistics) -> str:
+    """Say how the last run ended and what it took, such as ``ok 0.12 s``."""
+    if not job.outcome:
+        return "-"
+    outcome = printable(job.outcome)
+    if job.outcome == "lost":
+        return outcome
+    return f"{outcome} {age_text(job.seconds) if job.seconds >= 60 else f'{job.seconds:.2f} s'}"
 
 
 def _publication(publication: PublicationCount) -> str:

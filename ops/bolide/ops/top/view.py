@@ -14,6 +14,8 @@ from bolide.ops.terminal.printable import printable
 from bolide.ops.terminal.tables import share
 from bolide.ops.top.lines import (
     WIDE,
+    job_lines,
+    job_title,
     live_query_lines,
     live_query_title,
     node_line,
@@ -27,6 +29,8 @@ __all__ = ["TopView", "plain_lines"]
 
 _FRAME_LINES: Final = 8
 """Two lines about the node, two blank ones, and title and head of two tables."""
+_JOB_FRAME_LINES: Final = 3
+"""A blank line, title and head of the jobs, if there are any."""
 
 
 def plain_lines(rates: Rates) -> Iterator[str]:
@@ -43,6 +47,9 @@ def plain_lines(rates: Rates) -> Iterator[str]:
     yield live_query_title(rates, len(live_queries)).plain
     if live_queries:
         yield from (line.plain for line in live_query_lines(live_queries))
+    if jobs := rates.overview.jobs:
+        yield job_title(rates, len(jobs)).plain
+        yield from (line.plain for line in job_lines(jobs))
 
 
 class TopView:
@@ -97,10 +104,14 @@ class TopView:
             return Text()
         width, height = self._console.size
         per_query = 1 if width >= WIDE else 2
-        wanted = [len(rates.sessions), len(rates.live_queries) * per_query]
-        lines = share(wanted, max(0, height - _FRAME_LINES))
+        jobs = rates.overview.jobs
+        wanted = [len(rates.sessions), len(rates.live_queries) * per_query, len(jobs)]
+        frame = _FRAME_LINES + (_JOB_FRAME_LINES if jobs else 0)
+        lines = share(wanted, max(0, height - frame))
         sessions = rates.sessions[: lines[0]]
         live_queries = rates.live_queries[: max(1, lines[1] // per_query)]
+        shown_jobs = jobs[: lines[2]]
+        job_part = ["", job_title(rates, len(shown_jobs)), *job_lines(shown_jobs, width)]
         return Group(
             node_line(rates) if self._error is None else _problem(self._error),
             Text(self._how, style="dim", no_wrap=True, overflow="ellipsis"),
@@ -110,6 +121,7 @@ class TopView:
             "",
             live_query_title(rates, len(live_queries)),
             *live_query_lines(live_queries, width),
+            *(job_part if jobs else ()),
         )
 
 

@@ -6,7 +6,7 @@ that a node may not write to (docs/design/mongodb.md, Rights).
 
 from typing import Final
 
-__all__ = ["CALLS", "FENCES", "MESSAGES", "OWN_COLLECTIONS"]
+__all__ = ["CALLS", "FENCES", "JOBS", "MESSAGES", "OWN_COLLECTIONS"]
 
 CALLS: Final = "_bolide_calls"
 """Calls that were claimed, and their outcomes."""
@@ -14,8 +14,11 @@ CALLS: Final = "_bolide_calls"
 FENCES: Final = "_bolide_fences"
 """Is written to so that the change stream moves on."""
 
+JOBS: Final = "_bolide_jobs"
+"""Leases of scheduled jobs, and what their runs came to."""
+
 MESSAGES: Final = "_bolide_messages"
 """What nodes tell one another."""
 
-OWN_COLLECTIONS: Final = frozenset({CALLS, FENCES, MESSAGES})
+OWN_COLLECTIONS: Final = frozenset({CALLS, FENCES, JOBS, MESSAGES})
 """All of them."""

@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+from bolide.server.jobs.statistics import JobStatistics
 from bolide.server.livequery.statistics import LiveQueryStatistics
 from bolide.server.overview import (
     LiveQueryTotals,
@@ -13,7 +14,7 @@ from bolide.server.overview import (
     SessionTotals,
 )
 
-__all__ = ["make_overview", "make_query", "make_session"]
+__all__ = ["make_job", "make_overview", "make_query", "make_session"]
 
 _SESSION = SessionRow(
     id="abcdef",
@@ -57,6 +58,19 @@ _QUERY = LiveQueryStatistics(
     matching_s=0.25,
     reading_s=0.25,
 )
+_JOB = JobStatistics(
+    name="ward.tidy_up",
+    schedule="every 0:05:00",
+    state="waits",
+    node="ward-1:17",
+    runs=12,
+    errors=0,
+    losses=0,
+    seconds=0.125,
+    outcome="ok",
+    running_s=None,
+    next_s=125.0,
+)
 
 
 def make_session(id: str = "abcdef", **fields: Any) -> SessionRow:
@@ -69,12 +83,18 @@ def make_query(number: int = 1, **fields: Any) -> LiveQueryStatistics:
     return replace(_QUERY, number=number, **fields)
 
 
+def make_job(name: str = "ward.tidy_up", **fields: Any) -> JobStatistics:
+    """Make a job's row; fields say where it differs from one that waits."""
+    return replace(_JOB, name=name, **fields)
+
+
 def make_overview(
     *,
     sessions: tuple[SessionRow, ...] = (),
     live_queries: tuple[LiveQueryStatistics, ...] = (),
     session_count: int | None = None,
     query_count: int | None = None,
+    jobs: tuple[JobStatistics, ...] = (),
     **node: Any,
 ) -> Overview:
     """Make an overview whose totals are those of its rows, unless a count says that more are."""
@@ -113,4 +133,5 @@ def make_overview(
             cost_s=sum(row.cost_s for row in live_queries),
         ),
         live_query_rows=live_queries,
+        jobs=jobs,
     )

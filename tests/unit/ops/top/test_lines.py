@@ -1,10 +1,12 @@
 """Lines of an overview: what is wrong stands in front, and no terminal is commanded."""
 
 import pytest
-from tests.unit.ops.top.overviews import make_overview, make_query, make_session
+from tests.unit.ops.top.overviews import make_job, make_overview, make_query, make_session
 
 from bolide.ops.top.lines import (
     WIDE,
+    job_lines,
+    job_title,
     live_query_lines,
     live_query_title,
     node_line,
@@ -12,6 +14,7 @@ from bolide.ops.top.lines import (
     session_title,
 )
 from bolide.ops.top.rates import compare
+from bolide.server.jobs.statistics import JobStatistics
 from bolide.server.livequery.statistics import LiveQueryStatistics
 from bolide.server.overview import PublicationCount, SessionRow
 
@@ -131,11 +134,47 @@ def test_why_it_was_read_is_not_told_twice() -> None:
     assert query_texts(row)[1].endswith("read first  re-query: limit or skip without sort")
 
 
+def job_texts(*jobs: JobStatistics, width: int | None = None) -> list[str]:
+    return [line.plain for line in job_lines(jobs, width)]
+
+
+def test_a_job_is_a_line() -> None:
+    unknown = make_job("ward.report", state="unknown", node="", runs=0, outcome="", next_s=None)
+    assert job_texts(make_job(), unknown) == [
+        "state        time  runs  errors  lost  last       node       job",
+        "waits    in 2 min    12       0     0  ok 0.12 s  ward-1:17  ward.tidy_up, every 0:05:00",
+        "unknown         -     0       0     0  -          -          ward.report, every 0:05:00",
+    ]
+
+
+def test_a_job_that_runs_tells_for_how_long() -> None:
+    job = make_job(state="runs here", running_s=75.0, next_s=None, seconds=90.0)
+    assert job_texts(job, width=80)[1] == (
+        "runs here  for 1 min    12       0  ok 1 min 30 s  ward.tidy_up, every 0:05:00"
+    )
+
+
+@pytest.mark.parametrize(("outcome", "told"), [("error", "error 0.12 s"), ("lost", "lost ")])
+def test_a_job_that_failed_stands_out(outcome: str, told: str) -> None:
+    line = list(job_lines([make_job(outcome=outcome)]))[1]
+    assert line.style == "red"
+    assert told in line.plain
+
+
+def test_the_title_of_jobs_counts_them() -> None:
+    jobs = (make_job(running_s=1.0, errors=2), make_job("ward.report"))
+    rates = compare(None, make_overview(jobs=jobs))
+    assert job_title(rates, 1).plain == "Jobs  2  1 not shown, 1 run, 24 runs, 2 errors"
+    quiet = compare(None, make_overview(jobs=(make_job(),)))
+    assert job_title(quiet, 1).plain == "Jobs  1  12 runs"
+
+
 def test_names_do_not_command_the_terminal() -> None:
     publications = (PublicationCount(name="a\x1b[2J", state="\x1b", count=1),)
     session = make_session("\x1b", address="\x1b", publications=publications)
     query = make_query(collection="\x1b", selector="\x1b", sort="\x1b", driver="\x1b",
                        reason="\x1b", state="\x1b", reread_because="\x1b[")  # fmt: skip
+    job = make_job("\x1b", schedule="\x1b", state="\x1b", node="\x1b", outcome="\x1b")
     rates = compare(None, make_overview(state="\x1b", store="\x1b", version="\x1b", build="\x1b"))
-    texts = [*session_texts(session), *query_texts(query), node_line(rates).plain]
+    texts = [*session_texts(session), *query_texts(query), *job_texts(job), node_line(rates).plain]
     assert "\x1b" not in "".join(texts)

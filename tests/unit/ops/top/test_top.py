@@ -12,7 +12,7 @@ import pytest
 import pytest_asyncio
 from rich.console import Console
 from starlette.responses import PlainTextResponse
-from tests.unit.ops.top.overviews import make_overview, make_query, make_session
+from tests.unit.ops.top.overviews import make_job, make_overview, make_query, make_session
 from tests.unit.ops.watch.test_watch import Output
 
 from bolide.ops.node.listener import bind
@@ -207,6 +207,18 @@ async def test_the_view_gives_all_room_to_who_needs_it(out: Output) -> None:
     assert "2 not shown" in out.getvalue()
 
 
+async def test_jobs_have_their_share_of_the_terminal(out: Output) -> None:
+    sessions = tuple(make_session(f"s{n}") for n in range(30))
+    jobs = tuple(make_job(f"job{n}.") for n in range(9))
+    with view_on(out) as view:
+        view.show(compare(None, make_overview(sessions=sessions, jobs=jobs)))
+        lines = Console(width=80, height=24).render_lines(view.picture(), pad=False)
+    assert len(lines) == 24
+    assert "3 not shown, 108 runs" in out.getvalue()
+    assert "job5." in out.getvalue()
+    assert "job6." not in out.getvalue()
+
+
 async def test_a_node_that_does_not_answer_is_told_above_what_was_known(out: Output) -> None:
     with view_on(out) as view:
         view.show(rates(number=1))
@@ -235,5 +247,7 @@ async def test_nothing_is_drawn_before_the_first_look(out: Output) -> None:
 def test_plain_lines_are_all_rows_or_none() -> None:
     lines = list(plain_lines(rates()))
     assert len(lines) == 1 + 2 * (2 + 30)
+    jobs = (make_job("one"), make_job("two"))
+    assert len(list(plain_lines(compare(None, make_overview(jobs=jobs))))) == 3 + 2 + 2
     lines = list(plain_lines(compare(None, make_overview())))
     assert [line.split("  ")[0] for line in lines] == ["● ready", "Sessions", "Live queries"]
