@@ -84,8 +84,11 @@ class ReplicaSet:
         has_users: Nobody may do anything without a name; ``root`` with the password ``root`` may
             do all.
         has_tls: Nothing is said in plain text; the certificates are :attr:`authority`'s.
+        asks_for_certificates: Nothing is said to whoever shows none.
+
     Attributes:
         authority: Whose certificates are trusted; None without TLS.
+        certificate: File with the certificate of all members and its key.
     """
 
     def __init__(
@@ -95,6 +98,7 @@ class ReplicaSet:
         oplog_mb: int = 64,
         has_users: bool = False,
         has_tls: bool = False,
+        asks_for_certificates: bool = False,
     ) -> None:
         mongod = find_mongod()
         assert mongod is not None, "no mongod: set BOLIDE_MONGOD, or install one"
@@ -121,14 +125,20 @@ class ReplicaSet:
             # The least that there is: each connection of each test has to pay for it.
             self._command += ["--setParameter", "scramSHA256IterationCount=5000"]
         self.authority = Authority(self._folder) if has_tls else None
-        self._trust = ""
+        self.certificate = ""
+        self._tls: dict[str, str] = {}
         if self.authority is not None:
-            self._trust = str(self.authority.file())
+            self.certificate = self.authority.issue_in_one()
+            trusted = str(self.authority.file())
             self._command += [
-                "--tlsMode", "requireTLS", "--tlsAllowConnectionsWithoutCertificates",
-                "--tlsCAFile", self._trust,
-                "--tlsCertificateKeyFile", self.authority.issue_in_one(),
+                "--tlsMode", "requireTLS",
+                "--tlsCAFile", trusted, "--tlsCertificateKeyFile", self.certificate,
             ]  # fmt: skip
+            self._tls = {"tls": "true", "tlsCAFile": trusted}
+            if asks_for_certificates:
+                self._tls["tlsCertificateKeyFile"] = self.certificate
+            else:
+                self._command.append("--tlsAllowConnectionsWithoutCertificates")
 
     @classmethod
     @contextmanager
@@ -172,8 +182,7 @@ class ReplicaSet:
         query = {"replicaSet": _NAME}
         if who:
             query["authSource"] = "admin"
-        if self._trust:
-            query |= {"tls": "true", "tlsCAFile": self._trust}
+        query |= self._tls
         rest = "&".join(f"{name}={value}" for name, value in {**query, **options}.items() if value)
         return f"mongodb://{who}{hosts}/{database}?{rest}"
 
@@ -183,9 +192,9 @@ class ReplicaSet:
 
     def direct(self, member: Member, **options: Any) -> MongoClient[dict[str, Any]]:
         """Return a client of one member, whatever its state."""
-        options = {"serverSelectionTimeoutMS": 20_000, **options}
-        if self._trust:
-            options |= {"tls": True, "tlsCAFile": self._trust}
+        options = {"serverSelectionTimeoutMS": 20_000, **self._tls, **options}
+        if self._tls:
+            options["tls"] = True
         return MongoClient(
             f"mongodb://{self._root}{member.address}/", directConnection=True, **options
         )

@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import structlog
 from pymongo import AsyncMongoClient
+from pymongo.asynchronous.uri_parser import parse_uri
 from pymongo.errors import (
     ConfigurationError as DriverConfigurationError,
 )
@@ -18,13 +19,15 @@ from pymongo.errors import (
     InvalidName,
     InvalidURI,
     OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
 )
-from pymongo.uri_parser import parse_uri
 
 from bolide.core.errors import ConfigurationError
 from bolide.core.values import Document
 from bolide.server.clock import Clock
 from bolide.server.loopback import is_loopback
+from bolide.server.stores.mongo.diagnosis import GENERAL, SINGLE, unreachable
 
 __all__ = [
     "DEFAULT_DATABASE",
@@ -43,14 +46,22 @@ MAX_CLOCK_DIFFERENCE_S: Final = 60.0
 """Most that the clocks of node and database may be apart, seconds."""
 
 _OR: Final = " (or set BOLIDE_INSECURE_STORE=1 if nobody else can read what passes between them)"
+_EXAMPLE: Final = "a MongoDB URL such as mongodb://user:password@host1,host2/ward?replicaSet=rs0"
+_FILES: Final = (
+    "one whose tlsCAFile and tlsCertificateKeyFile are readable PEM files, the latter with a"
+    " certificate and its key"
+)
 _OPTION: Final = "store"
 _HIDDEN: Final = "(hidden)"
 _OLDEST: Final = 13
 """Wire version of MongoDB 5.0."""
+_TOO_OLD: Final = "MongoDB 5.0 or newer; this one is older"
 _CONNECT_TIMEOUT_MS: Final = 10_000
 _HEARTBEAT_MS: Final = 2_000
 _AUTHENTICATION_FAILED: Final = 18
 _UNAUTHORIZED: Final = 13
+# With these TLS hides what is said, but not from whoever stands between.
+_UNVERIFIED: Final = ("tlsInsecure", "tlsAllowInvalidCertificates", "tlsAllowInvalidHostnames")
 
 
 async def connected(
@@ -67,29 +78,18 @@ async def connected(
         ConfigurationError: If the database cannot be used. The URL may hold a password and is not
             repeated.
     """
+    parsed = await _parsed(url)
+    if not insecure:
+        _check_safety(parsed)
+    name = parsed["database"] or DEFAULT_DATABASE
+    client = _client(url)
     try:
-        parsed = parse_uri(url)
-        if not insecure:
-            _check_safety(parsed)
-        name = parsed["database"] or DEFAULT_DATABASE
-        client: AsyncMongoClient[Document] = AsyncMongoClient(
-            url,
-            appname="bolide",
-            serverSelectionTimeoutMS=_CONNECT_TIMEOUT_MS,
-            tz_aware=True,
-            connectTimeoutMS=_CONNECT_TIMEOUT_MS,
-            heartbeatFrequencyMS=_HEARTBEAT_MS,
-            retryWrites=True,
-            w="majority",
-        )
-    except (InvalidURI, InvalidName, DriverConfigurationError, ValueError) as error:
-        raise _refused(
-            "a MongoDB URL such as mongodb://user:password@host1,host2/ward?replicaSet=rs0"
-        ) from error
-    try:
-        with startup_refusals():
-            _check_server(await client.admin.command("hello"), clock.wall_ms())
-            await client[name].command("ping")
+        try:
+            with startup_refusals():
+                _check_server(await client.admin.command("hello"), clock.wall_ms())
+                await client[name].command("ping")
+        except _UnreachableError as error:
+            raise await _diagnosed(url, client, parsed) from error
     except BaseException:
         await client.close()
         raise
@@ -120,13 +120,19 @@ def startup_refusals() -> Generator[None]:
     """
     try:
         yield
+    except ServerSelectionTimeoutError as error:
+        raise _UnreachableError(_OPTION, _HIDDEN, GENERAL) from error
     except (ConnectionFailure, TimeoutError) as error:
-        raise _refused(
-            "a MongoDB that answers: look at host, port, replicaSet=, and whether it wants TLS"
-        ) from error
+        raise _refused(GENERAL) from error
+    except DriverConfigurationError as error:
+        # All else that the driver does not like, it finds in the URL.
+        raise _refused(_TOO_OLD) from error
     except OperationFailure as error:
         if error.code == _AUTHENTICATION_FAILED:
-            raise _refused("a user and a password that MongoDB knows") from error
+            raise _refused(
+                "a user and a password that MongoDB knows; authSource= names the database where"
+                " the user was made"
+            ) from error
         if error.code == _UNAUTHORIZED:
             raise _refused(
                 "a user that may open a change stream of the database:"
@@ -135,12 +141,85 @@ def startup_refusals() -> Generator[None]:
         raise
 
 
+class _UnreachableError(ConfigurationError):
+    """No server was found that can be written to."""
+
+
+async def _parsed(url: str) -> Mapping[str, Any]:
+    try:
+        return await parse_uri(url)
+    except OSError as error:
+        raise _refused(_FILES) from error
+    except DriverConfigurationError as error:
+        if not url.lower().startswith("mongodb+srv:") or isinstance(error, InvalidURI):
+            raise _refused(_EXAMPLE) from error
+        raise _refused(
+            "a host whose DNS has SRV records of MongoDB; or list the members:"
+            " mongodb://host1,host2/ward?replicaSet=rs0"
+        ) from error
+    except (InvalidName, ValueError) as error:
+        raise _refused(_EXAMPLE) from error
+
+
+def _client(url: str) -> AsyncMongoClient[Document]:
+    try:
+        return AsyncMongoClient(
+            url,
+            appname="bolide",
+            serverSelectionTimeoutMS=_CONNECT_TIMEOUT_MS,
+            tz_aware=True,
+            connectTimeoutMS=_CONNECT_TIMEOUT_MS,
+            heartbeatFrequencyMS=_HEARTBEAT_MS,
+            retryWrites=True,
+            w="majority",
+        )
+    except (OSError, DriverConfigurationError) as error:
+        # The driver turns some of OpenSSL's errors into its own.
+        if isinstance(error, OSError) or str(error).startswith("Private key"):
+            raise _refused(_FILES) from error
+        raise _refused(_EXAMPLE) from error
+    except (InvalidName, ValueError) as error:
+        raise _refused(_EXAMPLE) from error
+
+
+async def _diagnosed(
+    url: str, client: AsyncMongoClient[Document], parsed: Mapping[str, Any]
+) -> ConfigurationError:
+    servers = client.topology_description.server_descriptions()
+    if not servers:
+        return _refused(await _without_set_name(url))
+    named = frozenset(host for host, _ in parsed["nodelist"])
+    has_tls = bool(parsed["options"].get("tls"))
+    return _refused(await unreachable(servers.values(), named=named, has_tls=has_tls))
+
+
+async def _without_set_name(url: str) -> str:
+    """Say what is at an address where no replica set of the name in the URL is."""
+    before, mark, options = url.partition("?")
+    kept = [one for one in options.split("&") if not one.lower().startswith("replicaset=")]
+    anybody = _client(before + mark * bool(kept) + "&".join(kept))
+    try:
+        found = (await anybody.admin.command("hello")).get("setName")
+    except PyMongoError:
+        return GENERAL
+    finally:
+        await anybody.close()
+    return SINGLE if found is None else f"one with replicaSet={found}, which is its name"
+
+
 def _check_safety(parsed: Mapping[str, Any]) -> None:
-    if all(is_loopback(host) for host, _ in parsed["nodelist"]):
+    # A path is that of a socket on this machine.
+    if all(is_loopback(host) or host.startswith("/") for host, _ in parsed["nodelist"]):
         return
     options = parsed["options"]
     if not options.get("tls"):
         raise _refused(f"one with tls=true, because the database is on another machine{_OR}")
+    unverified = [name for name in _UNVERIFIED if options.get(name)]
+    if unverified:
+        raise _refused(
+            f"one without {unverified[0]}, because the database is on another machine and anybody"
+            f" could pose as it; tlsCAFile= names who is trusted{_OR}"
+        )
     if not parsed["username"] and options.get("authMechanism") != "MONGODB-X509":
         raise _refused(
             f"one with a user and a password, because the database is on another machine{_OR}"
@@ -155,16 +234,21 @@ def _check_server(hello: Mapping[str, Any], now_ms: int) -> None:
             f"a database whose clock is right: it is {apart_s:.0f} s apart from this machine's."
             " Let both follow a time server"
         )
+    if hello["maxWireVersion"] < _OLDEST:
+        raise _refused(_TOO_OLD)
     if hello.get("msg") == "isdbgrid":
         _log.warning("a sharded cluster is not tested: use a replica set")
         return
     if "setName" not in hello:
-        raise _refused(
-            "a replica set; this is a single mongod. Start it with --replSet rs0, and run once:"
-            ' mongosh --eval "rs.initiate()"'
+        raise _refused(SINGLE)
+    if not hello["isWritablePrimary"]:
+        raise _refused("one without directConnection=true: this member is not the primary")
+    if hello.get("arbiters"):
+        _log.warning(
+            "the replica set has an arbiter, which keeps no data: while another member is away,"
+            " writes may wait for a majority; put a member in its place",
+            arbiters=len(hello["arbiters"]),
         )
-    if hello["maxWireVersion"] < _OLDEST:
-        raise _refused("MongoDB 5.0 or newer; this one is older")
 
 
 def _refused(wanted: str) -> ConfigurationError:
