@@ -13,6 +13,8 @@ from bolide.server.access.authorize import Authorize, deny
 from bolide.server.access.gateway import Gateway
 from bolide.server.arguments import Handler
 from bolide.server.audit.sink import AuditSink
+from bolide.server.channels.channel import Channel
+from bolide.server.channels.hub import ChannelHub
 from bolide.server.collection import Collection
 from bolide.server.cursor import Cursor
 from bolide.server.explained import NeedsMongoDB, NotBuilt
@@ -32,6 +34,9 @@ if TYPE_CHECKING:
 __all__ = ["App"]
 
 _Handler = TypeVar("_Handler", bound=Handler)
+
+MAX_SHOWN_S = 3_600.0
+"""Longest time that a message of a channel may be shown, seconds."""
 
 _AccessWatcher: TypeAlias = Callable[[str | None], object]
 _StartupHook: TypeAlias = Callable[[], Awaitable[None]]
@@ -69,6 +74,7 @@ class App:
         self._authorize: Authorize = deny
         self._gateway = Gateway()
         self._collections: dict[str, Collection] = {}
+        self._channels: dict[str, Channel] = {}
         self._startup_hooks: list[_StartupHook] = []
         self._access_watchers: list[_AccessWatcher] = []
 
@@ -101,18 +107,50 @@ class App:
         for option, value in (("phi", phi), ("clear", clear)):
             if value is not None:
                 raise NotBuilt(f'{option} of app.collection("{name}")', value)
-        option = "The name of a collection"
-        if not name or "$" in name or "\0" in name or name.startswith(("system.", "_bolide")):
-            expected = "a name without $, not empty, not system.* and not _bolide*"
-            raise ConfigurationError(option, name, expected)
-        if name in self._collections:
-            raise ConfigurationError(option, name, "used once: keep what app.collection returns")
+        self._check_new("collection", name)
         if id not in ("random", "oid"):
             raise ConfigurationError(f'id of app.collection("{name}")', id, '"random" or "oid"')
         _check_access(name, access, strategy)
         collection = Collection(self._gateway, name, id, strategy, access)
         self._collections[name] = collection
         return collection
+
+    # Annotations are of any type.
+    def channel(
+        self, name: str, payload: Any, *, access: bool = False, shown_for_s: float = 5
+    ) -> Channel:
+        """Make a channel: messages to whoever listens now, which nobody keeps.
+
+        ``await typing.send(ward, {"bed": 3})`` in a method, ``return typing.listen(ward)`` in a
+        publish function. Both need a decision of the handler first.
+
+        Args:
+            name: Its name; in clients that of the collection whose documents are its messages.
+            payload: The type of a message, as an argument of a method would be annotated.
+            access: Each topic is an access scope: only a handler that opened it with
+                ``ctx.require(permission, topic)`` may send or listen to it.
+            shown_for_s: How long a message is a document in clients, seconds.
+
+        Raises:
+            ConfigurationError: If the name cannot be one or is taken, or the time is none.
+            TypeError: If no client can send such a message.
+        """
+        self._check_new("channel", name)
+        # The annotation is a promise of the app.
+        if not isinstance(access, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
+            expected = "True, if its topics are access scopes, or False"
+            raise ConfigurationError(f'access of app.channel("{name}")', access, expected)
+        if not 0 < shown_for_s <= MAX_SHOWN_S:
+            expected = f"a number of seconds above 0, at most {MAX_SHOWN_S:g}"
+            raise ConfigurationError(f'shown_for_s of app.channel("{name}")', shown_for_s, expected)
+        channel = Channel(name, payload, is_scoped=access, lives_s=shown_for_s)
+        self._channels[name] = channel
+        return channel
+
+    @property
+    def broadcasts(self) -> bool:
+        """Whether it has anything to tell to other nodes beside what is in the store."""
+        return bool(self._channels)
 
     def strategy_of(self, collection: str) -> PublicationStrategy:
         """Return how sessions merge a collection, registered or not."""
@@ -366,9 +404,25 @@ class App:
         """Let the collections use a store that is open; the node calls this."""
         self._gateway.attach(store)
 
+    def attach_channels(self, hub: ChannelHub) -> None:
+        """Let the channels reach somebody; the node calls this."""
+        for channel in self._channels.values():
+            channel.attach(hub)
+
     def detach(self) -> None:
-        """Let the collections use no store; the node calls this before it closes it."""
+        """Let collections and channels reach nothing; the node calls this before its end."""
         self._gateway.detach()
+        for channel in self._channels.values():
+            channel.detach()
+
+    def _check_new(self, kind: str, name: str) -> None:
+        """Refuse a name that cannot be one in clients or the store, and one that is taken."""
+        option = f"The name of a {kind}"
+        if not name or "$" in name or "\0" in name or name.startswith(("system.", "_bolide")):
+            expected = "a name without $, not empty, not system.* and not _bolide*"
+            raise ConfigurationError(option, name, expected)
+        if name in self._collections or name in self._channels:
+            raise ConfigurationError(option, name, f"used once: keep what app.{kind} returns")
 
 
 def _check_access(name: str, access: object, strategy: PublicationStrategy) -> None:

@@ -31,6 +31,7 @@ from bolide.core.errors import MethodError
 
 __all__ = [
     "MAX_SELECTOR_CONDITIONS",
+    "Argument",
     "Arguments",
     "EJSONValue",
     "Handler",
@@ -39,6 +40,7 @@ __all__ = [
     "Selector",
     "location_of",
     "read_arguments",
+    "read_type",
 ]
 
 # Handlers take any arguments after the context, and return any value.
@@ -247,7 +249,7 @@ def _is_closed(value: Any) -> bool:
     return not isinstance(value, values.Regex)
 
 
-class _Argument:
+class Argument:
     """The check of one argument.
 
     Attributes:
@@ -257,7 +259,9 @@ class _Argument:
 
     __slots__ = ("_names", "_validator", "name", "schema")
 
+    # Annotations are of any type.
     def __init__(self, name: str, annotation: Any) -> None:
+        """Make the check; :func:`read_type` explains what cannot be checked."""
         self.name = name
         self._names: set[str] = set()
         # As an element of a tuple, because pydantic takes no configuration for a model alone.
@@ -325,7 +329,7 @@ class Arguments:
 
     __slots__ = ("_at_once", "_fixed", "_required", "_variable", "names")
 
-    def __init__(self, fixed: Sequence[_Argument], required: int, variable: _Argument | None):
+    def __init__(self, fixed: Sequence[Argument], required: int, variable: Argument | None):
         """Take the checks; :func:`read_arguments` makes them."""
         self._at_once = _validator_of_all(fixed)
         self._fixed = tuple(fixed)
@@ -367,7 +371,7 @@ class Arguments:
         return bound
 
 
-def _validator_of_all(fixed: Sequence[_Argument]) -> SchemaValidator | None:
+def _validator_of_all(fixed: Sequence[Argument]) -> SchemaValidator | None:
     """Return a check of all arguments together that is sure of what it takes; None: there is none.
 
     It refuses more than the checks of the arguments one by one: an integer that comes as a float.
@@ -408,8 +412,8 @@ def read_arguments(handler: Handler, label: str) -> Arguments:
             f"{where} has a type for its first argument {parameters[0].name!r} that is no context:"
             " write `ctx: Context` before it."
         )
-    fixed: list[_Argument] = []
-    variable: _Argument | None = None
+    fixed: list[Argument] = []
+    variable: Argument | None = None
     required = 0
     for parameter in parameters[1:]:
         name = parameter.name
@@ -417,21 +421,37 @@ def read_arguments(handler: Handler, label: str) -> Arguments:
             raise TypeError(f"{where} has no type for {name!r}: write it, such as `{name}: str`.")
         if parameter.kind not in (*_POSITIONAL, inspect.Parameter.VAR_POSITIONAL):
             raise TypeError(f"{where} takes {name!r} by keyword, but clients send by position.")
-        try:
-            argument = _Argument(name, annotations[name])
-        except (ArbitraryTypeWarning, PydanticUserError, SchemaError, TypeError) as error:
-            raise TypeError(f"{where} has a type for {name!r} that cannot be checked.") from error
-        if (uncarried := _uncarried(argument.schema)) is not None:
-            raise TypeError(
-                f"{where} has a type for {name!r} that clients cannot send: {uncarried}; write one"
-                " of those that docs/reference/app.md lists, such as float or EJSONValue."
-            )
+        argument = read_type(name, annotations[name], where)
         if parameter.kind is inspect.Parameter.VAR_POSITIONAL:
             variable = argument
             continue
         fixed.append(argument)
         required += parameter.default is inspect.Parameter.empty
     return Arguments(fixed, required, variable)
+
+
+# Annotations are of any type.
+def read_type(name: str, annotation: Any, where: str) -> Argument:
+    """Make the check of one value.
+
+    Args:
+        name: What a refusal calls it.
+        annotation: Its type.
+        where: Whose type it is, for people.
+
+    Raises:
+        TypeError: If it cannot be checked, or no client can send such a value.
+    """
+    try:
+        argument = Argument(name, annotation)
+    except (ArbitraryTypeWarning, PydanticUserError, SchemaError, TypeError) as error:
+        raise TypeError(f"{where} has a type for {name!r} that cannot be checked.") from error
+    if (uncarried := _uncarried(argument.schema)) is not None:
+        raise TypeError(
+            f"{where} has a type for {name!r} that clients cannot send: {uncarried}; write one"
+            " of those that docs/reference/app.md lists, such as float or EJSONValue."
+        )
+    return argument
 
 
 def _may_be_context(annotation: object) -> bool:

@@ -44,6 +44,18 @@ class Metrics:
             "Times that changes were missed and every live query was read again.",
             registry=self.registry,
         )
+        self.channel_messages_sent = Counter(
+            "bolide_channel_messages_sent",
+            "Messages that this node sent to a channel.",
+            ["channel"],
+            registry=self.registry,
+        )
+        self.channel_messages_delivered = Counter(
+            "bolide_channel_messages_delivered",
+            "Messages of a channel passed on to subscriptions, each counted.",
+            ["channel"],
+            registry=self.registry,
+        )
         self.messages_received = Count("bolide_messages_received", "DDP messages received.")
         self.messages_sent = Count("bolide_messages_sent", "DDP messages handed to a socket.")
         self.method_seconds = Histogram(

@@ -8,6 +8,10 @@ import structlog
 
 from bolide.core.errors import StateError
 from bolide.server.app import App
+from bolide.server.broadcast.base import Broadcast
+from bolide.server.broadcast.choice import make_broadcast
+from bolide.server.broadcast.store import MESSAGES
+from bolide.server.channels.hub import ChannelHub
 from bolide.server.clock import Clock, SystemClock, Timer
 from bolide.server.jobs.runner import JobRunner
 from bolide.server.jobs.statistics import JobStatistics
@@ -90,6 +94,8 @@ class Node:
         self.clock: Clock = clock or SystemClock()
         self.metrics = Metrics()
         self._build_id = build_id
+        self.broadcast: Broadcast | None = None
+        """The way to the other nodes; None if the app has nothing for them."""
         self._services: Services | None = None
         self._drivers: set[SessionDriver] = set()
         self._is_stopping = False
@@ -106,7 +112,8 @@ class Node:
             ConfigurationError: If the store cannot be used.
         """
         self._started_at = self.clock.now()
-        self.store.declare({*self.app.collection_names, CALLS})
+        own = (CALLS, MESSAGES) if self.app.broadcasts else (CALLS,)
+        self.store.declare({*self.app.collection_names, *own})
         await self.store.open()
         try:
             self.app.attach(self.store)
@@ -139,6 +146,8 @@ class Node:
                 log=structlog.get_logger("bolide.session"),
             )
             self.app.watch_access(self._access_changed)
+            if self.app.broadcasts:
+                await self._open_broadcast(self._services)
             await self.app.run_startup_hooks()
             self._jobs = JobRunner(
                 self.app.jobs, self.store, self.clock, self.settings.job_lease_s, self.metrics
@@ -167,8 +176,12 @@ class Node:
             await jobs
         if self._services is not None:
             self._services.live_queries.close()
+            if self._services.channels is not None:
+                self._services.channels.close()
             self._services = None
         self.app.detach()
+        if self.broadcast is not None:
+            await self.broadcast.close()
         await self.store.close()
 
     def drain(self, within_s: float) -> None:
@@ -290,6 +303,13 @@ class Node:
     def session_count(self) -> int:
         """How many sockets have a session."""
         return len(self._drivers)
+
+    async def _open_broadcast(self, services: Services) -> None:
+        """Let channels reach the other nodes."""
+        broadcast = self.broadcast = make_broadcast(self.store, self.clock, self.settings)
+        hub = services.channels = ChannelHub(broadcast, self.clock, self.limits, self.metrics)
+        self.app.attach_channels(hub)
+        await broadcast.open()
 
     def _close_sessions(self) -> None:
         for driver in tuple(self._drivers):

@@ -12,6 +12,7 @@ from contextlib import aclosing, suppress
 from dataclasses import replace
 from typing import Any, TypeVar
 
+from bolide.client.channel import Channel
 from bolide.client.collections.collection import Collection
 from bolide.client.collections.local_collection import LocalCollection
 from bolide.client.connection.failure import ConnectionFailed
@@ -87,6 +88,7 @@ class Client:
         self._status = Status(state=ConnectionState.CONNECTING)
         self._status_readers: set[asyncio.Event] = set()
         self._collections: dict[str, LocalCollection] = {}
+        self._channels: dict[str, Channel] = {}
         self._named: list[str] = []  # collections that the server sent, in that order
         self._name_readers: set[asyncio.Event] = set()
         self._calls: dict[str, asyncio.Future[CallFinished]] = {}
@@ -259,6 +261,16 @@ class Client:
         """Return the local copy of a collection, which may be empty still."""
         return Collection(self._local(name))
 
+    def channel(self, name: str) -> Channel:
+        """Return a channel, whose messages come when a subscription listens to it."""
+        channel = self._channels.get(name)
+        if channel is None:
+            most = self._conversation.limits.max_channel_messages
+            channel = self._channels[name] = Channel(name, most)
+            if self._status.state.is_final:
+                channel.close()
+        return channel
+
     async def collection_names(self) -> AsyncGenerator[str, None]:
         """Yield the name of each collection when its first document has arrived, each once.
 
@@ -334,6 +346,10 @@ class Client:
             for wake in self._name_readers:
                 wake.set()
 
+    def _interrupt_channels(self) -> None:
+        for channel in self._channels.values():
+            channel.interrupt()
+
     def _check_open(self) -> None:
         if self._status.state.is_final:
             raise self._ended_error()
@@ -366,6 +382,8 @@ class Client:
         self._subscriptions.end_all(self._ended_error())
         for local in self._collections.values():
             local.close()
+        for channel in self._channels.values():
+            channel.close()
         for wake in self._name_readers:
             wake.set()
 
@@ -394,6 +412,9 @@ class Client:
             case DocumentChange():
                 self._name(event.collection)
                 self._local(event.collection).put(event.document_id, event.document)
+                channel = self._channels.get(event.collection)
+                if channel is not None and event.document is not None:
+                    channel.receive(event.document)
             case CallFinished():
                 future = self._calls.get(event.call_id)
                 if future is not None and not future.done():
@@ -401,9 +422,11 @@ class Client:
             case SubscriptionReady():
                 self._subscriptions.ready(event.subscription_id)
             case SubscriptionEnded():
+                self._interrupt_channels()
                 error = None if event.error is None else _method_error(event.error)
                 self._subscriptions.ended(event.subscription_id, error)
             case SessionOpened():
+                self._interrupt_channels()
                 self._complaints.clear()
                 self.server_build = event.build
                 self._first_build = self._first_build or event.build

@@ -24,6 +24,7 @@ class ClientLimits:
             the server's ``max_message_bytes``.
         max_stub_operations: Documents that the stubs of one call may write, and calls they may
             make.
+        max_channel_messages: Messages of one channel that wait for one reader.
 
     Raises:
         ConfigurationError: If a limit is below 1.
@@ -37,6 +38,7 @@ class ClientLimits:
     max_resync_documents: int = 100_000
     max_resync_chunk_bytes: int = 524_288
     max_stub_operations: int = 1_000
+    max_channel_messages: int = 1_000
 
     def __post_init__(self) -> None:
         """Refuse a limit that would let nothing through."""

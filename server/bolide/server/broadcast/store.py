@@ -135,11 +135,14 @@ class StoreBroadcast:
         self._again.set()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
-                await sender
+                await asyncio.wait([sender])
+                if not sender.cancelled():
+                    sender.result()
                 await self._leave()
         except Exception as error:  # the others will find out
             log_failure(self._log, error, task="close the broadcast")
         finally:
+            sender.cancel()
             self._store.unlisten(self)
 
     def listen(self, listener: BroadcastListener) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 from structlog.typing import FilteringBoundLogger
 
 from bolide.server.app import App
+from bolide.server.channels.hub import ChannelHub
 from bolide.server.clock import Clock
 from bolide.server.limits import Limits
 from bolide.server.livequery.live_queries import LiveQueries
@@ -38,6 +39,7 @@ class Services:
         rate_limiter: Who asked how often.
         build_id: Told to clients that know our extensions.
         log: Of the node.
+        channels: Who listens to what; None if the app has no channels.
         tasks: What runs.
         unready_publications: Those that are never ready, and were told of.
     """
@@ -53,6 +55,7 @@ class Services:
     rate_limiter: RateLimiter
     build_id: str
     log: FilteringBoundLogger
+    channels: ChannelHub | None = None
     tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     unready_publications: set[Publication] = field(default_factory=set[Publication])
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)

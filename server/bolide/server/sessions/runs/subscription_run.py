@@ -3,13 +3,14 @@
 import asyncio
 import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Hashable, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeAlias, cast
 
 from bolide.core.ddp.messages import WireError
 from bolide.core.errors import AuthError, LocalProtocolError, MethodError
 from bolide.core.values import Fields
 from bolide.server.access.decisions import Decisions
 from bolide.server.access.invocation import Invocation, current, entered
+from bolide.server.channels.channel import Listening
 from bolide.server.clock import Timer
 from bolide.server.context import Context
 from bolide.server.cursor import Cursor
@@ -30,6 +31,15 @@ if TYPE_CHECKING:
     from bolide.server.sessions.driver import SessionDriver
 
 __all__ = ["SubscriptionRun"]
+
+
+_Published: TypeAlias = Cursor | LiveCount | Listening
+
+
+class _Followed(Protocol):
+    """What the subscription follows, to be stopped with it."""
+
+    def stop(self) -> None: ...
 
 
 class WrongOutcome(Explained, LocalProtocolError):
@@ -92,7 +102,7 @@ class SubscriptionRun:
         self.subscription = subscription
         self.publication = publication
         self._work = work
-        self._followings: list[Following] = []
+        self._followings: list[_Followed] = []
         self._join: Join | None = None
         # The handler publishes by itself, or left something to do it.
         self._is_by_hand = False
@@ -281,6 +291,11 @@ class SubscriptionRun:
             cursors = [one for one in published if isinstance(one, Cursor)]
             queries = [cursor.admitted() for cursor in cursors if not cursor.children]
             counts = [(one, one.query) for one in published if isinstance(one, LiveCount)]
+            listenings = [one for one in published if isinstance(one, Listening)]
+            for listening in listenings:
+                listening.check()
+        if subscription.is_active:
+            self._followings += [listening.start(self) for listening in listenings]
         await asyncio.gather(
             *(self._follow_query(query) for query in queries),
             *(self._count(count, query) for count, query in counts),
@@ -390,12 +405,12 @@ class SubscriptionRun:
         self._driver.services.spawn(call())
 
 
-def _published(outcome: object) -> list[Cursor | LiveCount] | None:
-    """Return the cursors and counts that a handler returned; None if it publishes itself.
+def _published(outcome: object) -> list[_Published] | None:
+    """Return the cursors, counts and topics that a handler returned; None if it publishes itself.
 
     Raises:
-        WrongOutcome: If it returned something else, two cursors on one collection, or two counts
-            with one name.
+        WrongOutcome: If it returned something else, two cursors on one collection, two counts with
+            one name, or a topic twice.
     """
     if outcome is None:
         return None
@@ -403,9 +418,11 @@ def _published(outcome: object) -> list[Cursor | LiveCount] | None:
     if isinstance(outcome, list | tuple):
         # What a handler returns is anybody's guess until it is looked at.
         given = cast("Sequence[object]", outcome)
-    published = [one for one in given if isinstance(one, Cursor | LiveCount)]
+    published = [one for one in given if isinstance(one, _Published)]
     if len(published) < len(given):
-        raise WrongOutcome("something else than a cursor, a count, a list of these or nothing")
+        raise WrongOutcome(
+            "something else than a cursor, a count, a channel's topic, a list of these or nothing"
+        )
     collections = [one.query.collection for one in published if isinstance(one, Cursor)]
     if len(set(collections)) < len(collections):
         raise WrongOutcome(
@@ -414,4 +431,7 @@ def _published(outcome: object) -> list[Cursor | LiveCount] | None:
     names = [one.name for one in published if isinstance(one, LiveCount)]
     if len(set(names)) < len(names):
         raise WrongOutcome("two counts with the same name")
+    topics = [(one.channel, one.topic) for one in published if isinstance(one, Listening)]
+    if len(set(topics)) < len(topics):
+        raise WrongOutcome("the same topic of a channel twice")
     return published

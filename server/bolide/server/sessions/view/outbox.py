@@ -11,12 +11,13 @@ later belong to the next generation, so a collection that changes all the time h
     generation 2:  documents d, e      then  ready 7
     generation 3:  documents f                              (open)
 
-A document waits in one generation only, the first.
+A document waits in one generation only, the first. One that comes and goes before the client hears
+of it waits no longer, so what is never read takes no room for long.
 """
 
 from collections.abc import Callable, Sequence
 from itertools import islice
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from bolide.core.ddp.messages import Added, Changed, Removed
 from bolide.core.keys import Key, key_of
@@ -30,6 +31,9 @@ Visible: TypeAlias = Callable[[str, Key], Fields | None]
 """Returns the fields of a document that the client is to see now, by collection and key."""
 
 _Place: TypeAlias = tuple[str, Key]
+
+
+_MOST_PASSED: Final = 64
 
 
 class _Dirty:
@@ -74,13 +78,15 @@ class Outbox:
         message_bytes: Size of the messages that wait, documents not counted.
     """
 
-    __slots__ = ("_dirty", "generations", "message_bytes")
+    __slots__ = ("_dirty", "_passed", "generations", "message_bytes")
 
     def __init__(self) -> None:
         """Begin with nothing."""
         self.generations: list[_Generation] = []
         # A change stands for a document that the client does not hold and is to be sent as added.
         self._dirty: dict[_Place, _Dirty | ViewChange] = {}
+        # About how many places in the generations are of documents that do not wait any more.
+        self._passed = 0
         self.message_bytes = 0
 
     def __bool__(self) -> bool:
@@ -105,6 +111,12 @@ class Outbox:
         """
         place = (message.collection, key_of(message.id))
         dirty = self._dirty.get(place)
+        if isinstance(message, Removed) and dirty is not None and not _is_known(dirty):
+            del self._dirty[place]
+            self._passed += 1
+            if self._passed > len(self._dirty) + _MOST_PASSED:
+                self._forget_passed()
+            return
         if isinstance(dirty, ViewChange):
             dirty = self._dirty[place] = _Dirty(message.id, False, None)
         if dirty is None:
@@ -175,7 +187,8 @@ class Outbox:
                     return packets
                 place = places[generation.taken]
                 generation.taken += 1
-                packet = _packet(place, self._dirty.pop(place), visible, wire)
+                dirty = self._dirty.pop(place, None)
+                packet = None if dirty is None else _packet(place, dirty, visible, wire)
                 if packet is not None:
                     packets.append(packet)
                     size += len(packet)
@@ -193,6 +206,7 @@ class Outbox:
                 return packets
         # New ones, because an emptied dict keeps the size that it had.
         self.generations, self._dirty = [], {}
+        self._passed = 0
         return packets
 
     def forget_documents(self) -> None:
@@ -208,11 +222,27 @@ class Outbox:
         self._dirty.clear()
         self.message_bytes = 0
 
+    def _forget_passed(self) -> None:
+        """Forget the places of documents that do not wait any more."""
+        self._passed = 0
+        seen: set[_Place] = set()
+        for generation in self.generations:
+            left = islice(generation.places, generation.taken, None)
+            waiting = [place for place in dict.fromkeys(left) if place in self._dirty]
+            generation.places = [place for place in waiting if place not in seen]
+            generation.taken = 0
+            seen.update(waiting)
+
     def _open(self) -> _Generation:
         """Return the generation that documents join now."""
         if not self.generations or self.generations[-1].messages:
             self.generations.append(_Generation())
         return self.generations[-1]
+
+
+def _is_known(dirty: _Dirty | ViewChange) -> bool:
+    """Tell whether the client holds a document that waits."""
+    return isinstance(dirty, _Dirty) and dirty.is_known
 
 
 def _spread(dirty: _Dirty, message: DataMessage, before: Fields) -> None:

@@ -248,3 +248,40 @@ def test_many_documents_are_taken_in_pieces_and_in_order(world: World) -> None:
         taken += world.take(max_bytes=500)
     assert [name for name, *_ in taken[:-1]] == [f"+{number}" for number in range(1_000)]
     assert taken[-1] == "ready"
+
+
+def test_what_comes_and_goes_unheard_waits_no_longer(world: World) -> None:
+    world.add("a", n=1)
+    world.remove("a")
+    assert world.outbox.document_count == 0
+    world.message("ready")
+    world.add("a", n=2)
+    assert world.take() == [("+a", {"n": 2}), "ready"]
+
+
+def test_documents_that_come_and_go_while_nothing_is_read_take_no_room(world: World) -> None:
+    world.add("stays", n=0)
+    world.message("ready")
+    for number in range(1_000):
+        world.add(f"a{number}", n=number)
+        world.add("again", n=number)
+        world.message("updated" if number == 500 else "pong")
+        world.remove(f"a{number}")
+        world.remove("again")
+    world.add("last", n=1)
+    places = sum(len(generation.places) for generation in world.outbox.generations)
+    assert places <= 2 * (2 + 64)
+    taken = [one for one in world.take(10**6) if one != "pong"]
+    assert taken == [("+stays", {"n": 0}), "ready", "updated", ("+last", {"n": 1})]
+    assert world.outbox.document_count == 0
+
+
+def test_a_document_that_came_again_keeps_its_place(world: World) -> None:
+    world.add("a", n=1)
+    for number in range(200):
+        world.add(f"b{number}", n=1)
+        world.remove(f"b{number}")
+        world.remove("a")
+        world.add("a", n=number)
+    world.message("ready")
+    assert world.take() == [("+a", {"n": 199}), "ready"]

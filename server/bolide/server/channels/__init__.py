@@ -1,0 +1,1 @@
+"""Channels: messages to whoever listens now, which nobody keeps."""

@@ -1,0 +1,41 @@
+"""Nodes of one cluster: their stores are of one database."""
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from bolide.server import App, Settings
+from bolide.server.stores.base import Store
+from bolide.server.stores.mongo import MongoStore
+from bolide.server.stores.sqlite import SQLiteStore
+from bolide.server.testing import FakeClock, TestNode
+
+
+class StartNode(Protocol):
+    """Starts one more node of the cluster of the test."""
+
+    async def __call__(self, app: App, *, settings: Settings | None = None) -> TestNode: ...
+
+
+@pytest.fixture
+def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
+    """Make stores of one database."""
+    if request.param == "mongodb":
+        url = request.getfixturevalue("new_database")()
+        return lambda: MongoStore(url)
+    return lambda: SQLiteStore(tmp_path / "ward.db")
+
+
+@pytest.fixture
+async def start_node(new_store: Callable[[], Store]) -> AsyncIterator[StartNode]:
+    """Start nodes; each has a clock of its own. They end with the test."""
+    async with AsyncExitStack() as stack:
+
+        async def start(app: App, *, settings: Settings | None = None) -> TestNode:
+            node = TestNode(app, store=new_store(), clock=FakeClock(1_000), settings=settings)
+            return await stack.enter_async_context(node)
+
+        yield start
