@@ -68,7 +68,7 @@ MUTATIONS = (
     Mutation(
         "too many kept changes are forgotten",
         _MULTIPLEXER,
-        '        else:\n            self._reread(position, "too many changes")\n',
+        '        self._outdate(position, "too many changes")\n',
         "",
         "changes that are not kept are read",
         ("tests/unit/server/livequery",),
@@ -84,8 +84,8 @@ MUTATIONS = (
     Mutation(
         "history lost during the first read is ignored",
         _MULTIPLEXER,
-        'self._stale_since, self._stale_because = position, "history lost"',
-        "pass",
+        "self._stale_since, self._stale_because = position, because\n        elif",
+        "pass\n        elif",
         "a first read from before the gap is read again",
         (_LIVE,),
     ),
@@ -162,7 +162,7 @@ MUTATIONS = (
     Mutation(
         "a burst ends before its last state",
         _MULTIPLEXER,
-        "        if self._stale_since is not None:\n"
+        "        if self._asks > self._answered or self._stale_since is not None:\n"
         "            self._reread(self._stale_since, self._stale_because)\n"
         "        else:\n"
         "            self._take_kept()\n",

@@ -9,7 +9,7 @@ _VIEW_CHANGE = "server/bolide/server/sessions/view/view_change.py"
 _CLIENT_VIEW = "server/bolide/server/sessions/view/client_view.py"
 _OUTBOX = "server/bolide/server/sessions/view/outbox.py"
 _SUBSCRIPTION_RUNS = "server/bolide/server/sessions/runs/subscription_runs.py"
-_MULTIPLEXER = "server/bolide/server/livequery/multiplexer.py"
+_SHARED_VIEW = "server/bolide/server/livequery/shared_view.py"
 _DIGESTS = "core/bolide/core/ddp/digests.py"
 _CLAIM = "server/bolide/server/access/claim.py"
 _CALLS = "server/bolide/server/methods/calls.py"
@@ -173,7 +173,7 @@ SESSION_MUTATIONS = (
     ),
     Mutation(
         "resync: the digest of a view is of another time",
-        _MULTIPLEXER,
+        _SHARED_VIEW,
         "            self._digest = None\n",
         "",
         "a view that differs is sent",

@@ -12,7 +12,15 @@ import inspect
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
 from types import GenericAlias
-from typing import TYPE_CHECKING, Annotated, Any, Final, TypeAlias, cast, get_type_hints
+from typing import (
+    TYPE_CHECKING,
+    Annotated,
+    Any,
+    Final,
+    TypeAlias,
+    cast,
+    get_type_hints,
+)
 
 from pydantic import ConfigDict, GetPydanticSchema, TypeAdapter
 from pydantic.errors import PydanticUserError
@@ -28,6 +36,9 @@ from pydantic_core import (
 
 from bolide.core import values
 from bolide.core.errors import MethodError
+from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.minimongo.matcher import Matcher
+from bolide.core.minimongo.mongodb_only import mongodb_only_operator
 
 __all__ = [
     "MAX_SELECTOR_CONDITIONS",
@@ -77,10 +88,29 @@ def _conditions(value: Any) -> int:
 
 
 def _limited(selector: Any) -> Any:
-    """Refuse a selector whose conditions would keep the node busy for seconds."""
+    """Refuse a selector that would keep the node busy for seconds, or the database."""
     if _conditions(selector) > MAX_SELECTOR_CONDITIONS:
         raise PydanticCustomError("too_many_conditions", "too many conditions")
+    # Whatever else MongoDB evaluates, code among it, is the app's to ask for and no client's.
+    try:
+        Matcher(selector)
+    except MinimongoError:
+        operator = mongodb_only_operator(selector)
+        why = f"{operator} is not taken from clients" if operator else "not a supported selector"
+        raise PydanticCustomError(
+            why,  # pyright: ignore[reportArgumentType]
+            "not supported",
+        ) from None
     return selector
+
+
+def _supported(pattern: values.Regex) -> values.Regex:
+    """Refuse a regular expression that only a database would search with."""
+    try:
+        Matcher({"text": pattern})
+    except MinimongoError:
+        raise PydanticCustomError("not a supported regular expression", "not supported") from None
+    return pattern
 
 
 def _open_schema(inner: CoreSchema) -> GetPydanticSchema:
@@ -105,12 +135,23 @@ else:
             )
         ),
     ]
-    """A MongoDB selector from the client; only for handlers that mean it."""
+    """A MongoDB selector from the client; only for handlers that mean it.
+
+    It is one that minimongo evaluates, whatever the store: ``$where`` and ``$expr`` would be code
+    of a client in the database.
+    """
 
     Modifier = Annotated[dict, _open_schema(core_schema.is_instance_schema(dict))]
     """A MongoDB modifier from the client; only for handlers that mean it."""
 
-    Pattern = Annotated[values.Regex, _open_schema(core_schema.is_instance_schema(values.Regex))]
+    Pattern = Annotated[
+        values.Regex,
+        _open_schema(
+            core_schema.no_info_after_validator_function(
+                _supported, core_schema.is_instance_schema(values.Regex)
+            )
+        ),
+    ]
     """A regular expression from the client."""
 
 # Schemas of values that DDP carries: strict, whatever a model around them is configured to do.

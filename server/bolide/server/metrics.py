@@ -28,6 +28,11 @@ class Metrics:
         self.live_queries = Gauge(
             "bolide_live_queries", "Different queries being followed.", registry=self.registry
         )
+        self.polled_queries = Gauge(
+            "bolide_polled_queries",
+            "Different queries being followed by polls.",
+            registry=self.registry,
+        )
         self.store_bytes = Gauge(
             "bolide_store_bytes",
             "Documents that an embedded store holds in memory, bytes of BSON.",
@@ -36,6 +41,12 @@ class Metrics:
         self.live_query_rereads = Counter(
             "bolide_live_query_rereads",
             "Live queries that were read again.",
+            ["reason"],
+            registry=self.registry,
+        )
+        self.polls = Counter(
+            "bolide_polls",
+            "Readings of polled live queries, the first ones left out.",
             ["reason"],
             registry=self.registry,
         )

@@ -124,9 +124,17 @@ class Node:
         try:
             turn = Turn()
             live_queries = LiveQueries(
-                self.store, turn, limits=self.limits, clock=self.clock, metrics=self.metrics
+                self.store,
+                turn,
+                limits=self.limits,
+                clock=self.clock,
+                metrics=self.metrics,
+                poll_interval_s=self.settings.poll_interval_s,
             )
             self.metrics.live_queries.set_function(lambda: len(live_queries))
+            self.metrics.polled_queries.set_function(
+                lambda: sum(one.is_polled for one in live_queries)
+            )
             store = self.store
             if isinstance(store, HeldInMemory):
                 self.metrics.store_bytes.set_function(lambda: store.document_bytes)

@@ -150,6 +150,7 @@ class LiveQueryTotals:
 
     Attributes:
         count: How many.
+        polled: Those that the feed does not keep up to date.
         waiting: Those that are not ``live``.
         followers: Subscriptions that follow them.
         in_step: How many of these get shared packets.
@@ -161,6 +162,7 @@ class LiveQueryTotals:
     """
 
     count: int
+    polled: int
     waiting: int
     followers: int
     in_step: int
@@ -347,6 +349,7 @@ def _session_totals(drivers: Sequence[SessionDriver]) -> SessionTotals:
 def _live_query_totals(live_queries: Sequence[Multiplexer]) -> LiveQueryTotals:
     return LiveQueryTotals(
         count=len(live_queries),
+        polled=sum(one.is_polled for one in live_queries),
         waiting=sum(one.state != "live" for one in live_queries),
         followers=sum(one.follower_count for one in live_queries),
         in_step=sum(one.in_step_count for one in live_queries),

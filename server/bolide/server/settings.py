@@ -74,6 +74,7 @@ class Settings:
         call_wait_s: How long a repeated call waits for its first run elsewhere, seconds.
         call_memory_s: How long the outcome of a call is kept for a repeat, seconds.
         job_lease_s: Time within which a lost node's job runs elsewhere, seconds.
+        poll_interval_s: When a polled live query is read again if no change is heard of, seconds.
         limits: What one session may use.
         origins: Name of each setting and limit -> where its value came from.
 
@@ -100,6 +101,7 @@ class Settings:
     call_wait_s: float = 10
     call_memory_s: float = 86_400
     job_lease_s: float = 30
+    poll_interval_s: float = 10
     limits: Limits = field(default_factory=Limits)
     origins: Mapping[str, str] = field(default_factory=dict[str, str], compare=False, repr=False)
 
@@ -321,5 +323,6 @@ _KINDS: Final[Mapping[str, _Kind]] = {
         float,
         f"a number of seconds, {_LEAST_LEASE_S} at least",
     ),
+    "poll_interval_s": _SECONDS,
 }
 _LIMITS: Final = tuple(limit.name for limit in fields(Limits))

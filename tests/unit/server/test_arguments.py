@@ -122,12 +122,12 @@ TAKEN: list[tuple[Any, Any, Any]] = [
     (Annotated[Dog | Cat, Field(discriminator="kind")], {"kind": "cat", "lives": 9}, None),
     (EJSONValue, {"$gt": [Regex("a")]}, {"$gt": [Regex("a")]}),
     (Any, {"a": [1]}, {"a": [1]}),
-    (Selector, {"$or": []}, {"$or": []}),
+    (Selector, {"$or": [{"b": 1}]}, {"$or": [{"b": 1}]}),
     (Modifier, {"$set": {"a": 1}}, {"$set": {"a": 1}}),
     (Pattern, Regex("a"), Regex("a")),
     (list[EJSONValue], [{"$gt": 1}], [{"$gt": 1}]),
     (dict[str, EJSONValue], {"a": {"$gt": 1}}, {"a": {"$gt": 1}}),
-    (Selector | None, {"$or": []}, {"$or": []}),
+    (Selector | None, {"$or": [{"b": 1}]}, {"$or": [{"b": 1}]}),
 ]
 
 
@@ -183,7 +183,7 @@ def test_another_value_is_refused_by_name_and_type_only(
         (dict[str, Any], {SECRET: {"$ne": SECRET}}, "a.*"),
         (dict[str, EJSONValue], {"$where": SECRET}, "a"),
         (list[Any], [Regex(SECRET)], "a.0"),
-        (Search, {"type": 1, "filter": {"$or": []}, "other": {"$ne": 1}}, "a.other"),
+        (Search, {"type": 1, "filter": {"$or": [{"b": 1}]}, "other": {"$ne": 1}}, "a.other"),
     ],
 )
 def test_operators_and_patterns_need_a_type_that_says_so(
@@ -193,8 +193,8 @@ def test_operators_and_patterns_need_a_type_that_says_so(
 
 
 def test_a_model_may_hold_an_open_field_beside_closed_ones() -> None:
-    value: dict[str, Any] = {"type": 1, "filter": {"$or": []}, "other": {"a": 1}}
-    assert bind(Search, value) == Search(type=1, filter={"$or": []}, other={"a": 1})
+    value: dict[str, Any] = {"type": 1, "filter": {"$or": [{"b": 1}]}, "other": {"a": 1}}
+    assert bind(Search, value) == Search(type=1, filter={"$or": [{"b": 1}]}, other={"a": 1})
 
 
 async def every_kind(ctx: object, a: int, b: str = "b", *rest: int) -> None: ...
@@ -235,6 +235,36 @@ def test_the_conditions_of_a_selector_are_limited() -> None:
     assert bind(Selector, values) == values
     assert refusal(Selector, {"$or": [*most, {"b": 1}]}) == (
         'Argument "a" is not valid: too many conditions'
+    )
+
+
+@pytest.mark.parametrize(
+    ("selector", "why"),
+    [
+        ({"$where": SECRET}, "$where is not taken from clients"),
+        (
+            {"$expr": {"$function": {"body": SECRET, "args": [], "lang": "js"}}},
+            "$expr is not taken from clients",
+        ),
+        ({"$or": [{"b": 1}, {"$text": {"$search": SECRET}}]}, "$text is not taken from clients"),
+        ({"b": {"$elemMatch": {"$where": SECRET}}}, "$where is not taken from clients"),
+        ({"$or": []}, "not a supported selector"),
+        ({"$function": {"body": SECRET}}, "not a supported selector"),
+        ({"b": Regex("(?i)a")}, "not a supported selector"),
+    ],
+)
+def test_a_client_asks_for_nothing_that_only_the_database_evaluates(
+    selector: dict[str, Any], why: str
+) -> None:
+    assert refusal(Selector, selector) == f'Argument "a" is not valid: {why}'
+    assert refusal(Search, {"type": 1, "filter": selector}) == (
+        f'Argument "a.filter" is not valid: {why}'
+    )
+
+
+def test_a_pattern_is_one_that_is_searched_with_here() -> None:
+    assert refusal(Pattern, Regex(r"\pL" + SECRET)) == (
+        'Argument "a" is not valid: not a supported regular expression'
     )
 
 

@@ -141,6 +141,8 @@ def live_query_title(rates: Rates, shown: int) -> Text:
     parts: list[str] = []
     if totals.waiting:
         parts.append(f"{totals.waiting} wait")
+    if totals.polled:
+        parts.append(f"{count_text(totals.polled)} polled")
     if rates.cost_ms_per_s is not None:
         parts.append(f"{rate_text(rates.cost_ms_per_s)} ms/s")
     if totals.rereads:
@@ -295,7 +297,9 @@ def _why(row: LiveQueryStatistics) -> Text:
     if row.state != "live":
         waiting = f", {count_text(row.changes_waiting)} changes wait" if row.changes_waiting else ""
         text.append(f"{printable(row.state)}{waiting}  ", "yellow")
-    text.append(f"{printable(row.driver)}: {printable(row.reason)}", "dim")
+    driver = printable(row.driver)
+    kept = driver if row.is_polled else f"feed, {driver}"
+    text.append(f"{kept}: {printable(row.reason)}", "dim")
     if row.reread_because not in ("", row.driver):
         text.append(f"; last read again: {printable(row.reread_because)}", "dim")
     return text

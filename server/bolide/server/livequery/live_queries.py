@@ -8,18 +8,20 @@ from typing import Any
 import structlog
 
 from bolide.core.keys import Key, key_of
-from bolide.server.clock import Clock
+from bolide.server.clock import Clock, SystemClock
 from bolide.server.limits import Limits
 from bolide.server.livequery.dependents import Dependents
 from bolide.server.livequery.followers import Follower
-from bolide.server.livequery.multiplexer import Multiplexer, Surroundings
-from bolide.server.livequery.polling import Polled
+from bolide.server.livequery.multiplexer import Multiplexer
+from bolide.server.livequery.polling import POLL_INTERVAL_S
 from bolide.server.livequery.readings import Readings
 from bolide.server.livequery.router import Router
 from bolide.server.livequery.statistics import LiveQueryStatistics
+from bolide.server.livequery.surroundings import Surroundings
 from bolide.server.livequery.turns import Turns
 from bolide.server.metrics import Metrics
 from bolide.server.stores.base import ChangeBatch, Position, Query, Store
+from bolide.server.stores.evaluation import Aggregation
 from bolide.server.turn import Turn
 
 __all__ = ["Following", "LiveQueries"]
@@ -51,8 +53,9 @@ class LiveQueries:
         store: Open; it is listened to until :meth:`close`.
         turn: Lets followers be told at its end.
         limits: What they may use; None is the default.
-        clock: Measures the pauses between readings that fail; None is the system's.
+        clock: Measures the pauses between readings; None is the system's.
         metrics: Where readings are counted; None counts for itself.
+        poll_interval_s: When a polled query is read at the latest, seconds after the last time.
         stopwatch: Measures the time spent on changes, seconds.
 
     Attributes:
@@ -67,6 +70,7 @@ class LiveQueries:
         limits: Limits | None = None,
         clock: Clock | None = None,
         metrics: Metrics | None = None,
+        poll_interval_s: float = POLL_INTERVAL_S,
         stopwatch: Callable[[], float] = perf_counter,
     ) -> None:
         """Begin without a query."""
@@ -75,15 +79,18 @@ class LiveQueries:
         self._router: Router[Multiplexer] = Router()
         self._surroundings = Surroundings(
             store=store,
-            readings=Readings(store, limits, clock),
+            readings=Readings(limits, clock),
             router=self._router,
             turns=Turns(limits, stopwatch),
             turn=turn,
             metrics=metrics or Metrics(),
+            limits=limits or Limits(),
+            clock=clock or SystemClock(),
+            poll_interval_s=poll_interval_s,
         )
+        self._polled = self._surroundings.polled
         self._log = structlog.get_logger("bolide.livequery")
         self._by_key: dict[Key, Multiplexer] = {}
-        self._polled = Polled()
         self._joining: dict[Multiplexer, int] = {}
         self._looking: asyncio.Task[Position] | None = None
         store.listen(self)
@@ -106,7 +113,7 @@ class LiveQueries:
             follower: Who is told.
 
         Raises:
-            MinimongoError: If the query does not compile.
+            MinimongoError: If the query does not compile, and the store cannot evaluate it.
         """
         known = len(self._by_key)
         multiplexer = self._shared(query)
@@ -139,7 +146,7 @@ class LiveQueries:
         # A handler's own tasks may write, and move the fence, while we wait.
         for collection, position in tuple(fence.items()):
             await self._store.feed_reached(position)
-            touched = [m for m in self._by_key.values() if m.query.collection == collection]
+            touched = [m for m in self._by_key.values() if collection in m.collections]
             await asyncio.gather(*(multiplexer.settled(position) for multiplexer in touched))
             for multiplexer in touched:
                 multiplexer.catch_up()
@@ -202,6 +209,11 @@ class LiveQueries:
         self._surroundings.turns.begin()
         for multiplexer, changes, last in tuple(self._router.route(batch.changes)):
             multiplexer.changes_received(changes, last.position)
+        if self._polled:
+            last_of = {change.collection: change.position for change in batch.changes}
+            for collection, position in last_of.items():
+                for polled in self._polled.reading(collection):
+                    polled.joined_changed(collection, position)
 
     def wants_update(self, collection: str, id: Any, paths: Collection[str]) -> bool:
         """Tell whether a live query may look at what was updated; a polled one may at all."""
@@ -253,4 +265,7 @@ def _key(query: Query) -> Key:
     selector: dict[str, Any] = dict(query.selector)
     projection = None if query.projection is None else key_of(dict(query.projection))
     window = (query.sort, query.skip, query.limit)
-    return (query.collection, key_of(selector), *window, projection, query.access)
+    rows: Key = None
+    if isinstance(query, Aggregation):
+        rows = (query.name, key_of([dict(stage) for stage in query.pipeline]))
+    return (query.collection, key_of(selector), *window, projection, query.access, rows)

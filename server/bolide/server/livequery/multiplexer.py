@@ -1,93 +1,54 @@
-"""One live query: its present result, and who follows it.
+"""One live query: its present result, kept up to date by the feed or, if that cannot be, by polls.
 
 The result joins the feed without a gap: changes are kept from before a reading on; after it, those
 up to the snapshot's position are dropped and the others applied. What the result is made of, and
 when it must be read again, is known by :mod:`~bolide.server.livequery.result`.
+
+A *polled* query is read again after each change that may concern it, by the same way as a window
+that has run dry, only not too often; after hints, which have no position; and after a while anyway.
 """
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
-from itertools import count
+from collections.abc import Mapping, Sequence
+
+# Selectors are of applications.
 from typing import Any, Final
 
-from bolide.core.ddp.digests import document_digest, view_digest
-from bolide.core.ddp.ids import id_stringify
-from bolide.core.errors import StateError
 from bolide.core.keys import Key
-from bolide.core.minimongo.errors import MatchTimeout
+from bolide.core.minimongo.errors import MatchTimeout, MinimongoError
 from bolide.core.minimongo.matcher import Matcher
-from bolide.core.minimongo.predicates import Conjunct, Range
+from bolide.core.minimongo.mongodb_only import mongodb_only_operator
+from bolide.core.minimongo.predicates import Conjunct
 from bolide.core.minimongo.regex import MATCH_TIMEOUT_S
-from bolide.core.values import Fields
-from bolide.server.livequery.followers import Follower, Followers
-from bolide.server.livequery.readings import Readings
-from bolide.server.livequery.result import Entry, QueryResult, make_result
-from bolide.server.livequery.router import Router
-from bolide.server.livequery.shape import path_shape, shape_of, sort_shape
+from bolide.server.explained import NeedsMongoDB
+from bolide.server.livequery.drivers import feed_driver
+from bolide.server.livequery.polled_result import PolledResult
+from bolide.server.livequery.polling import Pace
+from bolide.server.livequery.result import Entry, make_result
+from bolide.server.livequery.shape import pipeline_shape, shape_of, sort_shape
+from bolide.server.livequery.shared_view import SharedView
 from bolide.server.livequery.statistics import LiveQueryStatistics
-from bolide.server.livequery.turns import QueryTooExpensive, Turns
-from bolide.server.metrics import Metrics
-from bolide.server.sessions.view.source import Gate, Source
-from bolide.server.sessions.view.view_change import ViewChange
+from bolide.server.livequery.surroundings import Surroundings
+from bolide.server.livequery.turns import QueryTooExpensive
 from bolide.server.stores.access import effective_selector
-from bolide.server.stores.base import Change, ChangeKind, Position, Query, Snapshot, Store
-from bolide.server.turn import Turn
+from bolide.server.stores.base import Change, ChangeKind, Position, Query, Snapshot
+from bolide.server.stores.evaluation import Aggregation, CollectionKind, Evaluator
 
-__all__ = ["MAX_KEPT_CHANGES", "Multiplexer", "Surroundings"]
+__all__ = ["MAX_KEPT_CHANGES", "Multiplexer"]
 
 MAX_KEPT_CHANGES: Final = 10_000
 """Most changes kept for one live query until they can be taken; beyond, it is read again."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Surroundings:
-    """What all live queries of a node share.
-
-    Attributes:
-        store: Where they are read first.
-        readings: Where they are read again.
-        router: Which changes each is given.
-        turns: The time they may take.
-        turn: Lets them tell their followers at its end.
-        metrics: What they count.
-        numbers: By which they are told apart.
-    """
-
-    store: Store
-    readings: Readings
-    router: "Router[Multiplexer]"
-    turns: Turns
-    turn: Turn
-    metrics: Metrics
-    numbers: Iterator[int] = field(default_factory=lambda: count(1))
-
-    @classmethod
-    def around(cls, store: Store) -> "Surroundings":
-        """Make those of a store, with the default limits and the system's clock."""
-        return cls(
-            store=store,
-            readings=Readings(store),
-            router=Router(),
-            turns=Turns(),
-            turn=Turn(),
-            metrics=Metrics(),
-        )
-
-
-class Multiplexer:
+class Multiplexer(SharedView):
     """A query that is kept up to date for all its followers.
-
-    It is the view that sessions share; they look at it after :meth:`catch_up`, or at the end of a
-    turn, when all followers were told of all changes.
 
     Args:
         query: What to follow.
         surroundings: What it shares with other live queries.
 
     Attributes:
-        query: What is followed.
         number: Its own among all live queries of the node.
         driver: How it is kept up to date, see
             :class:`~bolide.server.livequery.statistics.LiveQueryStatistics`.
@@ -95,67 +56,49 @@ class Multiplexer:
         reread_count: How often it was read again.
         changes_seen: Changes it was asked about.
         reading_s: Time that its readings took, waiting for the store included, seconds.
-        changes_told: Documents that entered, changed or left.
+        collections: Names of the collections that it reads.
 
     Raises:
         MinimongoError: If the selector, the sort or the projection does not compile, or ``_id``
             is hidden.
+        NeedsMongoDB: If it is an aggregation, and the store cannot evaluate it.
     """
 
     def __init__(self, query: Query, surroundings: Surroundings) -> None:
         """Compile the query and listen to the router; nothing is read yet."""
-        self.query = query
+        super().__init__(query, surroundings.turn, surroundings.metrics)
         self.number = next(surroundings.numbers)
         self.reread_count = 0
         self.reading_s = 0.0
         self.changes_seen = 0
-        self.changes_told = 0
+        self.collections: frozenset[str] = frozenset({query.collection})
         self._surroundings = surroundings
         self._turns = self._surroundings.turns
         self._account = self._turns.open_account()
-        selector = effective_selector(query)
-        self._result, why = make_result(query, Matcher(selector))
+        self._pace: Pace | None = None
+        # Changes of all that it reads are told.
+        self._is_told = True
+        # How often somebody asked for a reading who knows no position, and was given it.
+        self._asks = self._answered = 0
         self._position: Position | None = None
         self._read_at: Position | None = None
         # Changes of one batch each, with the position of the last in the batch.
         self._early: deque[tuple[Sequence[Change], Position]] = deque()
         self._kept = 0
-        self._followers = Followers(surroundings.metrics.messages_sent.inc)
-        self._untold: list[ViewChange] = []
-        self._digest: bytes | None = None
         self._starting: asyncio.Task[None] | None = None
         self._stale_since: Position | None = None
         self._stale_because = ""
         self._reread_because = ""
         self._rereading: asyncio.Task[None] | None = None
         self._late: asyncio.Event | None = None
-        self._is_closed = False
-        router = self._surroundings.router
-        conjunct = router.add(
-            self,
-            query.collection,
-            selector,
-            leaves_matter=self._result.is_requeried,
-            interest=self._result.interest,
-        )
-        router.take_all(self)
-        self._result.be_routed(router, self)
-        self.driver, self.reason = _described(self._result, why, conjunct)
+        store = surroundings.store
+        self._evaluator = store if isinstance(store, Evaluator) else None
+        self._choose_driver()
 
     @property
-    def is_closed(self) -> bool:
-        """It failed or was left by all; nobody can join any more."""
-        return self._is_closed
-
-    @property
-    def follower_count(self) -> int:
-        """How many follow it."""
-        return len(self._followers)
-
-    @property
-    def in_step_count(self) -> int:
-        """How many of them get shared packets straight to their sockets."""
-        return self._followers.in_step_count
+    def is_polled(self) -> bool:
+        """It is not the feed that keeps it up to date."""
+        return self._pace is not None
 
     @property
     def cost_s(self) -> float:
@@ -179,10 +122,11 @@ class Multiplexer:
         return LiveQueryStatistics(
             number=self.number,
             collection=self.query.collection,
-            selector=shape_of(effective_selector(self.query)),
+            selector=self._shape,
             sort=sort_shape(self.query.sort),
             has_skip=self.query.skip > 0,
             has_limit=self.query.limit > 0,
+            is_polled=self.is_polled,
             driver=self.driver,
             reason=self.reason,
             state=self.state,
@@ -205,85 +149,10 @@ class Multiplexer:
             self._starting = asyncio.create_task(self._start())
         await asyncio.shield(self._starting)
 
-    def join(self, follower: Follower) -> None:
-        """Give a follower the present result, then every change; call it after :meth:`start`."""
-        if self._is_closed:
-            raise StateError("The live query ended while it was joined.")
-        self.catch_up()
-        self._followers.add(follower)
-        follower.view_joined(self)
-
-    def leave(self, follower: Follower) -> None:
-        """Tell a follower nothing more; harmless if it left before."""
-        self._followers.discard(follower)
-
-    # The view that sessions share
-
-    def fields(self, key: Key) -> Fields | None:
-        """Return the fields of a document, None if it is not in the result."""
-        entry = self._entries.get(key)
-        return None if entry is None else entry.fields
-
-    def documents(self) -> Iterable[tuple[Key, Any, Fields]]:
-        """Go through the result: key, ``_id``, fields."""
-        return ((key, entry.id, entry.fields) for key, entry in self._entries.items())
-
-    def __len__(self) -> int:
-        return len(self._entries)
-
-    def initial(self) -> Sequence[ViewChange]:
-        """Return every document as added; shared by all who join."""
-        initial: list[ViewChange] = []
-        for entry in self._entries.values():
-            if entry.added is None:
-                entry.added = ViewChange.added(self.query.collection, entry.id, entry.fields)
-            initial.append(entry.added)
-        return initial
-
-    def catch_up(self) -> None:
-        """Tell all followers now what they would be told at the end of the turn."""
-        if self._untold:
-            changes, self._untold = self._untold, []
-            self._followers.tell(changes)
-
-    def step_in(self, source: Source, gate: Gate) -> None:
-        """Send shared packets through the gate while it is open, instead of telling the source."""
-        self._followers.step_in(source, gate)
-
-    def step_out(self, source: Source) -> None:
-        """Tell the source of every change again; harmless if it was told all along."""
-        self._followers.step_out(source)
-
-    def document_digest(self, key: Key) -> bytes:
-        """Return the digest of a document in the result, 16 bytes."""
-        entry = self._entries[key]
-        if entry.digest is None:
-            entry.digest = document_digest(entry.fields)
-        return entry.digest
-
-    def digesting(self) -> Iterator[None]:
-        """Make the digests of documents that have none; may be stopped after each."""
-        for key in () if self._digest is not None else tuple(self._entries):
-            entry = self._entries.get(key)
-            if entry is not None and entry.digest is None:
-                entry.digest = document_digest(entry.fields)
-                yield
-
-    def digest(self) -> bytes:
-        """Return the digest of the whole result, 16 bytes."""
-        if self._digest is None:
-            self._digest = view_digest(
-                {id_stringify(e.id): self.document_digest(key) for key, e in self._entries.items()}
-            )
-        return self._digest
-
-    # Its life
-
     def close(self) -> None:
         """End all work on it."""
         self._is_closed = True
-        self._surroundings.router.remove(self)
-        self._be_in_time()
+        self._leave_surroundings()
         for task in (self._starting, self._rereading):
             if task is not None and not task.done():
                 task.cancel()
@@ -307,11 +176,21 @@ class Multiplexer:
 
     def history_lost(self, position: Position) -> None:
         """Read again, because changes before ``position`` were missed."""
+        self._outdate(position, "history lost")
+
+    def joined_changed(self, collection: str, position: Position) -> None:
+        """Read again, because a collection that is read beside its own has changed."""
+        if collection != self.query.collection:
+            self._outdate(position, "change")
+
+    def poll(self, because: str) -> None:
+        """Read again, soon; harmless if it is not polled."""
+        if self._pace is None or self._is_closed:
+            return
         if self._position is None:
-            # The first reading may lie before the gap.
-            self._stale_since, self._stale_because = position, "history lost"
-        elif not self._is_closed:
-            self._reread(position, "history lost")
+            self._asks += 1
+        else:
+            self._reread(None, because)
 
     async def settled(self, position: Position | None = None) -> None:
         """Wait until the changes received were given to the followers.
@@ -322,17 +201,110 @@ class Multiplexer:
         """
         if self._starting is not None and not self._starting.done():
             await asyncio.wait([self._starting])
+        if position is not None and not self._is_told and not self._was_read_at(position):
+            # Nobody will tell of it.
+            self._outdate(position, "write")
         while not self._is_closed:
             if self._rereading is not None:
                 await asyncio.wait([self._rereading])
-                if position is not None and self._read_at is not None and position <= self._read_at:
+                if position is not None and self._was_read_at(position):
                     return
             elif self._late is not None and not self._has_told(position):
                 await self._late.wait()
             else:
                 return
 
+    # Its driver
+
+    def _choose_driver(self) -> None:
+        """Let the feed keep it up to date if it can, and changes find it."""
+        query = self.query
+        if isinstance(query, Aggregation):
+            if self._evaluator is None:
+                raise NeedsMongoDB(f"app.live_aggregate on {query.collection}")
+            self.collections |= query.joined
+            self._be_polled("aggregation")
+            return
+        selector = effective_selector(query)
+        try:
+            matcher = Matcher(selector)
+        except MinimongoError:
+            if self._evaluator is None:
+                raise
+            self._be_polled(mongodb_only_operator(selector) or "only MongoDB evaluates it")
+            return
+        self._result, why = make_result(query, matcher)
+        conjunct = self._be_routed(selector, leaves_matter=self._result.is_requeried)
+        self.driver, self.reason = feed_driver(self._result, why, conjunct)
+
+    def _be_polled(self, because: str, entries: Mapping[Key, Entry] | None = None) -> None:
+        """Be read again instead of matched, because the feed or minimongo cannot.
+
+        Args:
+            because: Why, in a word.
+            entries: What the followers know, if it was followed by the feed until now.
+        """
+        surroundings, query = self._surroundings, self.query
+        joins_itself = isinstance(query, Aggregation) and query.collection in query.joined
+        result = PolledResult(query, surroundings.limits.max_aggregate_rows, sees_all=joins_itself)
+        result.entries.update(entries or {})
+        self._result = result
+        surroundings.router.remove(self)
+        self._be_routed(result.relevant, leaves_matter=True)
+        for key in result.entries:
+            surroundings.router.hold(self, key)
+        self._pace = Pace(
+            surroundings.clock, surroundings.poll_interval_s, lambda: self.poll("interval")
+        )
+        surroundings.polled.add(self, self.collections)
+        self.driver, self.reason = "polled", because
+
+    def _be_routed(self, selector: Mapping[str, Any], *, leaves_matter: bool) -> Conjunct | None:
+        router = self._surroundings.router
+        conjunct = router.add(
+            self,
+            self.query.collection,
+            selector,
+            leaves_matter=leaves_matter,
+            interest=self._result.interest,
+        )
+        if self._position is None:
+            router.take_all(self)
+        self._result.be_routed(router, self)
+        return conjunct
+
+    async def _look_at_origins(self, evaluator: Evaluator) -> None:
+        """Find out of which changes the feed tells; a collection may have become another."""
+        query, polled = self.query, self._surroundings.polled
+        joined = query.joined if isinstance(query, Aggregation) else frozenset[str]()
+        own = await evaluator.origin(query.collection)
+        others = [await evaluator.origin(name) for name in sorted(joined)]
+        if self._pace is None and own.kind is not CollectionKind.COLLECTION:
+            self._be_polled(own.kind.value, self._entries)
+        if self._pace is not None:
+            reads = {query.collection, *joined}.union(*(one.reads for one in (own, *others)))
+            polled.remove(self, self.collections - reads)
+            polled.add(self, reads)
+            self.collections = frozenset(reads)
+            self._is_told = all(one.is_told for one in (own, *others))
+
     # Inside
+
+    @property
+    def _shape(self) -> str:
+        query = self.query
+        if isinstance(query, Aggregation):
+            return pipeline_shape(query.pipeline)
+        return shape_of(effective_selector(query))
+
+    @property
+    def _is_asked(self) -> bool:
+        """Somebody wants a reading that begins after this, or the first one."""
+        return self._asks > self._answered or self._stale_since is None
+
+    def _was_read_at(self, position: Position) -> bool:
+        """Tell whether the last reading has everything up to a position."""
+        return self._read_at is not None and position <= self._read_at
 
     def _has_told(self, position: Position | None) -> bool:
         """Tell whether the followers know everything up to a position; while nothing is read."""
@@ -340,7 +312,7 @@ class Multiplexer:
         return position is not None and told is not None and position <= told
 
     @property
-    def _entries(self) -> dict[Key, Entry]:
+    def _entries(self) -> Mapping[Key, Entry]:
         """The documents as the followers know them."""
         return self._result.entries
 
@@ -353,16 +325,16 @@ class Multiplexer:
 
     async def _start(self) -> None:
         began = self._turns.now()
-        snapshot = await self._surroundings.store.read(
-            self._result.reading, after=self._stale_since
-        )
+        snapshot = await self._read()
         self.reading_s += self._turns.now() - began
         self._result.load(snapshot.documents)
         self._result.flush()
-        self._position = snapshot.position
+        self._position = self._read_at = snapshot.position
         lost, self._stale_since = self._stale_since, None
         if lost is not None and not lost <= snapshot.position:
             self._reread(lost, self._stale_because)
+        elif self._asks > self._answered:
+            self._reread(None, "hint")
         self._take_kept()
 
     def _take_kept(self) -> None:
@@ -399,7 +371,7 @@ class Multiplexer:
                     if change.kind is ChangeKind.COLLECTION_LOST:
                         stale_because = "collection lost"
                     elif not result.take(change):
-                        stale_because = "re-query" if result.is_requeried else "window"
+                        stale_because = result.stale_because
                     now = turns.now()
                     if stale_because or now >= turns.deadline:
                         break
@@ -416,19 +388,20 @@ class Multiplexer:
             self._publish()
 
     def _publish(self) -> None:
-        told = self._result.flush()
-        if told:
-            self.changes_told += len(told)
-            self._tell(told)
+        self._tell(self._result.flush())
 
     def _let_go(self, position: Position) -> None:
         """Keep no changes up to a position, because they are too many; read them instead."""
         self._early.clear()
         self._kept = 0
+        self._outdate(position, "too many changes")
+
+    def _outdate(self, position: Position, because: str) -> None:
+        """Be read at or after a position; a first reading that is under way may lie before it."""
         if self._position is None:
-            self._stale_since, self._stale_because = position, "too many changes"
-        else:
-            self._reread(position, "too many changes")
+            self._stale_since, self._stale_because = position, because
+        elif not self._is_closed:
+            self._reread(position, because)
 
     def _be_late(self, changes: Sequence[Change], position: Position) -> None:
         """Go on with these changes in a later turn."""
@@ -448,9 +421,12 @@ class Multiplexer:
         if late is not None:
             late.set()
 
-    def _reread(self, position: Position, because: str) -> None:
+    def _reread(self, position: Position | None, because: str) -> None:
         """Read the whole result again, at or after a position; soon and once."""
-        if self._stale_since is None or self._stale_since <= position:
+        if position is None:
+            self._asks += 1
+            self._stale_because = because
+        elif self._stale_since is None or self._stale_since <= position:
             self._stale_since = position
             self._stale_because = because
         if self._rereading is None:
@@ -459,15 +435,18 @@ class Multiplexer:
             self._rereading = asyncio.create_task(self._read_again())
 
     async def _read_again(self) -> None:
-        began = self._turns.now()
+        surroundings = self._surroundings
         try:
-            snapshot = await self._surroundings.readings.read(
-                self._result.reading, lambda: self._stale_since
-            )
+            if self._pace is not None:
+                await self._pace.wait()
+            began = self._turns.now()
+            snapshot = await surroundings.readings.read(self.query.collection, self._read)
             self.reading_s += self._turns.now() - began
             self.reread_count += 1
             self._reread_because = self._stale_because
-            self._surroundings.metrics.live_query_rereads.labels(self._stale_because).inc()
+            metrics = surroundings.metrics
+            counter = metrics.polls if self.is_polled else metrics.live_query_rereads
+            counter.labels(self._stale_because).inc()
             self._replace(snapshot)
         except Exception as error:
             self._end(error)
@@ -475,17 +454,31 @@ class Multiplexer:
             self._rereading = None
         if self._is_closed:
             return
-        if self._stale_since is not None:
+        if self._asks > self._answered or self._stale_since is not None:
             self._reread(self._stale_since, self._stale_because)
         else:
             self._take_kept()
 
+    async def _read(self) -> Snapshot:
+        """Read the result once, in the way that its driver reads."""
+        evaluator, asks = self._evaluator, self._asks
+        if evaluator is not None:
+            await self._look_at_origins(evaluator)
+        if evaluator is None or self._pace is None:
+            store = self._surroundings.store
+            return await store.read(self._result.reading, after=self._stale_since)
+        self._pace.begin()
+        after = None if self._is_asked else self._stale_since
+        snapshot = await evaluator.evaluate(self._result.reading, after=after)
+        # Who asked since then wants another reading.
+        self._answered = asks
+        return snapshot
+
     def _replace(self, snapshot: Snapshot) -> None:
         """Take a newer result and tell the difference."""
         assert self._position is not None
-        assert self._stale_since is not None
         self._position = max(self._position, snapshot.position)
-        if self._stale_since <= snapshot.position:
+        if self._stale_since is not None and self._stale_since <= snapshot.position:
             self._stale_since = None
         self._read_at = snapshot.position
         self._result.load(snapshot.documents)
@@ -493,31 +486,12 @@ class Multiplexer:
 
     def _end(self, error: Exception) -> None:
         """Stop following, because of an error."""
-        self._surroundings.router.remove(self)
-        self._be_in_time()
+        self._leave_surroundings()
         self._fail(error)
 
-    def _tell(self, changes: Sequence[ViewChange]) -> None:
-        if changes:
-            self._digest = None
-            self._untold.extend(changes)
-            self._surroundings.turn.deliver_later(self.catch_up)
-
-    def _fail(self, error: Exception) -> None:
-        self._is_closed = True
-        self.catch_up()
-        self._followers.fail(error)
-
-
-def _described(result: QueryResult, why: str, conjunct: Conjunct | None) -> tuple[str, str]:
-    """Return driver and reason in words."""
-    if conjunct is None:
-        found_by, because = "scan", "no equality and no range that could be indexed"
-    else:
-        has_range = any(isinstance(predicate, Range) for predicate in conjunct)
-        paths = dict.fromkeys(path_shape(predicate.path) for predicate in conjunct)
-        found_by = f"index {'range' if has_range else 'eq'} {' '.join(paths)}".rstrip()
-        because = "no equality, but a range" if has_range else "asks for values of a field"
-    if not why:
-        return found_by, because
-    return "re-query" if result.is_requeried else "window", f"{why}; changes found by {found_by}"
+    def _leave_surroundings(self) -> None:
+        self._surroundings.router.remove(self)
+        self._surroundings.polled.remove(self, self.collections)
+        if self._pace is not None:
+            self._pace.stop()
+        self._be_in_time()

@@ -1,7 +1,7 @@
 """Reading live queries again: few at a time, and again when the store cannot be reached."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -10,7 +10,7 @@ from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 from bolide.server.clock import Clock, SystemClock
 from bolide.server.limits import Limits
 from bolide.server.log import describe_failure
-from bolide.server.stores.base import Position, Query, Snapshot, Store
+from bolide.server.stores.base import Snapshot
 
 __all__ = ["FIRST_RETRY_S", "LAST_RETRY_S", "Readings"]
 
@@ -35,26 +35,22 @@ class Readings:
     at once. An error that may pass is no reason to end a view: it only gets late.
 
     Args:
-        store: Open.
         limits: ``max_live_query_rereads`` is how many readings run at the same time.
         clock: Measures the pauses.
     """
 
-    def __init__(
-        self, store: Store, limits: Limits | None = None, clock: Clock | None = None
-    ) -> None:
+    def __init__(self, limits: Limits | None = None, clock: Clock | None = None) -> None:
         """Begin with nothing to read."""
-        self._store = store
         self._clock = clock or SystemClock()
         self._free = asyncio.Semaphore((limits or Limits()).max_live_query_rereads)
         self._log = structlog.get_logger("bolide.livequery")
 
-    async def read(self, query: Query, after: Callable[[], Position | None]) -> Snapshot:
+    async def read(self, collection: str, read: Callable[[], Awaitable[Snapshot]]) -> Snapshot:
         """Read a query again, as often as it takes.
 
         Args:
-            query: What to read.
-            after: Asked when the reading begins: the position it must not lie before.
+            collection: What is read, for the log.
+            read: Reads it once; asks what it needs to know when it begins.
 
         Raises:
             Exception: What the store raised, if trying again would not help.
@@ -63,13 +59,13 @@ class Readings:
         while True:
             try:
                 async with self._free:
-                    return await self._store.read(query, after=after())
+                    return await read()
             except Exception as error:
                 if not _may_pass(error):
                     raise
                 self._log.warning(
                     "a live query could not be read and tries again",
-                    collection=query.collection,
+                    collection=collection,
                     pause_s=pause,
                     **describe_failure(error),
                 )

@@ -7,9 +7,9 @@ whether somebody must.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 from bolide.core.keys import Key, key_of
 from bolide.core.minimongo.errors import MinimongoError
@@ -24,6 +24,7 @@ from bolide.server.sessions.view.view_change import ViewChange, changed_fields
 from bolide.server.stores.base import Change, ChangeKind, Query
 
 __all__ = [
+    "HIDDEN_ID",
     "MAX_BUFFER",
     "MAX_HELD_SKIP",
     "MIN_BUFFER",
@@ -41,6 +42,10 @@ MAX_BUFFER: Final = 200
 
 MAX_HELD_SKIP: Final = 1_000
 """Most skipped documents that a window holds; one that skips more is read again instead."""
+
+
+HIDDEN_ID: Final = "A live query cannot leave out the _id."
+"""Why a projection is refused: DDP names documents by it."""
 
 
 class Entry:
@@ -84,14 +89,15 @@ class QueryResult(ABC):
     is_requeried: bool = False
     """A change that touches it always means reading; changes during a reading are not kept."""
 
+    stale_because: ClassVar[str] = "window"
+    """Why it is read again when :meth:`take` says so."""
+
     def __init__(self, query: Query, matcher: Matcher) -> None:
         """Begin without documents."""
         self.entries: dict[Key, Entry] = {}
         self.query = query
         self._matches = matcher.matches
-        self._projection = Projection(None if query.projection is None else dict(query.projection))
-        if not self._projection.includes_id:
-            raise MinimongoError("A live query cannot leave out the _id.")
+        self._projection = self._compiled(query.projection)
         sort_paths = [path for path, _ in query.sort]
         self._interest = interest_in([*matcher.paths, *sort_paths], self._projection)
         self._router: Router[Any] | None = None
@@ -140,6 +146,13 @@ class QueryResult(ABC):
     def flush(self) -> list[ViewChange]:
         """Bring :attr:`entries` up to date and return what changed; not while it must be read."""
 
+    def _compiled(self, projection: Mapping[str, Any] | None) -> Projection:
+        """Return what makes what is shown of what was read."""
+        compiled = Projection(None if projection is None else dict(projection))
+        if not compiled.includes_id:
+            raise MinimongoError(HIDDEN_ID)
+        return compiled
+
     def _put(self, key: Key, document: Document) -> ViewChange | None:
         """Note a document of the result, as it is now."""
         id, entry = document["_id"], self.entries.get(key)
@@ -147,20 +160,20 @@ class QueryResult(ABC):
         fields = {name: value for name, value in shown.items() if name != "_id"}
         if entry is None:
             entry = self.entries[key] = Entry(id, fields)
-            entry.added = ViewChange.added(self.query.collection, id, fields)
+            entry.added = ViewChange.added(self.query.published_in, id, fields)
             return entry.added
         changes = changed_fields(entry.fields, fields)
         if not changes:
             return None
         before, entry.fields = entry.fields, fields
         entry.added = entry.digest = None
-        return ViewChange.changed(self.query.collection, id, changes, before, fields)
+        return ViewChange.changed(self.query.published_in, id, changes, before, fields)
 
     def _remove(self, key: Key) -> ViewChange | None:
         entry = self.entries.pop(key, None)
         if entry is None:
             return None
-        return ViewChange.removed(self.query.collection, entry.id, entry.fields)
+        return ViewChange.removed(self.query.published_in, entry.id, entry.fields)
 
     def _note(self, key: Key, is_held: bool) -> None:
         """Let the router know whether a document is held."""
@@ -267,6 +280,7 @@ class RequeriedResult(MatchedResult):
     """The result of a query that only reading can tell."""
 
     is_requeried = True
+    stale_because = "re-query"
 
     def take(self, change: Change) -> bool:
         """Say whether a change leaves the result alone; False also if that is not known."""

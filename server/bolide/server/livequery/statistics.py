@@ -16,9 +16,11 @@ class LiveQueryStatistics:
         sort: Its order; empty: none.
         has_skip: Documents are left out at the start; how many is a client's as often as not.
         has_limit: There is a most of documents published.
+        is_polled: Whether the database is asked again and again, instead of the feed followed.
         driver: How it is kept: ``index eq FIELD``, ``index range FIELD``, ``scan``, ``window`` or
-            ``re-query``.
-        reason: Why it is kept in this way.
+            ``re-query`` by the feed; ``polled``.
+        reason: Why it is kept in this way; of a polled one the operator, ``aggregation``, or the
+            kind of its collection, such as ``capped``.
         state: ``live``, or why followers have to wait, in words.
         followers: Subscriptions that follow it.
         in_step: How many of them get shared packets straight to their sockets.
@@ -39,6 +41,7 @@ class LiveQueryStatistics:
     sort: str
     has_skip: bool
     has_limit: bool
+    is_polled: bool
     driver: str
     reason: str
     state: str

@@ -116,6 +116,11 @@ class Query:
     projection: Mapping[str, Any] | None = None
     access: AccessFilter | None = None
 
+    @property
+    def published_in(self) -> str:
+        """Name of the collection that the documents are in for clients."""
+        return self.collection
+
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:

@@ -43,6 +43,7 @@ _QUERY = LiveQueryStatistics(
     sort="",
     has_skip=False,
     has_limit=False,
+    is_polled=False,
     driver="index eq ward",
     reason="asks for values of a field",
     state="live",
@@ -123,6 +124,7 @@ def make_overview(
         session_rows=sessions,
         live_queries=LiveQueryTotals(
             count=len(live_queries) if query_count is None else query_count,
+            polled=sum(row.is_polled for row in live_queries),
             waiting=sum(row.state != "live" for row in live_queries),
             followers=sum(row.followers for row in live_queries),
             in_step=sum(row.in_step for row in live_queries),

@@ -98,19 +98,27 @@ def test_a_live_query_is_two_lines_on_a_terminal_and_one_elsewhere() -> None:
     assert query_texts(row, width=80) == [
         "ms/s  seen/s  told/s  reads  subs  docs  query",
         "   -       -       -      0     5    12  patients {ward: ?} by bed, skip ?, limit ?",
-        "  window: sorted, with limit",
+        "  feed, window: sorted, with limit",
     ]
     assert query_texts(row) == [
         "ms/s  seen/s  told/s   total  reads  subs  step  docs"
         "  query                                       why",
         "   -       -       -  0.50 s      0     5     4    12"
-        "  patients {ward: ?} by bed, skip ?, limit ?  window: sorted, with limit",
+        "  patients {ward: ?} by bed, skip ?, limit ?  feed, window: sorted, with limit",
     ]
+
+
+def test_a_polled_query_says_so() -> None:
+    row = make_query(is_polled=True, driver="polled", reason="$where", reread_because="change")
+    assert query_texts(row)[1].endswith("polled: $where; last read again: change")
+    assert (
+        "1 polled" in live_query_title(compare(None, make_overview(live_queries=(row,))), 1).plain
+    )
 
 
 def test_a_long_query_leaves_room_for_the_reason() -> None:
     line = query_texts(make_query(selector="{" + "a" * 90 + ": ?}"), width=WIDE)[1]
-    assert "aaa…  index eq ward: asks for values of a field" in line
+    assert "aaa…  feed, index eq ward: asks for values of a field" in line
 
 
 @pytest.mark.parametrize("width", [80, WIDE])
@@ -124,14 +132,14 @@ def test_why_a_live_query_waits_comes_first(width: int) -> None:
     why = query_texts(row, width=width)[-1].strip()
     assert why.endswith(
         "read again: history lost, 120 changes wait  "
-        "index eq ward: asks for values of a field; last read again: window"
+        "feed, index eq ward: asks for values of a field; last read again: window"
     )
 
 
 def test_why_it_was_read_is_not_told_twice() -> None:
     row = make_query(driver="re-query", reason="limit or skip without sort", state="read first",
                      rereads=9, reread_because="re-query")  # fmt: skip
-    assert query_texts(row)[1].endswith("read first  re-query: limit or skip without sort")
+    assert query_texts(row)[1].endswith("read first  feed, re-query: limit or skip without sort")
 
 
 def job_texts(*jobs: JobStatistics, width: int | None = None) -> list[str]:

@@ -1,25 +1,24 @@
 """Live queries over the memory store, with a gate between a read and its answer."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import pytest
 import pytest_asyncio
+from tests.view_replica import ViewReplica as Replica
 
-from bolide.core.ddp.messages import Added, Changed, Removed
 from bolide.core.errors import StateError
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.values import Regex
 from bolide.server.limits import Limits
 from bolide.server.livequery.live_queries import LiveQueries
-from bolide.server.livequery.multiplexer import MAX_KEPT_CHANGES, Multiplexer, Surroundings
+from bolide.server.livequery.multiplexer import MAX_KEPT_CHANGES, Multiplexer
 from bolide.server.livequery.polling import Pollable
+from bolide.server.livequery.surroundings import Surroundings
 from bolide.server.livequery.turns import QueryTooExpensive
 from bolide.server.metrics import Metrics
-from bolide.server.sessions.view.source import FollowedView
-from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.stores.base import (
     Change,
     ChangeBatch,
@@ -76,36 +75,6 @@ class GatedStore(MemoryStore):
     def hold(self) -> None:
         self.gate.clear()
         self.is_reading.clear()
-
-
-class Replica:
-    """A follower that keeps what it is told and checks the order of things."""
-
-    def __init__(self) -> None:
-        self.documents: dict[Any, dict[str, Any]] = {}
-        self.turns: list[Sequence[ViewChange]] = []
-        self.error: Exception | None = None
-
-    def view_joined(self, view: FollowedView) -> None:
-        if initial := view.initial():
-            self.view_changed(initial)
-
-    def view_changed(self, changes: Sequence[ViewChange]) -> None:
-        self.turns.append(changes)
-        for change in changes:
-            match change.message:
-                case Added(_, id, fields):
-                    assert id not in self.documents
-                    self.documents[id] = dict(fields)
-                case Changed(_, id, fields, cleared):
-                    document = {**self.documents[id], **fields}
-                    self.documents[id] = {k: v for k, v in document.items() if k not in cleared}
-                    assert self.documents[id] == change.fields
-                case Removed(_, id):
-                    del self.documents[id]
-
-    def view_failed(self, error: Exception) -> None:
-        self.error = error
 
 
 @dataclass

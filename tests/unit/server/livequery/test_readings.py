@@ -67,7 +67,7 @@ async def test_what_may_pass_is_tried_again_after_a_pause(
 ) -> None:
     clock = FakeClock()
     store.errors = [error, error]
-    reading = asyncio.create_task(Readings(store, clock=clock).read(ALL, lambda: None))
+    reading = asyncio.create_task(Readings(clock=clock).read("c", lambda: store.read(ALL)))
     await clock.advance(0)
     await clock.advance(FIRST_RETRY_S * 0.9)
     assert store.reads == 1
@@ -86,13 +86,13 @@ async def test_what_may_pass_is_tried_again_after_a_pause(
 async def test_what_cannot_get_better_is_raised(store: FailingStore, error: Exception) -> None:
     store.errors = [error]
     with pytest.raises(type(error)):
-        await Readings(store).read(ALL, lambda: None)
+        await Readings().read("c", lambda: store.read(ALL))
 
 
 async def test_pauses_do_not_grow_for_ever(store: FailingStore) -> None:
     clock = FakeClock()
     store.errors = [TimeoutError() for _ in range(12)]
-    reading = asyncio.create_task(Readings(store, clock=clock).read(ALL, lambda: None))
+    reading = asyncio.create_task(Readings(clock=clock).read("c", lambda: store.read(ALL)))
     for _ in range(13):
         await clock.advance(LAST_RETRY_S)
     assert reading.done()
@@ -100,8 +100,8 @@ async def test_pauses_do_not_grow_for_ever(store: FailingStore) -> None:
 
 async def test_few_read_at_the_same_time(store: FailingStore) -> None:
     store.gate.clear()
-    readings = Readings(store, Limits(max_live_query_rereads=3))
-    tasks = [asyncio.create_task(readings.read(ALL, lambda: None)) for _ in range(20)]
+    readings = Readings(Limits(max_live_query_rereads=3))
+    tasks = [asyncio.create_task(readings.read("c", lambda: store.read(ALL))) for _ in range(20)]
     for _ in range(5):
         await asyncio.sleep(0)
     assert store.reading == 3
@@ -113,7 +113,7 @@ async def test_few_read_at_the_same_time(store: FailingStore) -> None:
 async def test_who_gives_up_leaves_no_timer(store: FailingStore) -> None:
     clock = FakeClock()
     store.errors = [TimeoutError()]
-    reading = asyncio.create_task(Readings(store, clock=clock).read(ALL, lambda: None))
+    reading = asyncio.create_task(Readings(clock=clock).read("c", lambda: store.read(ALL)))
     await clock.advance(0)
     reading.cancel()
     await asyncio.gather(reading, return_exceptions=True)

@@ -9,6 +9,7 @@ from typing import Any, Final, TypeAlias
 
 from bolide.core.minimongo.branches import Branch, expand, positions
 from bolide.core.minimongo.errors import MinimongoError
+from bolide.core.minimongo.mongodb_only import MONGODB_ONLY
 from bolide.core.minimongo.paths import is_array, is_document
 from bolide.core.minimongo.regex import regex_test
 from bolide.core.minimongo.selectors.bson_types import type_test
@@ -124,24 +125,9 @@ def _has_operators(selector: Any) -> bool:
     return bool(operators)
 
 
-_MONGODB_ONLY: Final = frozenset(
-    {
-        "$expr",
-        "$geoIntersects",
-        "$geoWithin",
-        "$jsonSchema",
-        "$nearSphere",
-        "$rand",
-        "$sampleRate",
-        "$text",
-        "$where",
-    }
-)
-
-
 def unsupported(name: str) -> MinimongoError:
     """Make the error for an operator that is not evaluated here, or that there is not."""
-    if name in _MONGODB_ONLY:
+    if name in MONGODB_ONLY:
         return MinimongoError(
             f"The operator {name} is not supported here; a query with it needs MongoDB."
         )

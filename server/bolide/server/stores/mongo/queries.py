@@ -11,8 +11,17 @@ from bolide.core.minimongo.sorter import with_id
 from bolide.server.stores.access import effective_selector
 from bolide.server.stores.base import Query
 from bolide.server.stores.bson_documents import storable
+from bolide.server.stores.evaluation import Aggregation
+from bolide.server.stores.pipelines import restricted_pipeline
 
-__all__ = ["BATCH", "count_command", "distinct_command", "find_command", "server_selector"]
+__all__ = [
+    "BATCH",
+    "aggregate_command",
+    "count_command",
+    "distinct_command",
+    "find_command",
+    "server_selector",
+]
 
 BATCH: Final = 1000
 """Documents in one answer."""
@@ -52,6 +61,16 @@ def find_command(query: Query) -> dict[str, Any]:
     if query.projection is not None:
         command["projection"] = dict(query.projection)
     return command
+
+
+def aggregate_command(aggregation: Aggregation) -> dict[str, Any]:
+    """Return the command that makes the rows of an aggregation, inside its access scopes."""
+    stages = restricted_pipeline(aggregation.pipeline, aggregation.access)
+    return {
+        "aggregate": aggregation.collection,
+        "pipeline": [storable(stage) for stage in stages],
+        "cursor": {"batchSize": BATCH},
+    }
 
 
 def count_command(query: Query) -> dict[str, Any]:

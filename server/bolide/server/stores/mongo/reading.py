@@ -18,7 +18,7 @@ from bolide.server.stores.mongo.cluster_time import position_of, time_of
 from bolide.server.stores.mongo.codec import run_command
 from bolide.server.stores.mongo.queries import BATCH
 
-__all__ = ["READ_TIMEOUT_S", "Found", "SnapshotReader"]
+__all__ = ["READ_TIMEOUT_S", "CappedCollection", "Found", "SnapshotReader"]
 
 READ_TIMEOUT_S: Final = 30.0
 """Longest time a reading may take, all attempts included, seconds."""
@@ -32,7 +32,8 @@ _LAST_PAUSE_S: Final = 1.0
 # collection was just made), snapshot too old, time limit exceeded.
 _SNAPSHOT_TOO_OLD: Final = 239
 _TIME_LIMIT: Final = 50
-_AGAIN: Final = frozenset({43, _SNAPSHOT_TOO_OLD, 246, _TIME_LIMIT})
+_SNAPSHOT_UNAVAILABLE: Final = 246
+_AGAIN: Final = frozenset({43, _SNAPSHOT_TOO_OLD, _SNAPSHOT_UNAVAILABLE, _TIME_LIMIT})
 _LABELS: Final = ("RetryableError", "RetryableReadError", "TransientTransactionError")
 
 
@@ -43,10 +44,20 @@ class Found:
     Attributes:
         position: When it was true.
         documents: All of them, in order.
+        is_exact: It is not newer than the position.
     """
 
     position: int
     documents: list[Document]
+    is_exact: bool = True
+
+
+class CappedCollection(OperationFailure):
+    """There are no snapshots of a capped collection."""
+
+    def __init__(self) -> None:
+        """Say so."""
+        super().__init__("A capped collection has no snapshots.", _SNAPSHOT_UNAVAILABLE)
 
 
 class SnapshotReader:
@@ -61,7 +72,12 @@ class SnapshotReader:
         self._database = database
 
     async def read(
-        self, command: Mapping[str, Any], *, after: int = 0, at: int | None = None
+        self,
+        command: Mapping[str, Any],
+        *,
+        after: int = 0,
+        at: int | None = None,
+        is_capped: bool = False,
     ) -> Found:
         """Run a command that returns a cursor, until it succeeds or time is over.
 
@@ -69,20 +85,28 @@ class SnapshotReader:
             command: ``find`` or ``aggregate``.
             after: The position it must not be read before.
             at: The position it is read at.
+            is_capped: The collection is capped, so there are no snapshots of it: what is found may
+                be newer than the position.
 
         Raises:
+            CappedCollection: If it is capped and nobody said so.
             PyMongoError: If it failed.
         """
         concern: dict[str, Any] = {"level": "snapshot"}
-        if at is not None:
+        if is_capped:
+            concern = {"level": "majority", "afterClusterTime": time_of(after)}
+        elif at is not None:
             concern["atClusterTime"] = time_of(at)
         else:
             concern["afterClusterTime"] = time_of(after)
         return await self._until_it_succeeds({**command, "readConcern": concern}, at is not None)
 
-    async def values(self, command: Mapping[str, Any], *, after: int) -> list[Any]:
+    async def values(
+        self, command: Mapping[str, Any], *, after: int, is_capped: bool = False
+    ) -> list[Any]:
         """Run a command that returns ``values``; as :meth:`read`."""
-        concern = {"level": "snapshot", "afterClusterTime": time_of(after)}
+        level = "majority" if is_capped else "snapshot"
+        concern = {"level": level, "afterClusterTime": time_of(after)}
         found = await self._until_it_succeeds({**command, "readConcern": concern}, False)
         return found.documents
 
@@ -94,6 +118,8 @@ class SnapshotReader:
             try:
                 return await self._attempt(command, min(attempt_s, deadline - loop.time()))
             except PyMongoError as error:
+                if _is_of_capped(error):
+                    raise CappedCollection from error
                 too_old = is_exact and getattr(error, "code", None) == _SNAPSHOT_TOO_OLD
                 if too_old or not _may_pass(error) or loop.time() + pause >= deadline:
                     raise
@@ -118,7 +144,9 @@ class SnapshotReader:
             if "values" in reply:
                 return Found(0, reply["values"])
             cursor = reply["cursor"]
-            # A collection that does not exist is in no snapshot: it was empty all the time.
+            # A collection that does not exist is in no snapshot: it was empty all the time. And
+            # after $where the server does not say which one it was.
+            is_exact = "atClusterTime" in cursor
             time = cursor.get("atClusterTime", _lower_bound(command))
             position = position_of(time)
             documents: list[Document] = cursor["firstBatch"]
@@ -126,13 +154,19 @@ class SnapshotReader:
                 more = {"getMore": cursor["id"], "collection": name, "batchSize": BATCH}
                 cursor = (await run_command(database, more, session))["cursor"]
                 documents += cursor["nextBatch"]
-        return Found(position, documents)
+        return Found(position, documents, is_exact)
 
 
 def _lower_bound(command: Mapping[str, Any]) -> Timestamp:
     concern = command["readConcern"]
     time: Timestamp = concern.get("atClusterTime") or concern["afterClusterTime"]
     return time
+
+
+def _is_of_capped(error: PyMongoError) -> bool:
+    # A collection that was just made gives the same number for a moment.
+    is_unavailable = isinstance(error, OperationFailure) and error.code == _SNAPSHOT_UNAVAILABLE
+    return is_unavailable and "capped" in str(error)
 
 
 def _may_pass(error: PyMongoError) -> bool:

@@ -33,6 +33,7 @@ from bolide.server.stores.base import (
     TransactionConflict,
     WriteOperation,
 )
+from bolide.server.stores.evaluation import Aggregation, Origin
 from bolide.server.stores.feed_health import FeedHealth
 from bolide.server.stores.mongo.assembly import DROPPED, RENAMED, REPLACED
 from bolide.server.stores.mongo.cache import CACHE_BYTES, DocumentCache
@@ -42,8 +43,14 @@ from bolide.server.stores.mongo.codec import CODEC_OPTIONS
 from bolide.server.stores.mongo.connection import connected, startup_refusals
 from bolide.server.stores.mongo.errors import refusals
 from bolide.server.stores.mongo.interruptions import Interruption, Loss
-from bolide.server.stores.mongo.queries import count_command, distinct_command, find_command
-from bolide.server.stores.mongo.reading import SnapshotReader
+from bolide.server.stores.mongo.origins import Origins
+from bolide.server.stores.mongo.queries import (
+    aggregate_command,
+    count_command,
+    distinct_command,
+    find_command,
+)
+from bolide.server.stores.mongo.reading import CappedCollection, Found, SnapshotReader
 from bolide.server.stores.mongo.transaction import MongoTransaction
 from bolide.server.stores.mongo.writing import Writer
 
@@ -54,6 +61,7 @@ WRITE_TIMEOUT_S: Final = 20.0
 _COMMIT_TIMEOUT_S: Final = 20.0
 _TRANSIENT_PAUSE_S: Final = 0.005
 _NAMESPACE_NOT_FOUND: Final = 26
+_INDEX_NOT_FOUND: Final = 27
 
 
 class MongoStore:
@@ -125,7 +133,9 @@ class MongoStore:
         except BaseException:
             await client.close()
             raise
-        self._opened = _Opened(client, database, reader, stream)
+        origins = Origins(database, self._declared)
+        stream.feed.listen(origins)
+        self._opened = _Opened(client, database, reader, stream, origins)
 
     async def close(self) -> None:
         """End the feed and let go of everything."""
@@ -144,18 +154,16 @@ class MongoStore:
 
     async def read(self, query: Query, *, after: Any = None) -> Snapshot:
         """Read at a position not before ``after``; own acknowledged writes are always seen."""
-        opened = self._open()
         with refusals(is_certain=True), self._cache.reading() as reading:
-            found = await opened.reader.read(find_command(query), after=self._after(after))
-            if query.projection is None and self._is_declared(query.collection):
+            found = await self._find(query.collection, find_command(query), self._after(after))
+            if found.is_exact and query.projection is None and self._is_declared(query.collection):
                 reading.add(query.collection, found.documents, found.position)
         return Snapshot(found.position, found.documents)
 
     async def count(self, query: Query) -> int:
         """Count what :meth:`read` would return."""
         with refusals(is_certain=True):
-            command = count_command(query)
-            found = await self._open().reader.read(command, after=self._after(None))
+            found = await self._find(query.collection, count_command(query), self._after(None))
         return found.documents[0]["count"] if found.documents else 0
 
     async def distinct(
@@ -169,8 +177,63 @@ class MongoStore:
         """Return the different values at ``path``, array elements one by one."""
         query = Query(collection=collection, selector=selector, access=access)
         command = distinct_command(collection, path, effective_selector(query))
+        opened, after = self._open(), self._after(None)
         with refusals(is_certain=True):
-            return await self._open().reader.values(command, after=self._after(None))
+            is_capped = opened.origins.is_capped(collection)
+            try:
+                return await opened.reader.values(command, after=after, is_capped=is_capped)
+            except CappedCollection:
+                await self._learn(collection)
+                return await opened.reader.values(command, after=after, is_capped=True)
+
+    async def origin(self, collection: str) -> Origin:
+        """Say where the documents of a collection come from; known ones cost no question."""
+        with refusals(is_certain=True):
+            return await self._open().origins.find(collection)
+
+    async def evaluate(self, query: Query, *, after: Any = None) -> Snapshot:
+        """Let the database evaluate a query or an aggregation."""
+        with refusals(is_certain=True):
+            if after is None:
+                after = await self._newest_position()
+            if isinstance(query, Aggregation):
+                command = aggregate_command(query)
+            else:
+                command = find_command(query)
+            try:
+                found = await self._find(query.collection, command, self._after(after))
+            except OperationFailure as error:
+                if error.code != _INDEX_NOT_FOUND or await self._exists(query.collection):
+                    raise
+                # What is not there has no index for $text either; and no documents.
+                return Snapshot(self._after(after), [])
+        return Snapshot(found.position, found.documents)
+
+    async def _find(self, collection: str, command: Mapping[str, Any], after: int) -> Found:
+        opened = self._open()
+        is_capped = opened.origins.is_capped(collection)
+        try:
+            return await opened.reader.read(command, after=after, is_capped=is_capped)
+        except CappedCollection:
+            await self._learn(collection)
+            return await opened.reader.read(command, after=after, is_capped=True)
+
+    async def _learn(self, collection: str) -> None:
+        """Find out anew what a collection is."""
+        origins = self._open().origins
+        origins.forget(collection)
+        await origins.find(collection)
+
+    async def _exists(self, collection: str) -> bool:
+        return bool(await self._open().database.list_collection_names(filter={"name": collection}))
+
+    async def _newest_position(self) -> int:
+        """Return a position that is not before any write that the primary has taken.
+
+        Also of those that only it has: what is read from there on is read when a majority has them.
+        """
+        reply = await self._open().client.admin.command("hello")
+        return max(position_of(reply["lastWrite"]["opTime"]["ts"]), self.feed_position)
 
     # Writing
 
@@ -350,11 +413,13 @@ class _Opened:
         database: AsyncDatabase[Document],
         reader: SnapshotReader,
         stream: ChangeStream,
+        origins: Origins,
     ) -> None:
         self.client = client
         self.database = database
         self.reader = reader
         self.stream = stream
+        self.origins = origins
 
 
 def _index_spec(index: Mapping[str, Any]) -> IndexSpec:
