@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 import pytest
 from tests.mongo_roles import run_printed_commands
+from tests.redis_server import RedisServer, find_redis_server
 from tests.replica_set import ReplicaSet, find_mongod
 
 from bolide.ops.doctor.mongo_roles import mongo_role_lines
@@ -30,6 +31,19 @@ def replica_set() -> Iterator[ReplicaSet]:
         pytest.skip("no mongod: set BOLIDE_MONGOD")
     with ReplicaSet(has_users=True, has_tls=True) as replica_set:
         yield replica_set
+
+
+@pytest.fixture(scope="session")
+def redis_is_there() -> None:
+    if find_redis_server() is None and not os.environ.get("CI"):
+        pytest.skip("no redis-server: set BOLIDE_REDIS_SERVER, or install it")
+
+
+@pytest.fixture
+def redis_server(redis_is_there: None) -> Iterator[RedisServer]:
+    """A real Redis of one test, which may hurt it."""
+    with RedisServer() as server:
+        yield server
 
 
 @pytest.fixture

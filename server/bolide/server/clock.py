@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-__all__ = ["Clock", "SystemClock", "Timer"]
+__all__ = ["Clock", "SystemClock", "Timer", "sleep"]
 
 
 class Timer(Protocol):
@@ -56,3 +56,18 @@ class SystemClock:
     def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
         """Call ``callback`` at loop time ``when``, seconds."""
         return asyncio.get_running_loop().call_at(when, callback)
+
+
+async def sleep(clock: Clock, seconds: float) -> None:
+    """Return after a time.
+
+    Args:
+        clock: Whose time.
+        seconds: How long.
+    """
+    over = asyncio.Event()
+    timer = clock.call_at(clock.now() + seconds, over.set)
+    try:
+        await over.wait()
+    finally:
+        timer.cancel()

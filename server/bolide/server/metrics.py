@@ -67,6 +67,25 @@ class Metrics:
             ["channel"],
             registry=self.registry,
         )
+        self.redis_connected = Gauge(
+            "bolide_redis_connected", "1 while Redis is there, 0 while not.", registry=self.registry
+        )
+        self.redis_losses = Counter(
+            "bolide_redis_losses",
+            "Times that Redis was there and went away.",
+            registry=self.registry,
+        )
+        self.redis_hints = Counter(
+            "bolide_redis_hints",
+            "Hints of other programs: taken, refused, or skipped because there were too many.",
+            ["outcome"],
+            registry=self.registry,
+        )
+        self.rate_limits_shared = Gauge(
+            "bolide_rate_limits_shared",
+            "1 while rate limits count over all nodes, 0 while each node counts for itself.",
+            registry=self.registry,
+        )
         self.messages_received = Count("bolide_messages_received", "DDP messages received.")
         self.messages_sent = Count("bolide_messages_sent", "DDP messages handed to a socket.")
         self.method_seconds = Histogram(

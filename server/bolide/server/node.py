@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Mapping
 from functools import partial
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -20,6 +21,9 @@ from bolide.server.methods.calls import Calls
 from bolide.server.methods.errors import log_failure
 from bolide.server.metrics import Metrics
 from bolide.server.random_ids import random_id
+from bolide.server.redis.address import RedisAddress
+from bolide.server.redis.secret import shared_secret
+from bolide.server.redis.setting import address_of
 from bolide.server.sessions.driver import SessionDriver
 from bolide.server.sessions.ratelimit import RateLimiter
 from bolide.server.sessions.services import Services
@@ -29,6 +33,9 @@ from bolide.server.stores.base import Blockable, HeldInMemory, Query, Store
 from bolide.server.stores.feed_health import HasFeedHealth
 from bolide.server.stores.own_collections import CALLS
 from bolide.server.turn import Turn
+
+if TYPE_CHECKING:
+    from bolide.server.redis.node_redis import NodeRedis
 
 __all__ = ["VISIBLE_HEADERS", "Node"]
 
@@ -96,6 +103,7 @@ class Node:
         self._build_id = build_id
         self.broadcast: Broadcast | None = None
         """The way to the other nodes; None if the app has nothing for them."""
+        self.redis: NodeRedis | None = None
         self._services: Services | None = None
         self._drivers: set[SessionDriver] = set()
         self._is_stopping = False
@@ -109,11 +117,13 @@ class Node:
         """Open the store, run the start-up hooks and take sessions.
 
         Raises:
-            ConfigurationError: If the store cannot be used.
+            ConfigurationError: If the store cannot be used, or the setting of Redis cannot work;
+                a Redis that is away is waited for while the node runs.
         """
         self._started_at = self.clock.now()
         own = (CALLS, MESSAGES) if self.app.broadcasts else (CALLS,)
         self.store.declare({*self.app.collection_names, *own})
+        redis_address = address_of(self.settings)
         await self.store.open()
         try:
             self.app.attach(self.store)
@@ -153,6 +163,8 @@ class Node:
                 build_id=self._build_id,
                 log=structlog.get_logger("bolide.session"),
             )
+            if redis_address is not None:
+                await self._open_redis(redis_address, self._services)
             self.app.watch_access(self._access_changed)
             if self.app.broadcasts:
                 await self._open_broadcast(self._services)
@@ -187,6 +199,9 @@ class Node:
             if self._services.channels is not None:
                 self._services.channels.close()
             self._services = None
+        if self.redis is not None:
+            await self.redis.close()
+            self.redis = None
         self.app.detach()
         if self.broadcast is not None:
             await self.broadcast.close()
@@ -335,6 +350,23 @@ class Node:
         self._next_clean_up = self.clock.call_at(
             self.clock.now() + CLEAN_UP_EVERY_S, lambda: services.spawn(self._forget_old_calls())
         )
+
+    async def _open_redis(self, address: RedisAddress, services: Services) -> None:
+        # Its driver comes with an extra.
+        from bolide.server.redis.node_redis import NodeRedis
+
+        self.redis = NodeRedis(
+            address,
+            self.settings.redis_stream,
+            await shared_secret(self.store),
+            limiter=services.rate_limiter,
+            hinted=services.live_queries.hinted,
+            declared=lambda: self.app.collection_names,
+            limits=self.limits,
+            clock=self.clock,
+            metrics=self.metrics,
+        )
+        await self.redis.open()
 
     def _access_changed(self, user_id: str | None) -> None:
         for driver in tuple(self._drivers):

@@ -19,6 +19,7 @@ from bolide.server.jobs.statistics import JobStatistics
 from bolide.server.livequery.multiplexer import Multiplexer
 from bolide.server.livequery.statistics import LiveQueryStatistics
 from bolide.server.node import Node
+from bolide.server.redis.state import RedisState
 from bolide.server.sessions.driver import SessionDriver
 from bolide.server.sessions.events import Subscription
 from bolide.server.sessions.runs.subscription_run import SubscriptionRun
@@ -184,6 +185,7 @@ class Overview:
         live_queries: All live queries together.
         live_query_rows: Those that cost most come first.
         jobs: All scheduled jobs, as the node saw them in the store last.
+        redis: How it gets on with Redis; None without one.
     """
 
     node: NodeState
@@ -192,6 +194,7 @@ class Overview:
     live_queries: LiveQueryTotals
     live_query_rows: tuple[LiveQueryStatistics, ...]
     jobs: tuple[JobStatistics, ...]
+    redis: RedisState | None = None
 
 
 _Item = TypeVar("_Item")
@@ -227,6 +230,7 @@ async def take_overview(node: Node, rows: int = DEFAULT_ROWS) -> Overview:
         live_queries=all_queries,
         live_query_rows=query_rows,
         jobs=node.jobs,
+        redis=node.redis.state if node.redis else None,
     )
 
 

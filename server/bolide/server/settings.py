@@ -23,8 +23,8 @@ _PLACE: Final = re.compile(r"\((at line \d+, column \d+|at end of document)\)$")
 
 _PREFIX: Final = "BOLIDE_"
 # Variables of our own tests and scripts.
-_FOREIGN: Final = ("BOLIDE_TESTS_", "BOLIDE_MONGOD", "BOLIDE_PYTHON27")
-_MAY_HOLD_SECRETS: Final = frozenset({"store"})
+_FOREIGN: Final = ("BOLIDE_TESTS_", "BOLIDE_MONGOD", "BOLIDE_REDIS_SERVER", "BOLIDE_PYTHON27")
+_MAY_HOLD_SECRETS: Final = frozenset({"redis", "store"})
 
 
 class UnknownSetting(ConfigurationError):
@@ -62,6 +62,10 @@ class Settings:
         allowed_origins: Other origins whose pages may connect.
         insecure_dev: Show the texts of errors on the terminal; on loopback only.
         insecure_store: Let a database on another machine be used without TLS or a password.
+        redis: URL of a Redis that the nodes share, such as ``rediss://:password@host``; None: there
+            is none.
+        insecure_redis: Let a Redis on another machine be used without TLS or a password.
+        redis_stream: Name of the stream in which other programs tell what they wrote.
         management_host: Address of the management listener: health, metrics, drain.
         management_port: Its port; 0 is any free one, None: there is no such listener.
         tls_cert: PEM file with the node's certificate, None for plain HTTP.
@@ -89,6 +93,9 @@ class Settings:
     allowed_origins: Sequence[str] = ()
     insecure_dev: bool = False
     insecure_store: bool = False
+    redis: str | None = field(default=None, repr=False)
+    insecure_redis: bool = False
+    redis_stream: str = "bolide:hints"
     management_host: str = "127.0.0.1"
     management_port: int | None = None
     tls_cert: str | None = None
@@ -282,6 +289,10 @@ def _is_texts(value: Any) -> bool:
     return isinstance(value, (list, tuple)) and all(map(_is_text, cast("Sequence[Any]", value)))
 
 
+def _is_stream_name(value: Any) -> bool:
+    return _is_text(value) and value.isprintable() and not {" ", "{", "}"} & {*value}
+
+
 def _is_seconds(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
 
@@ -307,6 +318,9 @@ _KINDS: Final[Mapping[str, _Kind]] = {
     ),
     "insecure_dev": _SWITCH,
     "insecure_store": _SWITCH,
+    "redis": _TEXT.or_none(),
+    "insecure_redis": _SWITCH,
+    "redis_stream": _Kind(_is_stream_name, str, "a name without spaces and braces"),
     "management_host": _TEXT,
     "management_port": _PORT.or_none(),
     "tls_cert": _TEXT.or_none(),

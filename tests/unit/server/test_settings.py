@@ -259,3 +259,15 @@ def test_a_limit_that_is_no_whole_number_is_reported_with_its_variable(text: str
     with pytest.raises(ConfigurationError, match="BOLIDE_MAX_JSON_DEPTH is ") as caught:
         read_settings(environment={"BOLIDE_MAX_JSON_DEPTH": text})
     assert str(caught.value.value) == text
+
+
+def test_redis_is_a_secret_and_its_stream_a_name() -> None:
+    settings = read_settings(None, {"BOLIDE_REDIS": "rediss://:hunter2@cache"})
+    assert settings.redis == "rediss://:hunter2@cache"
+    assert "hunter2" not in repr(settings)
+    for name in ("", "a b", "{a}", "a\n"):
+        with pytest.raises(ConfigurationError, match="without spaces and braces"):
+            Settings(redis_stream=name)
+    with pytest.raises(ConfigurationError) as caught:
+        Settings(redis=("rediss://:hunter2@cache",))  # type: ignore[arg-type]
+    assert "hunter2" not in str(caught.value)

@@ -19,10 +19,10 @@ from bolide.server.stores.urls import open_store
 __all__ = ["doctor_lines", "inspect_store", "shown_url"]
 
 _LIBRARIES: Final = (
-    "bolide", "httptools", "msgspec", "prometheus-client", "pydantic", "pymongo", "regex", "rich",
-    "starlette", "structlog", "typer", "uvicorn", "uvloop", "watchfiles", "websockets",
+    "bolide", "httptools", "msgspec", "prometheus-client", "pydantic", "pymongo", "redis", "regex",
+    "rich", "starlette", "structlog", "typer", "uvicorn", "uvloop", "watchfiles", "websockets",
 )  # fmt: skip
-_URLS: Final = frozenset({"store", "public_url"})
+_URLS: Final = frozenset({"redis", "store", "public_url"})
 
 
 def doctor_lines(settings: Settings) -> Iterator[str]:

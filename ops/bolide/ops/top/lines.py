@@ -20,6 +20,7 @@ __all__ = [
     "live_query_lines",
     "live_query_title",
     "node_line",
+    "redis_lines",
     "session_lines",
     "session_title",
 ]
@@ -107,6 +108,31 @@ def node_line(rates: Rates) -> Text:
         text.append(used, "red" if share >= 0.8 else "")
     text.append(f"  pid {node.pid}  Bolide {printable(node.version)}")
     return text.append(f"  build {printable(node.build)}" if node.build else "")
+
+
+def redis_lines(rates: Rates) -> Iterator[Text]:
+    """Say how the node gets on with Redis, in one line; none without a Redis."""
+    redis = rates.overview.redis
+    if redis is None:
+        return
+    text = Text(no_wrap=True, overflow="ellipsis")
+    if redis.is_connected:
+        text.append("● redis", "green")
+        text.append(f"  {printable(redis.version)} for {age_text(redis.since_s)}")
+    else:
+        text.append(f"● redis away for {age_text(redis.since_s)}", "yellow")
+        text.append(f"  it {printable(redis.because)}")
+    alone = redis.counts_alone_because
+    text.append("  rate limits count over all nodes" if not alone else "")
+    if alone and redis.is_connected:
+        text.append(f"  rate limits: {printable(alone)}")
+    elif alone:
+        text.append("  rate limits count for each node by itself")
+    text.append(f"  hints {count_text(redis.hints_taken)}")
+    for name, number in (("refused", redis.hints_refused), ("times too many", redis.hints_skipped)):
+        if number:
+            text.append(f", {count_text(number)} {name}", "yellow")
+    yield text
 
 
 def session_title(rates: Rates, shown: int) -> Text:

@@ -19,6 +19,7 @@ from bolide.ops.top.lines import (
     live_query_lines,
     live_query_title,
     node_line,
+    redis_lines,
     session_lines,
     session_title,
 )
@@ -41,6 +42,7 @@ def plain_lines(rates: Rates) -> Iterator[str]:
     """
     sessions, live_queries = rates.sessions, rates.live_queries
     yield node_line(rates).plain
+    yield from (line.plain for line in redis_lines(rates))
     yield session_title(rates, len(sessions)).plain
     if sessions:
         yield from (line.plain for line in session_lines(sessions))
@@ -106,7 +108,8 @@ class TopView:
         per_query = 1 if width >= WIDE else 2
         jobs = rates.overview.jobs
         wanted = [len(rates.sessions), len(rates.live_queries) * per_query, len(jobs)]
-        frame = _FRAME_LINES + (_JOB_FRAME_LINES if jobs else 0)
+        redis = tuple(redis_lines(rates))
+        frame = _FRAME_LINES + len(redis) + (_JOB_FRAME_LINES if jobs else 0)
         lines = share(wanted, max(0, height - frame))
         sessions = rates.sessions[: lines[0]]
         live_queries = rates.live_queries[: max(1, lines[1] // per_query)]
@@ -114,6 +117,7 @@ class TopView:
         job_part = ["", job_title(rates, len(shown_jobs)), *job_lines(shown_jobs, width)]
         return Group(
             node_line(rates) if self._error is None else _problem(self._error),
+            *redis,
             Text(self._how, style="dim", no_wrap=True, overflow="ellipsis"),
             "",
             session_title(rates, len(sessions)),

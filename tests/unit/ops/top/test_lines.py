@@ -1,5 +1,8 @@
 """Lines of an overview: what is wrong stands in front, and no terminal is commanded."""
 
+from dataclasses import replace
+from typing import Any
+
 import pytest
 from tests.unit.ops.top.overviews import make_job, make_overview, make_query, make_session
 
@@ -10,13 +13,16 @@ from bolide.ops.top.lines import (
     live_query_lines,
     live_query_title,
     node_line,
+    redis_lines,
     session_lines,
     session_title,
 )
 from bolide.ops.top.rates import compare
+from bolide.ops.top.view import plain_lines
 from bolide.server.jobs.statistics import JobStatistics
 from bolide.server.livequery.statistics import LiveQueryStatistics
 from bolide.server.overview import PublicationCount, SessionRow
+from bolide.server.redis.state import RedisState
 
 
 def session_texts(*rows: SessionRow, width: int | None = None) -> list[str]:
@@ -45,6 +51,50 @@ def test_a_node_that_drains_or_is_nearly_full_stands_out() -> None:
 def test_a_store_on_another_machine_has_no_size_here() -> None:
     line = node_line(compare(None, make_overview(store="mongo", store_bytes=None, build="")))
     assert line.plain == "● ready  up 1 min 40 s  mongo  pid 17  Bolide 0.1.0"
+
+
+_REDIS = RedisState(
+    is_connected=True,
+    since_s=75.0,
+    because="",
+    version="7.0.15",
+    counts_alone_because="",
+    hints_taken=12,
+    hints_refused=0,
+    hints_skipped=0,
+)
+
+
+def redis_texts(**fields: Any) -> list[str]:
+    redis = replace(_REDIS, **fields)
+    rates = compare(None, replace(make_overview(), redis=redis))
+    assert [line.plain for line in redis_lines(rates)] == [
+        line for line in plain_lines(rates) if line.startswith("● redis")
+    ]
+    return [line.plain for line in redis_lines(rates)]
+
+
+def test_without_redis_there_is_no_line_of_it() -> None:
+    assert list(redis_lines(compare(None, make_overview()))) == []
+
+
+def test_redis_tells_how_it_is() -> None:
+    assert redis_texts() == [
+        "● redis  7.0.15 for 1 min 15 s  rate limits count over all nodes  hints 12"
+    ]
+    assert redis_texts(counts_alone_because="redis is full", hints_refused=3, hints_skipped=2) == [
+        "● redis  7.0.15 for 1 min 15 s  rate limits: redis is full"
+        "  hints 12, 3 refused, 2 times too many"
+    ]
+    assert redis_texts(
+        is_connected=False,
+        because="does not answer",
+        version="",
+        counts_alone_because="redis is away",
+    ) == [
+        "● redis away for 1 min 15 s  it does not answer"
+        "  rate limits count for each node by itself  hints 12"
+    ]
 
 
 def test_a_session_is_a_line() -> None:

@@ -1,0 +1,1 @@
+"""Redis, where an operator gives one: shared counters, hints from foreign writers, broadcast."""
