@@ -7,6 +7,7 @@ from typing import TypeAlias
 from bson import Binary, Decimal128, ObjectId
 from bson.datetime_ms import DatetimeMS
 
+from bolide.core.foreign import FOREIGN_TYPES, ForeignValue, foreign_key
 from bolide.core.values import CustomValue, EJSONValue, Regex, date_to_millis
 
 __all__ = ["Key", "key_of"]
@@ -15,7 +16,7 @@ Key: TypeAlias = Hashable
 """What :func:`key_of` returns: ids that are texts or ObjectIds stand for themselves."""
 
 
-def key_of(value: EJSONValue) -> Key:
+def key_of(value: EJSONValue | ForeignValue) -> Key:
     """Return the key of a value.
 
     Numbers are equal across their types (1, 1.0, ``Decimal128("1.0")``) and never equal to a
@@ -24,6 +25,10 @@ def key_of(value: EJSONValue) -> Key:
     Raises:
         TypeError: If the value is not of the value model.
     """
+    if type(value) is str:
+        return value
+    if isinstance(value, FOREIGN_TYPES):
+        return foreign_key(value)
     if value is None or isinstance(value, (str, bool, ObjectId)):
         return value
     if isinstance(value, (int, float)):

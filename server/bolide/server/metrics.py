@@ -50,6 +50,12 @@ class Metrics:
             ["reason"],
             registry=self.registry,
         )
+        self.documents_hidden = Counter(
+            "bolide_documents_hidden",
+            "Documents of live queries that cannot be sent and are left out.",
+            ["collection"],
+            registry=self.registry,
+        )
         self.history_losses = Counter(
             "bolide_history_losses",
             "Times that changes were missed and every live query was read again.",

@@ -7,6 +7,11 @@ from decimal import Decimal
 # Values have no static type here; each function gets what its type order promises.
 from typing import Any, Final
 
+from bson.code import Code
+from bson.max_key import MaxKey
+from bson.min_key import MinKey
+from bson.timestamp import Timestamp
+
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.paths import is_document
 from bolide.core.values import (
@@ -33,11 +38,20 @@ _BINARY: Final = 5
 _OBJECT_ID: Final = 6
 _BOOLEAN: Final = 7
 _DATE: Final = 8
-_REGEX: Final = 9
+_TIMESTAMP: Final = 9
+_REGEX: Final = 10
+_CODE: Final = 11
+_SCOPED_CODE: Final = 12
+_MIN_KEY: Final = -1
+_MAX_KEY: Final = 127
 
-# bool comes first: it is an int too.
+# bool and Code come first: one is an int, the other a str too.
 _ORDERS: Final[tuple[tuple[type | tuple[type, ...], int], ...]] = (
     (bool, _BOOLEAN),
+    (Code, _CODE),
+    (Timestamp, _TIMESTAMP),
+    (MinKey, _MIN_KEY),
+    (MaxKey, _MAX_KEY),
     ((int, float, Decimal128), NUMBER),
     (str, _STRING),
     (dict, _OBJECT),
@@ -67,7 +81,8 @@ def type_order(value: object) -> int:
 
     Returns:
         undefined and null 0, number 1, string 2, object (a custom value too) 3, array 4, binary 5,
-        ObjectId 6, boolean 7, date 8, regular expression 9.
+        ObjectId 6, boolean 7, date 8, timestamp 9, regular expression 10, code 11, code with a
+        scope 12, MinKey -1, MaxKey 127.
 
     Raises:
         MinimongoError: If no document can hold such a value.
@@ -77,7 +92,8 @@ def type_order(value: object) -> int:
         return known
     for types, order in _ORDERS:
         if isinstance(value, types):
-            return order
+            has_scope = order == _CODE and value.scope is not None
+            return _SCOPED_CODE if has_scope else order
     if isinstance(value, CustomValue):
         return _OBJECT
     raise MinimongoError(f"Values of type {type(value).__name__} have no order.")
@@ -100,7 +116,7 @@ def compare(a: object, b: object) -> int:
     are ordered by code point, not by UTF-16 unit, and types go before names.
     """
     # The two most frequent cases, at a third of the time.
-    if isinstance(a, str) and isinstance(b, str):
+    if type(a) is str and type(b) is str:
         return (a > b) - (a < b)
     if type(a) is int and type(b) is int:
         return (a > b) - (a < b)
@@ -185,6 +201,14 @@ def _compare_regexes(a: object, b: object) -> int:
     raise MinimongoError("Regular expressions have no order, so fields with them cannot be sorted.")
 
 
+def _compare_scoped_code(a: Any, b: Any) -> int:
+    return _compare_plain(str(a), str(b)) or compare(a.scope, b.scope)
+
+
+def _compare_equal(a: object, b: object) -> int:
+    return 0
+
+
 _COMPARE_SAME: Final[dict[int, Callable[[Any, Any], int]]] = {
     NULL: _compare_null,
     NUMBER: compare_numbers,
@@ -196,4 +220,9 @@ _COMPARE_SAME: Final[dict[int, Callable[[Any, Any], int]]] = {
     _BOOLEAN: _compare_plain,
     _DATE: _compare_dates,
     _REGEX: _compare_regexes,
+    _TIMESTAMP: _compare_plain,
+    _CODE: _compare_plain,
+    _SCOPED_CODE: _compare_scoped_code,
+    _MIN_KEY: _compare_equal,
+    _MAX_KEY: _compare_equal,
 }

@@ -17,6 +17,7 @@ from datetime import datetime
 # Values are of any kind.
 from typing import Any, Final, TypeAlias
 
+from bolide.core.foreign import FOREIGN_TYPES, foreign_key
 from bolide.core.keys import Key
 from bolide.core.minimongo.branches import Lookup, expand
 from bolide.core.minimongo.paths import is_array, is_document
@@ -124,6 +125,8 @@ def match_key(value: Any) -> Key:
     """
     if value is None or value is UNDEFINED:
         return None
+    if isinstance(value, FOREIGN_TYPES):
+        return foreign_key(value)
     if isinstance(value, str | bool | ObjectId):
         return value
     if isinstance(value, int | float):
@@ -151,10 +154,10 @@ def order_key(value: Any) -> tuple[str, Any] | None:
         The kind, and what compares with all others of it as inequalities do; None for kinds without
         an index, and for NaN.
     """
+    if isinstance(value, (bool, *FOREIGN_TYPES)):
+        return None
     if isinstance(value, str):
         return "text", value
-    if isinstance(value, bool):
-        return None
     if isinstance(value, int | float):
         return ("number", value) if value == value else None
     if isinstance(value, datetime | DatetimeMS):

@@ -23,6 +23,7 @@ from bolide.core.minimongo.predicates import Conjunct
 from bolide.core.minimongo.regex import MATCH_TIMEOUT_S
 from bolide.server.explained import NeedsMongoDB
 from bolide.server.livequery.drivers import feed_driver
+from bolide.server.livequery.hidden import tell_of
 from bolide.server.livequery.polled_result import PolledResult
 from bolide.server.livequery.polling import Pace
 from bolide.server.livequery.result import Entry, make_result
@@ -329,6 +330,7 @@ class Multiplexer(SharedView):
         self.reading_s += self._turns.now() - began
         self._result.load(snapshot.documents)
         self._result.flush()
+        self._tell_of_hidden()
         self._position = self._read_at = snapshot.position
         lost, self._stale_since = self._stale_since, None
         if lost is not None and not lost <= snapshot.position:
@@ -389,6 +391,11 @@ class Multiplexer(SharedView):
 
     def _publish(self) -> None:
         self._tell(self._result.flush())
+        self._tell_of_hidden()
+
+    def _tell_of_hidden(self) -> None:
+        if news := self._result.hidden.take_news():
+            tell_of(news, self.query.published_in, self._surroundings.metrics)
 
     def _let_go(self, position: Position) -> None:
         """Keep no changes up to a position, because they are too many; read them instead."""

@@ -18,6 +18,7 @@ from bolide.core.minimongo.projection import Projection
 from bolide.core.minimongo.sorter import Sorter, with_id
 from bolide.core.minimongo.window import Window
 from bolide.core.values import Document, Fields
+from bolide.server.livequery.hidden import HiddenDocuments
 from bolide.server.livequery.interest import Interest, interest_in
 from bolide.server.livequery.router import Router
 from bolide.server.sessions.view.view_change import ViewChange, changed_fields
@@ -81,6 +82,7 @@ class QueryResult(ABC):
     Attributes:
         entries: Key of the ``_id`` -> document, as the followers know them.
         query: What is followed.
+        hidden: Documents of the result that cannot be sent; they are no entries.
 
     Raises:
         MinimongoError: If the projection or the sort does not compile, or ``_id`` is hidden.
@@ -95,6 +97,7 @@ class QueryResult(ABC):
     def __init__(self, query: Query, matcher: Matcher) -> None:
         """Begin without documents."""
         self.entries: dict[Key, Entry] = {}
+        self.hidden = HiddenDocuments()
         self.query = query
         self._matches = matcher.matches
         self._projection = self._compiled(query.projection)
@@ -158,6 +161,8 @@ class QueryResult(ABC):
         id, entry = document["_id"], self.entries.get(key)
         shown = self._projection.apply(document)
         fields = {name: value for name, value in shown.items() if name != "_id"}
+        if not self.hidden.check(key, id, fields):
+            return self._take_back(key)
         if entry is None:
             entry = self.entries[key] = Entry(id, fields)
             entry.added = ViewChange.added(self.query.published_in, id, fields)
@@ -169,7 +174,17 @@ class QueryResult(ABC):
         entry.added = entry.digest = None
         return ViewChange.changed(self.query.published_in, id, changes, before, fields)
 
+    def _holds(self, key: Key) -> bool:
+        """Tell whether a document is in the result, sent or left out."""
+        return key in self.entries or key in self.hidden
+
     def _remove(self, key: Key) -> ViewChange | None:
+        """Note that a document is not in the result."""
+        if self.hidden:
+            self.hidden.forget(key)
+        return self._take_back(key)
+
+    def _take_back(self, key: Key) -> ViewChange | None:
         entry = self.entries.pop(key, None)
         if entry is None:
             return None
@@ -192,7 +207,7 @@ class MatchedResult(QueryResult):
 
     def load(self, documents: Sequence[Document]) -> None:
         """Take all documents that match."""
-        self._news = dict.fromkeys(self.entries)
+        self._news = dict.fromkeys((*self.entries, *self.hidden))
         self._news.update((key_of(document["_id"]), document) for document in documents)
 
     def take(self, change: Change) -> bool:
@@ -200,7 +215,7 @@ class MatchedResult(QueryResult):
         key, after = key_of(change.id), change.after
         if after is not None and self._matches(after):
             self._news[key] = after
-        elif key in self.entries or key in self._news:
+        elif self._holds(key) or key in self._news:
             self._news[key] = None
         return True
 
@@ -209,7 +224,7 @@ class MatchedResult(QueryResult):
         news, self._news = self._news, {}
         told: list[ViewChange] = []
         for key, document in news.items():
-            was_held = key in self.entries
+            was_held = self._holds(key)
             change = self._remove(key) if document is None else self._put(key, document)
             if change is not None:
                 told.append(change)

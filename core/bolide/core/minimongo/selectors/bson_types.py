@@ -5,6 +5,11 @@ from datetime import datetime
 # Operands and values are of any kind.
 from typing import Any, Final
 
+from bson.code import Code
+from bson.max_key import MaxKey
+from bson.min_key import MinKey
+from bson.timestamp import Timestamp
+
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.paths import is_array
 from bolide.core.minimongo.selectors.conditions import Test
@@ -40,6 +45,9 @@ _ALL_CODES: Final = frozenset(_CODES.values())
 _NUMERIC: Final = frozenset({_CODES[name] for name in ("double", "int", "long", "decimal")})
 _CODES_OF: Final[tuple[tuple[type | tuple[type, ...], frozenset[int]], ...]] = (
     (bool, frozenset({_CODES["bool"]})),
+    (Timestamp, frozenset({_CODES["timestamp"]})),
+    (MinKey, frozenset({_CODES["minKey"]})),
+    (MaxKey, frozenset({_CODES["maxKey"]})),
     (Int64, frozenset({_CODES["double"], _CODES["long"]})),
     (float, frozenset({_CODES["double"]})),
     (Decimal128, frozenset({_CODES["decimal"]})),
@@ -90,6 +98,8 @@ def _codes(operand: Any) -> frozenset[int]:
 def _codes_of(value: object) -> frozenset[int]:
     if type(value) is int:
         return _SMALL if value in _INT32 else _LARGE
+    if isinstance(value, Code):
+        return frozenset({_CODES["javascript" if value.scope is None else "javascriptWithScope"]})
     for types, codes in _CODES_OF:
         if isinstance(value, types):
             return codes

@@ -89,7 +89,7 @@ def inequality_test(name: str, operand: Any) -> Test:
         return type_order(value) == order and holds(compare(value, operand), 0)
 
     if isinstance(operand, str):
-        return lambda value: isinstance(value, str) and holds(value, operand)
+        return lambda value: type(value) is str and holds(value, operand)
     return test
 
 
