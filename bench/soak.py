@@ -85,6 +85,25 @@ ITEMS = (
         also=(("BOLIDE_TESTS_SEED", "random"),),
     ),
     Item(
+        name="joins",
+        claim="{count} live queries that join on MongoDB while 8 writers write (updates, inserts,"
+        " deletes, transactions) show after every turn a state that the driver's own stream tells"
+        " of, never one before; joining by `operationTime`, and reading before listening, fail the"
+        " same test",
+        variable="BOLIDE_TESTS_JOINS",
+        count=1_000,
+        tests=(*_WITH_OUTPUT, "tests/integration/mongodb/test_join.py"),
+    ),
+    Item(
+        name="transactions",
+        claim="{count} transactions of 3 to 300 documents under load, cut by number and by 16 MB:"
+        " no observer, and no client after any write to its socket, holds a part of one; slow"
+        " readers included",
+        variable="BOLIDE_TESTS_TRANSACTIONS",
+        count=2_000,
+        tests=(*_WITH_OUTPUT, "tests/integration/mongodb/test_transactions.py"),
+    ),
+    Item(
         name="kills",
         claim="{count} kills (-9) of a node under write load, once with calls that are made again"
         " and once without, lose no acknowledged write, run no call twice and leave no client with"

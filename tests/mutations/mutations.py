@@ -18,6 +18,8 @@ _JOIN = "server/bolide/server/publications/joins/join.py"
 _SUBSCRIPTION = "server/bolide/server/sessions/runs/subscription_run.py"
 _GATEWAY = "server/bolide/server/access/gateway.py"
 _MEMORY = "server/bolide/server/stores/memory.py"
+_MONGO_ASSEMBLY = "server/bolide/server/stores/mongo/assembly.py"
+_MONGO_CACHE = "server/bolide/server/stores/mongo/cache.py"
 _SQLITE_FILE = "server/bolide/server/stores/sqlite/file.py"
 _SQLITE_WRITER = "server/bolide/server/stores/sqlite/writer.py"
 _WAKE_UP = "server/bolide/server/stores/sqlite/wakeup.py"
@@ -238,6 +240,29 @@ MUTATIONS = (
         "                pass",
         "a commit wakes the other processes",
         ("tests/integration/sqlite/test_processes.py::test_processes_wake_each_other",),
+    ),
+    Mutation(
+        "mongodb: a transaction is told as it comes",
+        _MONGO_ASSEMBLY,
+        '        if events and "txnNumber" in events[-1]:\n',
+        "        if False:\n",
+        "nobody holds a part of a transaction",
+        ("tests/integration/mongodb/test_transactions.py",),
+    ),
+    Mutation(
+        "mongodb: an update is passed over unseen",
+        _MONGO_CACHE,
+        "            reading.outdated.add(key)\n",
+        "            pass\n",
+        "what was left out is not missing from a document that is kept",
+        ("tests/unit/server/stores/mongo",),
+    ),
+    Mutation(
+        "router: only conditions make an update worth reading",
+        _ROUTER,
+        "        return any(self._interests[item].is_in(changed) for item in holders)\n",
+        "        return False\n",
+        "an update of a document in a result is never left out",
     ),
     *SESSION_MUTATIONS,
 )

@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import DuplicateKeyError, WriteError
 from tests.property.live_core.faults import written
 from tests.property.live_core.model import (
     BEDS,
@@ -46,6 +46,9 @@ from bolide.server.stores.base import (
 )
 
 __all__ = ["Aborted", "Desk", "Grants", "LiveApp", "Run", "write_directly"]
+
+
+_QUERY_PLAN_KILLED = 175  # MongoDB's number
 
 
 class Aborted(Exception):
@@ -207,6 +210,8 @@ class LiveApp:
             await self._perform(work_of(kind, *args))
         except (DuplicateKeyError, TransactionConflict, Aborted):
             pass
+        except WriteError as error:
+            _check_dropped(error)
         finally:
             written.reset(token)
             run = Run(mark, bool(positions), positions.get(THINGS, 0))
@@ -270,3 +275,11 @@ async def write_directly(store: Store, work: Work) -> None:
                 await store.write(operation)
     except (DuplicateKeyError, TransactionConflict, Aborted):
         pass
+    except WriteError as error:
+        _check_dropped(error)
+
+
+def _check_dropped(error: WriteError) -> None:
+    """Pass over what MongoDB refuses because somebody drops the collection at this moment."""
+    if error.code != _QUERY_PLAN_KILLED:
+        raise error
