@@ -10,7 +10,7 @@ after that whatever they publish is written, and :meth:`StoreBroadcast.open` ret
 """
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -195,6 +195,10 @@ class StoreBroadcast:
                     self._receive(change.after)
                 except (KeyError, TypeError, ValueError) as error:  # no node of ours wrote it
                     log_failure(self._log, error, task="read a message")
+
+    def wants_update(self, collection: str, id: Any, paths: Collection[str]) -> bool:
+        """Want none: a message is never changed."""
+        return False
 
     def history_lost(self, position: Position) -> None:
         """Learn that something was missed."""

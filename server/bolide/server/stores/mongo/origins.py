@@ -1,6 +1,6 @@
 """What the collections of a database are: some of them are none that a change stream tells of."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 # What the server answers.
 from typing import Any, Final
@@ -67,6 +67,10 @@ class Origins:
         for change in batch.changes:
             if change.kind is ChangeKind.COLLECTION_LOST:
                 self.forget(change.collection)
+
+    def wants_update(self, collection: str, id: Any, paths: Collection[str]) -> bool:
+        """Want none: what happens in a document says nothing about its collection."""
+        return False
 
     def history_lost(self, position: Position) -> None:
         """Forget all."""
