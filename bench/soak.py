@@ -104,6 +104,14 @@ ITEMS = (
         tests=(*_WITH_OUTPUT, "tests/integration/mongodb/test_transactions.py"),
     ),
     Item(
+        name="fence",
+        claim="In {count} calls on MongoDB, beside a foreign writer, `updated` never comes before its"
+        " data",
+        variable="BOLIDE_TESTS_FENCES",
+        count=100_000,
+        tests=(*_WITH_OUTPUT, "tests/integration/mongodb/test_fence.py"),
+    ),
+    Item(
         name="kills",
         claim="{count} kills (-9) of a node under write load, once with calls that are made again"
         " and once without, lose no acknowledged write, run no call twice and leave no client with"

@@ -250,6 +250,14 @@ MUTATIONS = (
         ("tests/integration/mongodb/test_transactions.py",),
     ),
     Mutation(
+        "mongodb: a method does not wait for the feed",
+        _LIVE_QUERIES,
+        "            await self._store.feed_reached(position)\n            touched",
+        "            touched",
+        "updated of a method never comes before its data",
+        ("tests/integration/mongodb/test_fence.py",),
+    ),
+    Mutation(
         "mongodb: an update is passed over unseen",
         _MONGO_CACHE,
         "            reading.outdated.add(key)\n",
