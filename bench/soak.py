@@ -105,8 +105,8 @@ ITEMS = (
     ),
     Item(
         name="fence",
-        claim="In {count} calls on MongoDB, beside a foreign writer, `updated` never comes before its"
-        " data",
+        claim="In {count} calls on MongoDB, beside a foreign writer, `updated` never comes before"
+        " its data",
         variable="BOLIDE_TESTS_FENCES",
         count=100_000,
         tests=(*_WITH_OUTPUT, "tests/integration/mongodb/test_fence.py"),
