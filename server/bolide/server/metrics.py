@@ -87,6 +87,11 @@ class Metrics:
             ["outcome"],
             registry=self.registry,
         )
+        self.redis_messages_refused = Counter(
+            "bolide_redis_messages_refused",
+            "Messages between nodes that none of them sent.",
+            registry=self.registry,
+        )
         self.rate_limits_shared = Gauge(
             "bolide_rate_limits_shared",
             "1 while rate limits count over all nodes, 0 while each node counts for itself.",

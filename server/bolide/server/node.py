@@ -199,12 +199,12 @@ class Node:
             if self._services.channels is not None:
                 self._services.channels.close()
             self._services = None
-        if self.redis is not None:
-            await self.redis.close()
-            self.redis = None
         self.app.detach()
         if self.broadcast is not None:
             await self.broadcast.close()
+        if self.redis is not None:
+            await self.redis.close()
+            self.redis = None
         await self.store.close()
 
     def drain(self, within_s: float) -> None:
@@ -329,7 +329,10 @@ class Node:
 
     async def _open_broadcast(self, services: Services) -> None:
         """Let channels reach the other nodes."""
-        broadcast = self.broadcast = make_broadcast(self.store, self.clock, self.settings)
+        broadcast: Broadcast | None = self.redis.broadcast if self.redis is not None else None
+        if broadcast is None:
+            broadcast = make_broadcast(self.store, self.clock, self.settings)
+        self.broadcast = broadcast
         hub = services.channels = ChannelHub(broadcast, self.clock, self.limits, self.metrics)
         self.app.attach_channels(hub)
         await broadcast.open()
@@ -362,6 +365,7 @@ class Node:
             limiter=services.rate_limiter,
             hinted=services.live_queries.hinted,
             declared=lambda: self.app.collection_names,
+            broadcasts=self.app.broadcasts,
             limits=self.limits,
             clock=self.clock,
             metrics=self.metrics,

@@ -11,6 +11,10 @@ from bolide.server.broadcast.direct import DirectBroadcast
 from bolide.server.broadcast.store import MESSAGES, StoreBroadcast
 from bolide.server.clock import Clock, SystemClock
 from bolide.server.limits import Limits
+from bolide.server.metrics import Metrics
+from bolide.server.redis.address import parse_redis_url
+from bolide.server.redis.broadcast import RedisBroadcast
+from bolide.server.redis.link import RedisLink
 from bolide.server.stores.base import Store
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.stores.mongo import MongoStore
@@ -41,6 +45,10 @@ async def open_broadcast(kind: str, request: pytest.FixtureRequest) -> AsyncIter
     """Let one more node join the cluster of the test; all leave at its end."""
     opened: list[Broadcast] = []
     stores: list[Store] = []
+    links: list[RedisLink] = []
+    metrics = Metrics()
+    # Begun before and ended after those who use it.
+    redis_url = request.getfixturevalue("redis_server").url if kind == "redis" else ""
 
     async def open_another(
         *, clock: Clock | None = None, limits: Limits | None = None
@@ -49,6 +57,13 @@ async def open_broadcast(kind: str, request: pytest.FixtureRequest) -> AsyncIter
         broadcast: Broadcast
         if kind == "direct":
             broadcast = DirectBroadcast(limits)
+        elif kind == "redis":
+            link = RedisLink(parse_redis_url(redis_url), "bolide:hints", clock, metrics)
+            broadcast = RedisBroadcast(
+                link, "channel", b"secret", clock=clock, limits=limits, metrics=metrics
+            )
+            links.append(link)
+            await link.open()
         else:
             store: Store = request.getfixturevalue("new_store")()
             store.declare({MESSAGES})
@@ -63,5 +78,7 @@ async def open_broadcast(kind: str, request: pytest.FixtureRequest) -> AsyncIter
     yield open_another
     for broadcast in opened:
         await broadcast.close()
+    for link in links:
+        await link.close()
     for store in stores:
         await store.close()

@@ -14,10 +14,14 @@ __all__ = ["ALL", "BETWEEN_NODES", "Hearer", "OpenBroadcast"]
 
 _WAIT_S = 20.0
 
-BETWEEN_NODES = pytest.mark.parametrize("kind", ["memory", "sqlite", "mongodb"], indirect=True)
+BETWEEN_NODES = pytest.mark.parametrize(
+    "kind", ["memory", "sqlite", "mongodb", "redis"], indirect=True
+)
 """For tests of several nodes; ``memory`` is two nodes on one store in this process."""
 
-ALL = pytest.mark.parametrize("kind", ["direct", "memory", "sqlite", "mongodb"], indirect=True)
+ALL = pytest.mark.parametrize(
+    "kind", ["direct", "memory", "sqlite", "mongodb", "redis"], indirect=True
+)
 
 
 class OpenBroadcast(Protocol):

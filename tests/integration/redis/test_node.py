@@ -9,6 +9,7 @@ import pytest
 from tests.integration.redis.conftest import until_link
 from tests.redis_server import RedisServer, tell
 
+from bolide.core.ddp.messages import Added
 from bolide.core.errors import ConfigurationError, MethodError
 from bolide.server import App, Context
 from bolide.server.clock import SystemClock
@@ -149,3 +150,42 @@ async def test_without_the_setting_there_is_no_redis() -> None:
     async with TestNode(make_app()) as node:
         assert node.node.redis is None
         assert (await take_overview(node.node)).redis is None
+
+
+async def test_channels_go_through_redis(redis_server: RedisServer, tmp_path: Path) -> None:
+    def make_app_with_channel() -> App:
+        app = make_app()
+        typing = app.channel("typing", int)
+
+        @app.method("type", public=True)
+        async def type_(ctx: Context, bed: int) -> None:
+            await typing.send("7", bed)
+
+        @app.publish("typing", public=True)
+        async def listen(ctx: Context) -> object:
+            return typing.listen("7")
+
+        return app
+
+    nodes: list[TestNode] = []
+    for _ in range(2):
+        store = SQLiteStore(tmp_path / "ward.db")
+        settings = Settings(redis=redis_server.url)
+        node = TestNode(make_app_with_channel(), store=store, settings=settings)
+        node.node.clock = SystemClock()
+        nodes.append(node)
+    async with nodes[0], nodes[1]:
+        assert {node.node.broadcast.path for node in nodes if node.node.broadcast} == {"redis"}
+        clients = [await node.connect() for node in nodes]
+        for client in clients:
+            await client.subscribe("typing")
+        await clients[0].call("type", 3)
+        for client in clients:
+            assert (await client.received(Added)).fields["message"] == 3
+        redis = nodes[0].node.redis
+        assert redis is not None
+        redis_server.kill()
+        await until_link(redis.link, lambda state: not state.is_connected)
+        # Those on the same node hear it still.
+        await clients[0].call("type", 4)
+        assert (await clients[0].received(Added)).fields["message"] == 4

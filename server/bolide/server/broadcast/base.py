@@ -13,6 +13,7 @@ from bolide.server.limits import Limits
 
 __all__ = [
     "Broadcast",
+    "BroadcastAway",
     "BroadcastFull",
     "BroadcastListener",
     "BroadcastStatistics",
@@ -31,6 +32,17 @@ class BroadcastFull(MethodError):
         super().__init__(
             "messages-waiting",
             "The message was not sent: too many wait for the other nodes. Send it again later.",
+        )
+
+
+class BroadcastAway(MethodError):
+    """What carries messages to the other nodes is away for longer than a message is worth."""
+
+    def __init__(self) -> None:
+        """Say what to do."""
+        super().__init__(
+            "messages-waiting",
+            "The message was not sent: the way to the other nodes is down. Send it again later.",
         )
 
 
@@ -109,6 +121,7 @@ class Broadcast(Protocol):
 
         Raises:
             BroadcastFull: If too much waits for the other nodes; nobody was told.
+            BroadcastAway: If what carries messages is away for long; nobody was told.
             ValueError: If the topic or the payload is too large.
             StateError: If it is not open.
         """

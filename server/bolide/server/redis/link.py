@@ -118,6 +118,10 @@ class RedisLink:
         """Call ``watcher`` after each change of :attr:`state`; it must not raise."""
         self._watchers.append(watcher)
 
+    def unwatch(self, watcher: Callable[[], object]) -> None:
+        """Call it no more."""
+        self._watchers.remove(watcher)
+
     async def open(self) -> None:
         """Look for Redis until :meth:`close`; return when it is there, or is away for now.
 
@@ -134,7 +138,7 @@ class RedisLink:
         except TimeoutError:
             self._went_away("does not answer")
         finally:
-            self._watchers.remove(tried.set)
+            self.unwatch(tried.set)
         if self._refusal is not None:
             await self.close()
             raise self._refusal

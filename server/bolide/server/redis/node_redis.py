@@ -6,6 +6,7 @@ from bolide.server.clock import Clock
 from bolide.server.limits import Limits
 from bolide.server.metrics import Metrics
 from bolide.server.redis.address import RedisAddress
+from bolide.server.redis.broadcast import RedisBroadcast, channel_of
 from bolide.server.redis.hint_stream import Hinted, HintReader
 from bolide.server.redis.link import RedisLink
 from bolide.server.redis.shared_counts import SharedCounts
@@ -28,12 +29,14 @@ class NodeRedis:
         limiter: Whose counts are shared.
         hinted: Who is told of hints.
         declared: Tells the names of the app's collections.
-        limits: How many hints are taken.
+        broadcasts: Whether the app has messages for other nodes.
+        limits: How many hints are taken, and what may wait for other nodes.
         clock: The time.
         metrics: Where it is counted.
 
     Attributes:
         link: The way to Redis.
+        broadcast: The way to the other nodes; None if the app has nothing for them.
     """
 
     def __init__(
@@ -45,6 +48,7 @@ class NodeRedis:
         limiter: RateLimiter,
         hinted: Hinted,
         declared: Callable[[], Iterable[str]],
+        broadcasts: bool,
         limits: Limits,
         clock: Clock,
         metrics: Metrics,
@@ -52,9 +56,16 @@ class NodeRedis:
         """Begin without Redis."""
         self.link = RedisLink(address, stream, clock, metrics)
         self._clock = clock
+        prefix = f"{{{stream}}}:"  # of the stream's slot in a cluster
+        self.broadcast: RedisBroadcast | None = None
+        if broadcasts:
+            channel = f"{prefix}broadcast:{channel_of(secret)}"
+            self.broadcast = RedisBroadcast(
+                self.link, channel, secret, clock=clock, limits=limits, metrics=metrics
+            )
         self._counts: SharedCounts | None = None
         if limiter.has_shared_rules:
-            self._counts = SharedCounts(limiter, secret, f"{{{stream}}}:", clock, metrics)
+            self._counts = SharedCounts(limiter, secret, prefix, clock, metrics)
             self.link.add(self._counts)
         self._hints = HintReader(
             stream,
