@@ -157,7 +157,7 @@ async def test_an_entry_that_is_too_large_for_memory_is_not_read(
 ) -> None:
     reading = Reading(new_link, redis_server.url)
     await reading.begin()
-    add(redis_server, "collection", "patients", "id", b'"' + b"x" * 50_000_000 + b'"')
+    add(redis_server, "collection", "patients", "id", b'"' + b"x" * 2_000_000 + b'"')
     assert await reading.listener.next() == EVERYTHING
     assert reading.reader.counts["too large"] == 1
     add(redis_server, "collection", "patients", "id", '"p01"')
