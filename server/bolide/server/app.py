@@ -17,10 +17,11 @@ from bolide.server.channels.channel import Channel
 from bolide.server.channels.hub import ChannelHub
 from bolide.server.collection import Collection
 from bolide.server.cursor import Cursor
-from bolide.server.explained import NeedsMongoDB, NotBuilt
+from bolide.server.explained import NotBuilt
 from bolide.server.jobs.registry import JobHandler, Jobs
 from bolide.server.jobs.schedule import Cron, Every, Schedule
 from bolide.server.methods.registry import Methods
+from bolide.server.publications.aggregates import LiveAggregate, WrongPipeline
 from bolide.server.publications.counts import LiveCount
 from bolide.server.publications.registry import Publications
 from bolide.server.sessions.ratelimit import RateLimitRule
@@ -227,22 +228,36 @@ class App:
         """
         return LiveCount(name, cursor)
 
-    # Pipelines are MongoDB's.
+    # Stages are MongoDB's.
     def live_aggregate(
         self, name: str, collection: Collection, pipeline: Sequence[Mapping[str, Any]]
-    ) -> object:
-        """Refuse to publish the rows of an aggregation: it needs MongoDB.
+    ) -> LiveAggregate:
+        """Publish the rows of an aggregation, for a publish function to return.
+
+        ``return app.live_aggregate("occupancy", beds, [{"$group": {"_id": "$ward", "n": {"$sum":
+        1}}}])``, alone or in a list with cursors and counts. The rows are in the client's
+        collection ``name``. MongoDB makes them again after changes of the collection, and of those
+        that ``$lookup``, ``$graphLookup`` and ``$unionWith`` name, and now and then anyway.
+
+        In a collection with access scopes it sees only what is in those that are open. A collection
+        with access scopes cannot be joined.
 
         Args:
-            name: The collection that the rows would have in the client.
+            name: The collection that the rows have in the client; none with access scopes.
             collection: What is aggregated.
-            pipeline: MongoDB's stages.
+            pipeline: MongoDB's stages, without ``$out`` and ``$merge``. Each row needs an ``_id``
+                of its own.
 
         Raises:
-            NeedsMongoDB: Always: the stores of this release cannot evaluate a pipeline.
+            NeedsMongoDB: If the store is embedded.
+            NotRunning: If the app does not run.
+            TypeError: If an argument is of another type.
+            WrongPipeline: If the pipeline cannot be published; the text says why.
         """
-        del name, pipeline
-        raise NeedsMongoDB(f"app.live_aggregate on {collection.name}")
+        aggregate = LiveAggregate(self._gateway, name, collection, pipeline, self.access_of)
+        if name in self._channels:
+            raise WrongPipeline(collection.name, f"{name} is a channel: name the rows otherwise")
+        return aggregate
 
     def on_startup(self, hook: _Hook) -> _Hook:
         """Run the decorated function when a node starts, before it takes sessions.

@@ -9,7 +9,7 @@ from bolide.core.errors import ConfigurationError
 from bolide.server import App, Collection, Context, MethodError, PublicationStrategy, Settings
 from bolide.server.access.authorize import AccessRequest, deny
 from bolide.server.access.gateway import NotInTransaction
-from bolide.server.explained import NeedsMongoDB, NotBuilt, NotRunning
+from bolide.server.explained import NotBuilt, NotRunning
 
 
 @pytest.fixture
@@ -211,9 +211,3 @@ def test_a_count_is_made_for_a_publication_to_return(app: App) -> None:
     count = app.live_count("ward.7", beds.find({"ward": 7}, sort="bed", limit=3))
     assert count.name == "ward.7"
     assert (count.query.selector, count.query.limit) == ({"ward": 7}, 3)
-
-
-def test_aggregations_need_mongodb(app: App) -> None:
-    beds = app.collection("beds")
-    with pytest.raises(NeedsMongoDB, match=r"app\.live_aggregate on beds needs MongoDB"):
-        app.live_aggregate("byWard", beds, [{"$group": {"_id": "$ward"}}])

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from bolide.core.minimongo.paths import is_array, is_document
 
-__all__ = ["path_shape", "pipeline_shape", "shape_of", "sort_shape"]
+__all__ = ["STAGES", "path_shape", "pipeline_shape", "shape_of", "sort_shape"]
 
 # Paths are written by programs, but a program may put a key of its data into one.
 _PLAIN_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z_]{0,30}[0-9]{0,2}")
@@ -17,13 +17,15 @@ _OPERATORS: Final = frozenset({
     "$in", "$jsonSchema", "$lt", "$lte", "$maxDistance", "$mod", "$ne", "$near", "$nearSphere",
     "$nin", "$nor", "$not", "$options", "$or", "$regex", "$size", "$text", "$type", "$where",
 })
-_STAGES: Final = frozenset({
+STAGES: Final = frozenset({
     "$addFields", "$bucket", "$bucketAuto", "$count", "$densify", "$documents", "$facet", "$fill",
     "$geoNear", "$graphLookup", "$group", "$limit", "$lookup", "$match", "$project", "$redact",
     "$replaceRoot", "$replaceWith", "$sample", "$set", "$setWindowFields", "$skip", "$sort",
     "$sortByCount", "$unionWith", "$unset", "$unwind",
 })
 # fmt: on
+"""The stages of pipelines that are known, and only read."""
+
 _HIDDEN: Final = "?"
 
 
@@ -39,7 +41,7 @@ def shape_of(selector: Mapping[str, Any]) -> str:
 
 def pipeline_shape(pipeline: Sequence[Mapping[str, Any]]) -> str:
     """Write a pipeline as the names of its stages, such as ``[$match, $group]``."""
-    names = (name if name in _STAGES else f"${_HIDDEN}" for stage in pipeline for name in stage)
+    names = (name if name in STAGES else f"${_HIDDEN}" for stage in pipeline for name in stage)
     return f"[{', '.join(names)}]"
 
 

@@ -19,6 +19,7 @@ from bolide.server.livequery.followers import Follower
 from bolide.server.livequery.live_queries import Following
 from bolide.server.methods.errors import log_failure, wire_error
 from bolide.server.moment import Moment
+from bolide.server.publications.aggregates import LiveAggregate
 from bolide.server.publications.counts import CountSource, LiveCount
 from bolide.server.publications.joins.join import Join
 from bolide.server.publications.registry import Publication
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["SubscriptionRun"]
 
 
-_Published: TypeAlias = Cursor | LiveCount | Listening
+_Published: TypeAlias = Cursor | LiveAggregate | LiveCount | Listening
 
 
 class _Followed(Protocol):
@@ -290,6 +291,7 @@ class SubscriptionRun:
             invocation.check_exit("returned a cursor")
             cursors = [one for one in published if isinstance(one, Cursor)]
             queries = [cursor.admitted() for cursor in cursors if not cursor.children]
+            queries += [one.query for one in published if isinstance(one, LiveAggregate)]
             counts = [(one, one.query) for one in published if isinstance(one, LiveCount)]
             listenings = [one for one in published if isinstance(one, Listening)]
             for listening in listenings:
@@ -322,7 +324,7 @@ class SubscriptionRun:
         )
 
     async def _follow_query(self, query: Query) -> None:
-        source = Source(self.subscription, query.collection, self._publish_source, self._fail)
+        source = Source(self.subscription, query.published_in, self._publish_source, self._fail)
         await self._follow(query, source)
 
     async def _follow(self, query: Query, follower: Follower) -> None:
@@ -406,7 +408,7 @@ class SubscriptionRun:
 
 
 def _published(outcome: object) -> list[_Published] | None:
-    """Return the cursors, counts and topics that a handler returned; None if it publishes itself.
+    """Return the cursors and such that a handler returned; None if it publishes itself.
 
     Raises:
         WrongOutcome: If it returned something else, two cursors on one collection, two counts with
@@ -421,12 +423,15 @@ def _published(outcome: object) -> list[_Published] | None:
     published = [one for one in given if isinstance(one, _Published)]
     if len(published) < len(given):
         raise WrongOutcome(
-            "something else than a cursor, a count, a channel's topic, a list of these or nothing"
+            "something else than a cursor, a count, an aggregation, a channel's topic, a list of"
+            " these or nothing"
         )
     collections = [one.query.collection for one in published if isinstance(one, Cursor)]
+    collections += [one.name for one in published if isinstance(one, LiveAggregate)]
     if len(set(collections)) < len(collections):
         raise WrongOutcome(
-            "two cursors on the same collection, which the client could not tell apart"
+            "two cursors, or aggregations, for the same collection, which the client could not"
+            " tell apart"
         )
     names = [one.name for one in published if isinstance(one, LiveCount)]
     if len(set(names)) < len(names):

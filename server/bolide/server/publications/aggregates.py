@@ -1,0 +1,152 @@
+"""Published aggregations: the rows of a pipeline, which the database makes again and again."""
+
+from collections.abc import Callable, Mapping, Sequence
+
+# Stages are of applications.
+from typing import Any, ClassVar, Final, cast
+
+from bolide.core.errors import StateError
+from bolide.server._specification import document_of
+from bolide.server.access.gateway import Gateway
+from bolide.server.collection import Collection
+from bolide.server.explained import Explained, NeedsMongoDB
+from bolide.server.livequery.shape import STAGES
+from bolide.server.stores.base import AccessFilter
+from bolide.server.stores.evaluation import Aggregation, Evaluator
+from bolide.server.stores.pipelines import collections_of, stages_of
+
+__all__ = ["LiveAggregate", "WrongPipeline"]
+
+_WRITING: Final = ("$out", "$merge")
+_WITH_OBJECT: Final = ("$match", "$geoNear", "$lookup", "$graphLookup", "$facet")
+_FOREIGN: Final = {"$lookup": "from", "$graphLookup": "from", "$unionWith": "coll"}
+
+
+class WrongPipeline(Explained, StateError):
+    """A pipeline that cannot be published."""
+
+    code: ClassVar[str] = "wrong-pipeline"
+
+    def __init__(self, collection: str, problem: str) -> None:
+        """Keep what is wrong.
+
+        Args:
+            collection: What it is over.
+            problem: In words, without any value of the pipeline.
+        """
+        super().__init__(collection, problem)
+        self.collection = collection
+        self.problem = problem
+
+    def __str__(self) -> str:
+        """Say what is wrong."""
+        return f"app.live_aggregate on {self.collection} cannot be published: {self.problem}."
+
+
+class LiveAggregate:
+    """Rows that a publish function returns; ``app.live_aggregate`` makes it.
+
+    Args:
+        gateway: The way to the store.
+        name: The collection that the rows are in for clients.
+        collection: What is aggregated.
+        pipeline: MongoDB's stages.
+        access_of: Returns the field with the access scope of a collection, None if it has none.
+
+    Raises:
+        NeedsMongoDB: If the store cannot evaluate a pipeline.
+        NotRunning: If there is no store.
+        TypeError: If an argument is of another type.
+        WrongPipeline: If the pipeline writes, cannot be kept inside access scopes, or has a stage
+            that is not known.
+    """
+
+    __slots__ = ("_aggregation", "_gateway", "name")
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        name: str,
+        collection: Collection,
+        pipeline: Sequence[Mapping[str, Any]],
+        access_of: Callable[[str], str | None],
+    ) -> None:
+        """Check the pipeline; nothing is read yet."""
+        # The annotations are a promise of the app.
+        if not isinstance(name, str) or not name:  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError("The name of an aggregation's rows is a text that is not empty.")
+        if not isinstance(collection, Collection):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise TypeError(f"The aggregation for {name} needs a collection of app.collection.")
+        if not isinstance(pipeline, (list, tuple)):
+            raise TypeError(f"The pipeline for {name} is a list of stages.")
+        if not isinstance(gateway.store, Evaluator):
+            raise NeedsMongoDB(f"app.live_aggregate on {collection.name}")
+        if access_of(name) is not None:
+            raise WrongPipeline(
+                collection.name,
+                f"rows cannot be in {name}, which has access=: give them a name of their own",
+            )
+        stages = tuple([document_of(stage, "a stage") for stage in pipeline])
+        _check(collection.name, stages, access_of)
+        self._gateway = gateway
+        self.name = name
+        self._aggregation = Aggregation(
+            collection=collection.name,
+            name=name,
+            pipeline=stages,
+            joined=collections_of(stages),
+            access=None if collection.access is None else AccessFilter(collection.access),
+        )
+
+    @property
+    def query(self) -> Aggregation:
+        """What the running invocation may follow, with its open access scopes.
+
+        Raises:
+            UndecidedAccess: If nobody decided.
+            UnopenedAccess: If the collection has access scopes and none is open.
+        """
+        return self._gateway.admitted(self._aggregation, "published rows of")
+
+
+def _check(
+    collection: str,
+    pipeline: Sequence[Mapping[str, Any]],
+    access_of: Callable[[str], str | None],
+) -> None:
+    """Refuse what cannot be published; deny what is not known.
+
+    Raises:
+        WrongPipeline: If it cannot.
+    """
+    for name, asked in stages_of(pipeline):
+        if name in _WRITING:
+            raise WrongPipeline(collection, f"{name} writes, and a publication only reads")
+        if name not in STAGES:
+            raise WrongPipeline(collection, "it has a stage that is not known")
+        if name in _FOREIGN:
+            _check_joined(collection, name, asked, access_of)
+        if name in _WITH_OBJECT and not isinstance(asked, Mapping):
+            raise WrongPipeline(collection, f"{name} needs an object")
+
+
+def _check_joined(
+    collection: str, stage: str, asked: object, access_of: Callable[[str], str | None]
+) -> None:
+    """Refuse to read another collection past its access scopes, or one that is not the app's."""
+    joined = asked
+    if isinstance(asked, Mapping):
+        fields = cast("Mapping[str, object]", asked)
+        if _FOREIGN[stage] not in fields and "pipeline" in fields:
+            return  # it begins with $documents
+        joined = fields.get(_FOREIGN[stage])
+    if not isinstance(joined, str):
+        raise WrongPipeline(collection, f"{stage} needs the name of a collection")
+    if joined.startswith(("_bolide", "system.")):
+        raise WrongPipeline(collection, f"{stage} reads a collection that is not the app's")
+    if access_of(joined) is not None:
+        raise WrongPipeline(
+            collection,
+            f"{stage} would read {joined} past its access scopes, because it has access=:"
+            " publish it with children= instead",
+        )
