@@ -1,17 +1,11 @@
-r"""Regular expressions of JavaScript, run with a time limit.
+"""Regular expressions of JavaScript, run with a time limit.
 
 Who writes the pattern may be a client. So its length and each search are limited, and its length
 with all repetitions written out, which is how the `regex` package compiles it: twenty nested
-``( )+`` would fill the memory. Only what JavaScript and MongoDB (PCRE) both understand is accepted.
-Where they differ from the package, the pattern is rewritten:
-
-- ``$`` without the flag ``m`` is the very end, not the place before a last line feed;
-- ``\d``, ``\w`` and ``\b`` know ASCII only, while the flag ``i`` knows all letters;
-- ``{`` that begins no quantifier, and ``[`` inside a class, stand for themselves;
-- ``[]`` matches nothing, ``[^]`` any character; ``\/`` is a slash, ``\k<name>`` a group's text.
+``( )+`` would fill the memory. What runs is not the pattern but what
+:mod:`~bolide.core.minimongo.patterns` makes of it.
 """
 
-import re
 from collections.abc import Callable
 from contextvars import ContextVar
 from functools import lru_cache
@@ -20,6 +14,7 @@ from typing import Final
 import regex
 
 from bolide.core.minimongo.errors import MatchTimeout, MinimongoError
+from bolide.core.minimongo.patterns import expanded_length, parts_of
 from bolide.core.values import Regex
 
 __all__ = [
@@ -28,6 +23,7 @@ __all__ = [
     "MAX_EXPANDED_LENGTH",
     "MAX_PATTERN_LENGTH",
     "TimeLimit",
+    "portable",
     "regex_test",
 ]
 
@@ -46,45 +42,6 @@ FLAGS: Final = "gim"
 _CACHED_PATTERNS: Final = 256
 
 _shared_time: ContextVar[Callable[[], float] | None] = ContextVar("_shared_time", default=None)
-
-_DIGIT: Final = "0-9"
-_NO_DIGIT: Final = r"\x00-/:-\U0010ffff"
-_WORD: Final = "0-9A-Za-z_"
-_NO_WORD: Final = r"\x00-/:-@\[-\^`{-\U0010ffff"
-_AFTER, _BEFORE = f"(?<=[{_WORD}])", f"(?=[{_WORD}])"
-_NOT_AFTER, _NOT_BEFORE = f"(?<![{_WORD}])", f"(?![{_WORD}])"
-
-_RANGES: Final = {"d": _DIGIT, "D": _NO_DIGIT, "w": _WORD, "W": _NO_WORD}
-_BOUNDARIES: Final = {
-    "b": f"(?:{_AFTER}{_NOT_BEFORE}|{_NOT_AFTER}{_BEFORE})",
-    "B": f"(?:{_AFTER}{_BEFORE}|{_NOT_AFTER}{_NOT_BEFORE})",
-}
-
-# A class is one token; what is in it is cut by _IN_CLASS.
-_TOKEN: Final = re.compile(
-    r"""
-      (?P<reference> \\k<(?P<name>[A-Za-z_]\w*)> )
-    | (?P<escape> \\(?: u[0-9A-Fa-f]{4} | x[0-9A-Fa-f]{2} | [^ux] ) )
-    | (?P<class> \[ (?P<not>\^?) (?P<body>(?: [^\]\\] | \\. )*) \] )
-    | (?P<quantifier> \{\d+(?:,\d*)?\} )
-    | (?P<brace> \{ )
-    | (?P<end> \$ )
-    | (?P<group> \(\?(?: [:=!] | <[=!] | <[A-Za-z_]\w*> ) )
-    | (?P<refused> \\ | \[ | \(\? )
-    | (?P<other> . )
-    """,
-    re.VERBOSE | re.DOTALL | re.ASCII,
-)
-_IN_CLASS: Final = re.compile(
-    r"""
-      (?P<escape> \\(?: u[0-9A-Fa-f]{4} | x[0-9A-Fa-f]{2} | [^ux] ) )
-    | (?P<bracket> \[ )
-    | (?P<refused> \\ )
-    | (?P<other> . )
-    """,
-    re.VERBOSE | re.DOTALL,
-)
-_PLAIN_ESCAPES: Final = frozenset("fnrstSvux")
 
 
 class TimeLimit:
@@ -145,113 +102,39 @@ def regex_test(pattern: str, flags: str = "") -> Callable[[object], bool]:
     return test
 
 
-@lru_cache(maxsize=_CACHED_PATTERNS)
-def _compiled(pattern: str, flags: str) -> "regex.Pattern[str]":
+def portable(pattern: str, flags: str = "") -> str:
+    """Rewrite a regular expression so that the `regex` package and PCRE match what JavaScript does.
+
+    Args:
+        pattern: JavaScript source, without slashes.
+        flags: Letters of :data:`FLAGS`; of these only ``i`` is still needed beside the result.
+
+    Raises:
+        MinimongoError: If the pattern is too long or holds what is not supported, or a flag is
+            unknown.
+    """
     if not set(flags) <= set(FLAGS):
         raise MinimongoError("Only the flags g, i and m of regular expressions are supported.")
     if len(pattern) > MAX_PATTERN_LENGTH:
         raise MinimongoError(
             f"A regular expression may have at most {MAX_PATTERN_LENGTH} characters."
         )
-    options = regex.VERSION0
-    if "i" in flags:
-        options |= regex.IGNORECASE
-    if "m" in flags:
-        options |= regex.MULTILINE
-    try:
-        return regex.compile(_translated(pattern, multiline="m" in flags), options)
-    except (regex.error, OverflowError, RecursionError) as error:
-        raise MinimongoError(
-            "A regular expression cannot be compiled; check its syntax."
-        ) from error
-
-
-def _translated(pattern: str, *, multiline: bool) -> str:
-    """Rewrite JavaScript's syntax for the `regex` package.
-
-    Raises:
-        MinimongoError: If something in it is not supported, or it repeats too much.
-    """
-    parts = [_rewritten(token, multiline) for token in _TOKEN.finditer(pattern)]
-    if _expanded_length(parts) > MAX_EXPANDED_LENGTH:
+    parts = parts_of(pattern, multiline="m" in flags, ignore_case="i" in flags)
+    if expanded_length(parts) > MAX_EXPANDED_LENGTH:
         raise MinimongoError(
             "The repetitions of a regular expression multiply to too much; nest fewer of them."
         )
     return "".join(parts)
 
 
-def _expanded_length(parts: list[str]) -> int:
-    """Count the characters of a pattern whose repetitions are written out.
-
-    What is to occur at least n times counts n + 1 times, as the `regex` package compiles it.
-    """
-    # Of the groups that are open, outermost first; and of what a quantifier would repeat.
-    lengths, last = [0], 0
-    for part in parts:
-        if part.startswith("(") and not part.endswith(")"):
-            lengths.append(len(part))
-            last = 0
-        elif part == ")" and len(lengths) > 1:
-            last = lengths.pop() + 1
-            lengths[-1] += last
-        elif part == "+" or part.startswith("{"):
-            more = last if part == "+" else last * int(part[1:-1].split(",")[0])
-            last += more
-            lengths[-1] += more
-        else:
-            last = len(part)
-            lengths[-1] += last
-    return sum(lengths)
-
-
-def _rewritten(token: re.Match[str], multiline: bool) -> str:
-    text = token.group()
-    match token.lastgroup:
-        case "reference":
-            return f"(?P={token['name']})"
-        case "escape":
-            letter = text[1]
-            if letter in _RANGES:
-                return f"[{_RANGES[letter]}]"
-            return _BOUNDARIES.get(letter) or _checked_escape(text)
-        case "class":
-            return _rewritten_class(token["not"], token["body"])
-        case "brace":
-            return r"\{"
-        case "end":
-            return "$" if multiline else r"\Z"
-        case "refused":
-            raise _refusal(text)
-        case _:
-            return text
-
-
-def _rewritten_class(negation: str, body: str) -> str:
-    if not body:
-        return r"[\s\S]" if negation else "(?!)"
-    return f"[{negation}{''.join(map(_rewritten_in_class, _IN_CLASS.finditer(body)))}]"
-
-
-def _rewritten_in_class(token: re.Match[str]) -> str:
-    text = token.group()
-    match token.lastgroup:
-        case "escape":
-            letter = text[1]
-            return r"\x08" if letter == "b" else _RANGES.get(letter) or _checked_escape(text)
-        case "bracket":
-            return r"\["
-        case "refused":
-            raise _refusal(text)
-        case _:
-            return text
-
-
-def _checked_escape(text: str) -> str:
-    letter = text[1]
-    if letter.isalpha() and letter not in _PLAIN_ESCAPES:
-        raise _refusal(text)
-    return text
-
-
-def _refusal(text: str) -> MinimongoError:
-    return MinimongoError(f"Regular expressions do not support {text!r} here.")
+@lru_cache(maxsize=_CACHED_PATTERNS)
+def _compiled(pattern: str, flags: str) -> "regex.Pattern[str]":
+    options = regex.VERSION0
+    if "i" in flags:
+        options |= regex.IGNORECASE
+    try:
+        return regex.compile(portable(pattern, flags), options)
+    except (regex.error, OverflowError, RecursionError) as error:
+        raise MinimongoError(
+            "A regular expression cannot be compiled; check its syntax."
+        ) from error

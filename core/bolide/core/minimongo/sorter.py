@@ -58,7 +58,7 @@ class Sorter:
         paths: The dotted paths that the order depends on.
     """
 
-    __slots__ = ("_parts", "_wrap", "paths")
+    __slots__ = ("_is_alone", "_parts", "_wrap", "paths")
 
     def __init__(self, spec: Any) -> None:
         """Compile a specification.
@@ -72,6 +72,8 @@ class Sorter:
         self._parts = [
             _Part(path, direction, Lookup(path, for_sort=True)) for path, direction in _pairs(spec)
         ]
+        # MongoDB opens an empty array that is an element, unless it opens other arrays, too.
+        self._is_alone = sum(part.path != "_id" for part in self._parts) == 1
         self._wrap = cmp_to_key(self._compare_keys)
         self.paths = tuple(part.path for part in self._parts)
 
@@ -99,7 +101,7 @@ class Sorter:
             MinimongoError: If two paths lead into different arrays, or one names an element of an
                 array whose other elements the other one reads.
         """
-        columns = [_column(part.lookup, document) for part in self._parts]
+        columns = [_column(part.lookup, document, self._is_alone) for part in self._parts]
         inside = [column.keys() for column in columns if () not in column]
         if not inside:
             return [tuple(column[()] for column in columns)]
@@ -174,13 +176,13 @@ def _checked_direction(path: str, direction: object) -> int:
     raise MinimongoError(f'The direction of the sort by {path!r} must be 1, -1, "asc" or "desc".')
 
 
-def _column(lookup: Lookup, document: Document) -> _Column:
+def _column(lookup: Lookup, document: Document, opens_elements: bool) -> _Column:
     column: _Column = {}
     for value, indices, is_whole in lookup.find(document):
-        if is_whole or not is_array(value):
-            column[indices] = value
-        elif value:
-            column.update(((*indices, index), element) for index, element in enumerate(value))
-        else:
+        if is_array(value) and not value and (opens_elements or not is_whole):
             column[indices] = EMPTY_ARRAY
+        elif is_whole or not is_array(value):
+            column[indices] = value
+        else:
+            column.update(((*indices, index), element) for index, element in enumerate(value))
     return column or {(): UNDEFINED}

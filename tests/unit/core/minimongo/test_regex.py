@@ -38,6 +38,20 @@ from bolide.core.values import Regex
         ("a[^]b", "", "a\nb"),
         ("(?=a)(?!b)a(?<=a)(?<!b)", "", "a"),
         ("^(?:a|b)*$", "", ""),
+        ("^b$", "m", "a\r\nb\u2028c"),
+        ("^$", "m", "a\n"),
+        (r"^\s+$", "", " \t\v\xa0\u3000\ufeff"),
+        (r"^[\s-]+$", "", "-\xa0-"),
+        (r"^[^\S]$", "", "\u2029"),
+        (r"^\S$", "", "\x85"),
+        (r"\ud83d\ude00", "", "a😀"),
+        (r"^[\ud83d\ude00]$", "", "😀"),
+        (r"^\v\x2e\0$", "", "\v.\0"),
+        (r"^\W$", "i", "\u212a"),
+        ("^[a-z]+$", "i", "IiKk"),
+        ("^[^a-z]$", "i", "\u0130"),
+        ("^[\u0130\u0131i]+$", "i", "iI\u0130\u0131"),
+        ("^a#b c$", "", "a#b c"),
     ],
 )
 def test_patterns_of_javascript_match(pattern: str, flags: str, text: str) -> None:
@@ -56,6 +70,16 @@ def test_patterns_of_javascript_match(pattern: str, flags: str, text: str) -> No
         (r"\bé", "", "é"),
         ("(?:ab){e}", "", "ab"),
         ("[]", "", "]"),
+        ("a.b", "", "a\u2028b"),
+        (r"\s", "", "\x85"),
+        (r"\x2e", "", "a"),
+        (r"\w", "i", "\u017f"),
+        (r"\W", "i", "k"),
+        ("i", "i", "\u0130"),
+        ("I", "i", "\u0131"),
+        ("\u0131", "i", "i"),
+        ("[a-z]", "i", "\u0130\u0131"),
+        ("^[^a-z]$", "i", "I"),
     ],
 )
 def test_patterns_of_javascript_do_not_match(pattern: str, flags: str, text: str) -> None:
@@ -88,6 +112,9 @@ def test_a_regex_matches_itself() -> None:
         r"\u{41}",
         r"[\B]",
         r"[\x4]",
+        r"\ud83d",
+        r"[\ude00]",
+        "[z-a]",
         "a)",
         "a{2}{3}",
         "(" * 490 + ")" * 490,
@@ -97,6 +124,11 @@ def test_what_cannot_be_compiled_is_refused_without_the_pattern(pattern: str) ->
     with pytest.raises(MinimongoError, match=r"^(A regular|Regular)") as raised:
         regex_test(pattern)
     assert len(pattern) < 5 or pattern not in str(raised.value)
+
+
+def test_a_class_that_cannot_be_is_refused_with_every_flag() -> None:
+    with pytest.raises(MinimongoError, match="cannot be compiled"):
+        regex_test("[z-a]", "i")
 
 
 @pytest.mark.parametrize("flag", ["s", "u", "x", "y", "iq"])

@@ -92,6 +92,12 @@ def test_keys_of_one_element_stay_together() -> None:
     )
 
 
+def test_an_empty_array_that_is_an_element_is_opened_unless_other_arrays_are() -> None:
+    assert Sorter({"a.0": 1, "_id": 1}).compare({"_id": 2, "a": [[]]}, {"_id": 1}) == -1
+    assert Sorter({"a.0": 1}).compare({"a": [[1]]}, {"a": [5]}) == 1
+    assert Sorter({"a.0": 1, "x.1": 1}).compare({"a": [[]], "x": [{}]}, {}) == 1
+
+
 def test_an_empty_array_comes_before_null_which_is_a_tie_with_missing() -> None:
     sorter = Sorter({"a": 1})
     assert sorter.compare({"a": []}, {"a": None}) == -1

@@ -5,13 +5,13 @@ from typing import Any, Final
 
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.paths import is_array
+from bolide.core.minimongo.selectors.integers import nearest, truncated
+from bolide.core.values import Decimal128
 
 __all__ = ["MAX_POSITION", "bits_of", "mask_of"]
 
 MAX_POSITION: Final = 1_000_000
 """Highest position in a list of positions; it bounds the memory that a mask takes."""
-
-_INT64_END: Final = 2**63
 
 
 def mask_of(operator: str, operand: Any) -> int:
@@ -46,13 +46,15 @@ def bits_of(value: Any) -> int | None:
     Returns:
         A whole number of 64 bits, whose sign goes on for ever, or a binary as a number.
     """
+    if isinstance(value, Decimal128):
+        return nearest(value)
     return int.from_bytes(value, "little") if isinstance(value, bytes) else _integer(value)
 
 
 def _integer(value: Any) -> int | None:
     """Return a number as an int, if it is whole and has at most 64 bits."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    whole = truncated(value)
+    if whole is None:
         return None
-    if not -_INT64_END <= value < _INT64_END or value != int(value):
-        return None
-    return int(value)
+    exact = value.to_decimal() if isinstance(value, Decimal128) else value
+    return whole if whole == exact else None

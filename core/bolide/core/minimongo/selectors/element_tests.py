@@ -1,6 +1,5 @@
 """Tests of single values: what most operators ask."""
 
-import math
 import operator
 from collections.abc import Callable
 
@@ -18,6 +17,7 @@ from bolide.core.minimongo.paths import is_array, is_document
 from bolide.core.minimongo.regex import regex_test
 from bolide.core.minimongo.selectors.bits import bits_of, mask_of
 from bolide.core.minimongo.selectors.conditions import Test, is_missing
+from bolide.core.minimongo.selectors.integers import truncated
 from bolide.core.values import Decimal128, ObjectId, Regex, equals
 
 __all__ = [
@@ -150,16 +150,16 @@ def remainder_test(operand: Any) -> Test:
     Raises:
         MinimongoError: If the operand is not an array of a divisor other than 0 and a remainder.
     """
-    if not is_array(operand) or len(operand) != 2 or not all(map(_is_finite, operand)):
+    divisor, remainder = map(truncated, operand) if _is_pair(operand) else (None, None)
+    if divisor is None or remainder is None:
         raise MinimongoError("$mod needs an array of two numbers: divisor and remainder.")
-    divisor, remainder = (int(item) for item in operand)
     if divisor == 0:
         raise MinimongoError("The divisor of $mod cannot be 0.")
 
     def test(value: Any) -> bool:
-        if not _is_finite(value):
+        whole = truncated(value)
+        if whole is None:
             return False
-        whole = int(value)
         rest = abs(whole) % abs(divisor)
         return (rest if whole >= 0 else -rest) == remainder
 
@@ -198,7 +198,5 @@ def _is_nan(value: Any) -> bool:
     return value.to_decimal().is_nan() if isinstance(value, Decimal128) else value != value
 
 
-def _is_finite(value: Any) -> bool:
-    if isinstance(value, bool):
-        return False
-    return isinstance(value, int) or (isinstance(value, float) and math.isfinite(value))
+def _is_pair(operand: Any) -> bool:
+    return is_array(operand) and len(operand) == 2

@@ -12,6 +12,7 @@ from bolide.server.stores.access import effective_selector
 from bolide.server.stores.base import Query
 from bolide.server.stores.bson_documents import storable
 from bolide.server.stores.evaluation import Aggregation
+from bolide.server.stores.mongo.regexes import with_portable_regexes
 from bolide.server.stores.pipelines import restricted_pipeline
 
 __all__ = [
@@ -42,7 +43,7 @@ def server_selector(selector: Mapping[str, Any]) -> dict[str, Any]:
         fields = selector_fields(storable(selector))
     except MinimongoError as error:
         raise OperationFailure(str(error), _BAD_VALUE) from error
-    return _NOTHING if fields is None else fields
+    return _NOTHING if fields is None else with_portable_regexes(fields)
 
 
 def find_command(query: Query) -> dict[str, Any]:

@@ -162,13 +162,23 @@ def test_what_cannot_hold_members_is_refused(operand: object) -> None:
 
 @pytest.mark.parametrize(
     ("operand", "value"),
-    [([10, 1], 11), ([10, -1], -11), ([-10, 1], 11), ([2, 0], 4.9), ([10.9, 1], 11)],
+    [
+        ([10, 1], 11),
+        ([10, -1], -11),
+        ([-10, 1], 11),
+        ([2, 0], 4.9),
+        ([10.9, 1], 11),
+        ([10, 1], Decimal128("11.9")),
+        ([Decimal128("10.5"), 1], 11),
+    ],
 )
-def test_remainders_are_those_of_whole_numbers(operand: list[float], value: float) -> None:
+def test_remainders_are_those_of_whole_numbers(operand: list[object], value: object) -> None:
     assert remainder_test(operand)(value)
 
 
-@pytest.mark.parametrize("value", [12, "11", True, None, math.nan, Decimal128("11")])
+@pytest.mark.parametrize(
+    "value", [12, "11", True, None, math.nan, Decimal128("12"), Decimal128("1E+19"), 1e19]
+)
 def test_other_remainders_do_not_fit(value: object) -> None:
     assert not remainder_test([10, 1])(value)
 
