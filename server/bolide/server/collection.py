@@ -285,20 +285,41 @@ class Collection:
         return await self._find_and_modify(selector, None, projection, sort)
 
     async def create_index(
-        self, keys: SortSpec, *, name: str = "", unique: bool = False, sparse: bool = False
+        self,
+        keys: SortSpec,
+        *,
+        name: str = "",
+        unique: bool = False,
+        sparse: bool = False,
+        expireAfterSeconds: int | None = None,
+        partialFilterExpression: Mapping[str, Any] | None = None,
     ) -> str:
         """Make sure that an index exists.
 
         Args:
-            keys: A path, or paths with 1 or -1.
+            keys: A path, or paths with 1 or -1. Indexes of text, of places and hashed ones are made
+                with ``raw.create_index``.
             name: Its name; made from the keys as MongoDB does if empty.
             unique: Refuse a second document with the same key.
             sparse: Leave out documents that have none of the paths.
+            expireAfterSeconds: Let documents go so long after the date at the path; MongoDB only.
+            partialFilterExpression: Only documents that match are in it; MongoDB only.
 
         Returns:
             Its name.
+
+        Raises:
+            NeedsMongoDB: If the store is embedded and cannot do it.
+            ValueError: If it is another kind of index.
         """
-        spec = IndexSpec(keys=sort_of(keys), name=name, unique=unique, sparse=sparse)
+        spec = IndexSpec(
+            keys=_index_keys(keys),
+            name=name,
+            unique=unique,
+            sparse=sparse,
+            expire_after_s=expireAfterSeconds,
+            partial=partialFilterExpression and selector_of(partialFilterExpression),
+        )
         return await self._gateway.create_index(self._whole, spec)
 
     async def drop_index(self, index_or_name: SortSpec) -> None:
@@ -431,6 +452,15 @@ class Collection:
         if self.id_kind == "oid":
             return ObjectId(secrets.token_bytes(12))
         return random_id()
+
+
+def _index_keys(keys: SortSpec) -> tuple[tuple[str, int], ...]:
+    try:
+        return sort_of(keys)
+    except ValueError as error:
+        raise ValueError(
+            f"{error} Indexes of other kinds are made with .raw.create_index, on MongoDB."
+        ) from None
 
 
 def _modifier(modifier: Mapping[str, Any]) -> Document:

@@ -33,18 +33,22 @@ class NeedsMongoDB(Explained, StateError):
 
     code: ClassVar[str] = "needs-mongodb"
 
-    def __init__(self, action: str) -> None:
+    def __init__(
+        self, action: str, because: str = "the embedded stores evaluate no aggregations"
+    ) -> None:
         """Keep what was asked for.
 
         Args:
             action: Such as ``"app.live_aggregate on beds"``; names that the app registered.
+            because: What the embedded stores do not do.
         """
         super().__init__(action)
         self.action = action
+        self.because = because
 
     def __str__(self) -> str:
         """Say which store can."""
-        return f"{self.action} needs MongoDB: the embedded stores evaluate no aggregations."
+        return f"{self.action} needs MongoDB: {self.because}."
 
 
 class NotBuilt(Explained, ConfigurationError):

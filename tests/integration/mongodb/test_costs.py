@@ -185,6 +185,7 @@ async def test_subscriptions_cost_no_streams_and_writes_no_more_commands(server:
                 *(client.subscribe("nobody's", number) for number in range(known, count))
             )
             known = count
+            await node.node.services.live_queries.index_advice.idle()
             assert server.streams() == 1
             with server.counting() as asked:
                 for n in range(WRITES):

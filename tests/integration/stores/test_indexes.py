@@ -10,6 +10,7 @@ from pymongo.errors import (
 from tests.conftest import DropCollection
 from tests.integration.stores.support import EMBEDDED, contents, insert, update
 
+from bolide.server.explained import NeedsMongoDB
 from bolide.server.stores.base import Delete, FindAndModify, IndexSpec, Query, Store, Update
 from bolide.server.stores.embedded.queries import Explanation
 from bolide.server.stores.memory import MemoryStore
@@ -255,3 +256,14 @@ async def test_a_transaction_finds_its_own_writes_by_index(store: Store) -> None
         assert await transaction.read(query) == []
     assert await contents(store, selector={"n": 1}) == []
     assert [document["_id"] for document in await contents(store)] == [2, 5, 6, 8, 9]
+
+
+@EMBEDDED
+@pytest.mark.parametrize("option", ["expireAfterSeconds", "partialFilterExpression"])
+async def test_what_only_mongodb_has_is_refused(store: Store, option: str) -> None:
+    asked: dict[str, Any] = (
+        {"expire_after_s": 0} if option == "expireAfterSeconds" else {"partial": {"n": 1}}
+    )
+    with pytest.raises(NeedsMongoDB, match=f"{option} of an index on beds needs MongoDB: indexes"):
+        await store.create_index("beds", IndexSpec(keys=(("at", 1),), **asked))
+    assert await store.indexes("beds") == ()

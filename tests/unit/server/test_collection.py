@@ -299,6 +299,11 @@ async def test_indexes_are_made_and_dropped_by_name_or_keys(
 ) -> None:
     assert await beds.create_index([("ward", 1), ("bed", -1)], unique=True) == "made"
     assert store.last == ("beds", IndexSpec(keys=(("ward", 1), ("bed", -1)), unique=True))
+    await beds.create_index("at", expireAfterSeconds=0, partialFilterExpression={"n": 1})
+    assert store.last == ("beds", IndexSpec(keys=(("at", 1),), expire_after_s=0, partial={"n": 1}))
+    place: Any = [("place", "2dsphere")]
+    with pytest.raises(ValueError, match=r"made with .raw.create_index, on MongoDB"):
+        await beds.create_index(place)
     await beds.drop_index("mine")
     assert store.last == ("beds", "mine")
     await beds.drop_index([("ward", 1), ("bed", -1)])

@@ -326,6 +326,8 @@ def _why(row: LiveQueryStatistics) -> Text:
     driver = printable(row.driver)
     kept = driver if row.is_polled else f"feed, {driver}"
     text.append(f"{kept}: {printable(row.reason)}", "dim")
+    if row.advice:
+        text.append(f"; {printable(row.advice)}", "yellow")
     if row.reread_because not in ("", row.driver):
         text.append(f"; last read again: {printable(row.reread_because)}", "dim")
     return text

@@ -12,6 +12,7 @@ from bolide.server.clock import Clock, SystemClock
 from bolide.server.limits import Limits
 from bolide.server.livequery.dependents import Dependents
 from bolide.server.livequery.followers import Follower
+from bolide.server.livequery.index_advice import IndexAdvice
 from bolide.server.livequery.multiplexer import Multiplexer
 from bolide.server.livequery.polling import POLL_INTERVAL_S
 from bolide.server.livequery.readings import Readings
@@ -60,6 +61,7 @@ class LiveQueries:
 
     Attributes:
         dependents: Followers whose own consequences a fence waits for.
+        index_advice: What index would help which query.
     """
 
     def __init__(
@@ -77,15 +79,18 @@ class LiveQueries:
         self.dependents = Dependents()
         self._store = store
         self._router: Router[Multiplexer] = Router()
+        clock = clock or SystemClock()
+        self.index_advice = IndexAdvice(store, clock)
         self._surroundings = Surroundings(
             store=store,
+            index_advice=self.index_advice,
             readings=Readings(limits, clock),
             router=self._router,
             turns=Turns(limits, stopwatch),
             turn=turn,
             metrics=metrics or Metrics(),
             limits=limits or Limits(),
-            clock=clock or SystemClock(),
+            clock=clock,
             poll_interval_s=poll_interval_s,
         )
         self._polled = self._surroundings.polled
@@ -179,6 +184,7 @@ class LiveQueries:
     def close(self) -> None:
         """End all live queries."""
         self._store.unlisten(self)
+        self.index_advice.close()
         for multiplexer in self._by_key.values():
             multiplexer.close()
         self._by_key.clear()

@@ -142,6 +142,7 @@ class Multiplexer(SharedView):
             reread_because=self._reread_because,
             matching_s=self._account.seconds,
             reading_s=self.reading_s,
+            advice=str(self._surroundings.index_advice.on(self.query) or ""),
         )
 
     async def start(self) -> None:
@@ -331,6 +332,8 @@ class Multiplexer(SharedView):
         self._result.load(snapshot.documents)
         self._result.flush()
         self._tell_of_hidden()
+        if not self.is_polled:
+            self._surroundings.index_advice.consider(self.query, len(snapshot.documents))
         self._position = self._read_at = snapshot.position
         lost, self._stale_since = self._stale_since, None
         if lost is not None and not lost <= snapshot.position:

@@ -33,6 +33,7 @@ class LiveQueryStatistics:
         reread_because: Why it was last; empty: it never was.
         matching_s: Time spent on changes, seconds.
         reading_s: Time that its readings took, waiting for the store included, seconds.
+        advice: The index that would help, and why; empty: none would.
     """
 
     number: int
@@ -56,6 +57,7 @@ class LiveQueryStatistics:
     reread_because: str
     matching_s: float
     reading_s: float
+    advice: str = ""
 
     @property
     def cost_s(self) -> float:

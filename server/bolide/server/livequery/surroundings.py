@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bolide.server.clock import Clock, SystemClock
 from bolide.server.limits import Limits
+from bolide.server.livequery.index_advice import IndexAdvice
 from bolide.server.livequery.polling import POLL_INTERVAL_S, Polled
 from bolide.server.livequery.readings import Readings
 from bolide.server.livequery.router import Router
@@ -35,6 +36,7 @@ class Surroundings:
         limits: ``max_aggregate_rows`` is of polled ones.
         clock: The time of polls.
         poll_interval_s: When a polled one is read at the latest, seconds after the last time.
+        index_advice: What index would help.
         polled: Those that are polled.
         numbers: By which they are told apart.
     """
@@ -47,6 +49,7 @@ class Surroundings:
     metrics: Metrics
     limits: Limits
     clock: Clock
+    index_advice: IndexAdvice
     poll_interval_s: float = POLL_INTERVAL_S
     polled: Polled = field(default_factory=Polled)
     numbers: Iterator[int] = field(default_factory=lambda: count(1))
@@ -54,13 +57,15 @@ class Surroundings:
     @classmethod
     def around(cls, store: Store) -> "Surroundings":
         """Make those of a store, with the default limits and the system's clock."""
+        clock = SystemClock()
         return cls(
             store=store,
+            index_advice=IndexAdvice(store, clock),
             readings=Readings(),
             router=Router(),
             turns=Turns(),
             turn=Turn(),
             metrics=Metrics(),
             limits=Limits(),
-            clock=SystemClock(),
+            clock=clock,
         )

@@ -340,12 +340,16 @@ class IndexSpec:
         name: Unique per collection; made from the keys as MongoDB does if empty.
         unique: Refuse a second document with the same key.
         sparse: Leave out documents that have none of the paths.
+        expire_after_s: Documents go so many seconds after the date at the path; MongoDB's.
+        partial: A selector; other documents are left out; MongoDB's.
     """
 
     keys: tuple[tuple[str, int], ...]
     name: str = ""
     unique: bool = False
     sparse: bool = False
+    expire_after_s: int | None = None
+    partial: Mapping[str, Any] | None = field(default=None, hash=False)
 
 
 @runtime_checkable

@@ -186,6 +186,12 @@ def test_why_a_live_query_waits_comes_first(width: int) -> None:
     )
 
 
+@pytest.mark.parametrize("width", [80, WIDE])
+def test_an_index_that_would_help_is_told(width: int) -> None:
+    advice = 'looks at 5000 documents to find 3: patients.create_index([("ward", 1)])'
+    assert query_texts(make_query(advice=advice), width=width)[-1].endswith(f"; {advice}")
+
+
 def test_why_it_was_read_is_not_told_twice() -> None:
     row = make_query(driver="re-query", reason="limit or skip without sort", state="read first",
                      rereads=9, reread_because="re-query")  # fmt: skip

@@ -31,6 +31,7 @@ __all__ = [
     "Selection",
     "compile_count",
     "compile_distinct",
+    "compile_examined",
     "compile_explain",
     "compile_projection",
     "compile_query",
@@ -154,6 +155,16 @@ def compile_query(query: Query) -> Callable[[Readable], Sequence[Document]]:
         return selection.run(readable, skip=query.skip, limit=query.limit, projection=projection)
 
     return find
+
+
+def compile_examined(query: Query) -> Callable[[Readable], int]:
+    """Return what counts the documents that a query looks at; it looks at none of them.
+
+    Raises:
+        OperationFailure: If the query does not compile.
+    """
+    selection = Selection(query.collection, effective_selector(query))
+    return lambda readable: sum(1 for _ in selection.candidates(readable).documents)
 
 
 def compile_explain(query: Query) -> Callable[[Readable], Explanation]:

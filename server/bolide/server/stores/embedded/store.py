@@ -11,6 +11,7 @@ import structlog
 from bolide.core.errors import StateError
 from bolide.core.values import Document
 from bolide.server.clock import Clock, SystemClock
+from bolide.server.explained import NeedsMongoDB
 from bolide.server.stores.access import effective_selector
 from bolide.server.stores.base import (
     AccessFilter,
@@ -31,6 +32,7 @@ from bolide.server.stores.embedded.queries import (
     Explanation,
     compile_count,
     compile_distinct,
+    compile_examined,
     compile_explain,
     compile_query,
 )
@@ -86,6 +88,8 @@ class EmbeddedTransaction:
 
 class EmbeddedStore(ABC):
     """A store whose documents are in this process; see :class:`Store` for the methods."""
+
+    sorts_by_index = False
 
     def __init__(self, clock: Clock | None, store_max_bytes: int) -> None:
         """Take the clock and the limit; None is the system's clock."""
@@ -143,6 +147,10 @@ class EmbeddedStore(ABC):
         """Tell how a query finds its documents, and at how many it has to look."""
         return await self._reading(compile_explain(query))
 
+    async def examined(self, query: Query) -> int | None:
+        """Count the documents that a query looks at."""
+        return await self._reading(compile_examined(query))
+
     async def write(self, operation: WriteOperation, *, first: Insert | None = None) -> Receipt:
         """Apply one operation, atomically for each document as MongoDB does."""
         now_ms = self._clock.wall_ms()
@@ -156,6 +164,12 @@ class EmbeddedStore(ABC):
         name = index.name or index_name(index.keys)
         if index.keys == (("_id", 1),):
             return "_id_"
+        if index.expire_after_s is not None or index.partial is not None:
+            option = "partialFilterExpression" if index.partial else "expireAfterSeconds"
+            raise NeedsMongoDB(
+                f"{option} of an index on {collection}",
+                "indexes of the embedded stores are of all documents, and no document expires",
+            )
         spec = replace(index, name=name)
         await self._writing(lambda workspace: workspace.create_index(collection, spec))
         return name

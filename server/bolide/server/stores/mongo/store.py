@@ -42,6 +42,7 @@ from bolide.server.stores.mongo.cluster_time import position_of
 from bolide.server.stores.mongo.codec import CODEC_OPTIONS
 from bolide.server.stores.mongo.connection import connected, startup_refusals
 from bolide.server.stores.mongo.errors import refusals
+from bolide.server.stores.mongo.explaining import examined
 from bolide.server.stores.mongo.interruptions import Interruption, Loss
 from bolide.server.stores.mongo.origins import Origins
 from bolide.server.stores.mongo.queries import (
@@ -49,6 +50,7 @@ from bolide.server.stores.mongo.queries import (
     count_command,
     distinct_command,
     find_command,
+    server_selector,
 )
 from bolide.server.stores.mongo.reading import CappedCollection, Found, SnapshotReader
 from bolide.server.stores.mongo.transaction import MongoTransaction
@@ -77,6 +79,8 @@ class MongoStore:
     Attributes:
         feed_health: How the feed fares.
     """
+
+    sorts_by_index = True
 
     def __init__(
         self,
@@ -235,6 +239,11 @@ class MongoStore:
         reply = await self._open().client.admin.command("hello")
         return max(position_of(reply["lastWrite"]["opTime"]["ts"]), self.feed_position)
 
+    async def examined(self, query: Query) -> int | None:
+        """Count the documents that the server looks at to answer a query."""
+        with refusals(is_certain=True):
+            return await examined(self._open().database, query)
+
     # Writing
 
     async def write(self, operation: WriteOperation, *, first: Insert | None = None) -> Receipt:
@@ -307,6 +316,10 @@ class MongoStore:
             options["unique"] = True
         if index.sparse:
             options["sparse"] = True
+        if index.expire_after_s is not None:
+            options["expireAfterSeconds"] = index.expire_after_s
+        if index.partial is not None:
+            options["partialFilterExpression"] = server_selector(index.partial)
         if index.keys == (("_id", 1),):
             return "_id_"
         with refusals(is_certain=True):
@@ -323,12 +336,12 @@ class MongoStore:
             await self._open().database[collection].drop_index(name)
 
     async def indexes(self, collection: str) -> Sequence[IndexSpec]:
-        """List the indexes of a collection, without the one on ``_id``."""
+        """List the indexes of a collection, without the one on ``_id`` and those of other kinds."""
         found: list[IndexSpec] = []
         try:
             with refusals(is_certain=True):
                 cursor = await self._open().database[collection].list_indexes()
-                found = [_index_spec(index) async for index in cursor if index["name"] != "_id_"]
+                found = [_index_spec(index) async for index in cursor if _is_told(index)]
         except OperationFailure as error:
             if error.code != _NAMESPACE_NOT_FOUND:
                 raise
@@ -428,4 +441,12 @@ def _index_spec(index: Mapping[str, Any]) -> IndexSpec:
         name=index["name"],
         unique=bool(index.get("unique")),
         sparse=bool(index.get("sparse")),
+        expire_after_s=index.get("expireAfterSeconds"),
+        partial=index.get("partialFilterExpression"),
     )
+
+
+def _is_told(index: Mapping[str, Any]) -> bool:
+    """Tell whether it is an index of the port's kind: not of text or places, nor hashed."""
+    is_plain = all(isinstance(kind, (int, float)) for kind in index["key"].values())
+    return is_plain and index["name"] != "_id_"
