@@ -79,6 +79,20 @@ class NodeProcess:
                 await self._news.wait()
         self._port = int(found[1])
 
+    @property
+    def pid(self) -> int:
+        """The number of its process."""
+        assert self._process is not None
+        return self._process.pid
+
+    def freeze(self) -> None:
+        """Let it stand still."""
+        os.kill(self.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        os.kill(self.pid, signal.SIGCONT)
+
     async def kill(self) -> None:
         """End it with SIGKILL; returns when it is gone."""
         await self._end(signal.SIGKILL)

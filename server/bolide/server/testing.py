@@ -475,6 +475,8 @@ class TestNode:
 
     async def __aenter__(self) -> Self:
         await self.node.start()
+        # Jobs are to count from now, not from when the test first waits for something.
+        await self.clock.advance(0)
         return self
 
     async def __aexit__(

@@ -279,6 +279,36 @@ async def test_a_node_that_cannot_reach_the_store_cancels_its_run_before_another
     assert (await world.record())["runs"] == len(world.work.ended)
 
 
+async def test_a_run_whose_term_is_over_is_cancelled_at_its_next_sign_of_life(
+    world: World, log: LogCapture
+) -> None:
+    """As in a machine that was suspended: its own clock says nothing."""
+    await world.start("a")
+    await world.clock.advance(PERIOD_S)
+    other = {"$inc": {"term": 1}, "$set": {"holder": "other"}}
+    await world.store.write(Update(collection=JOBS, selector={}, modifier=other))
+    await world.clock.advance(LEASE_S / 6)
+    assert world.work.running == []
+    assert "job cancelled: its lease was lost" in events(log)
+
+
+async def test_a_sign_of_life_counts_from_when_it_was_sent(world: World) -> None:
+    way = Way(world.store)
+    await world.start("a", store=way)
+    await world.clock.advance(PERIOD_S)
+    answer = asyncio.Event()
+    way.after_write = answer.wait
+    await world.clock.advance(LEASE_S / 6)
+    way.is_away = True
+    await world.clock.advance(LEASE_S * 3 / 6 - 1)
+    answer.set()
+    await world.clock.advance(0)
+    await world.clock.advance(LEASE_S / 6)
+    assert world.work.running == ["a"]
+    await world.clock.advance(1)
+    assert world.work.running == []
+
+
 async def test_an_answer_that_is_lost_costs_nothing(world: World) -> None:
     runner = await world.start("a")
     world.store.loses_answers = True
