@@ -13,7 +13,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -230,11 +230,26 @@ class ReplicaSet:
 
     def fail(self, times: int, *commands: str, **data: Any) -> None:
         """Let the primary answer commands with an error, so many times."""
-        with self.direct(self.primary()) as client:
+        self._configure(self.primary(), {"times": times}, commands, data)
+
+    @contextmanager
+    def failing(self, *commands: str, skip: Any = 0, **data: Any) -> Generator[None]:
+        """Let the primary answer commands with an error in the block, but not the first ones."""
+        primary = self.primary()
+        self._configure(primary, {"skip": skip} if skip else "alwaysOn", commands, data)
+        try:
+            yield
+        finally:
+            self._configure(primary, "off", (), {})
+
+    def _configure(
+        self, member: Member, mode: Any, commands: Iterable[str], data: dict[str, Any]
+    ) -> None:
+        with self.direct(member) as client:
             client.admin.command(
                 "configureFailPoint",
                 "failCommand",
-                mode={"times": times},
+                mode=mode,
                 data={"failCommands": list(commands), **data},
             )
 

@@ -28,6 +28,7 @@ from bolide.server.stores.base import (
     Store,
     Transaction,
     WriteOperation,
+    WriteOutcomeUnknown,
 )
 
 __all__ = ["Gateway", "NotInTransaction", "TrustedOnly"]
@@ -193,7 +194,10 @@ class Gateway:
             # read sees them, so its position is not before theirs.
             with suppress(PyMongoError):
                 snapshot = await store.read(Query(collection=operation.collection, limit=1))
-                invocation.reached(operation.collection, snapshot.position)
+                invocation.fence.reached(operation.collection, snapshot.position)
+            raise
+        except WriteOutcomeUnknown as unknown:
+            invocation.may_have_written(unknown)
             raise
         invocation.wrote(receipt)
         return receipt
@@ -253,9 +257,11 @@ class Gateway:
             async with store.transaction() as transaction:
                 with self._joined(transaction):
                     yield
-        except BaseException:
+        except BaseException as error:
             if claim is not None:
                 claim.not_committed()
+            if invocation is not None and isinstance(error, WriteOutcomeUnknown):
+                invocation.may_have_written(error)
             raise
         if claim is not None:
             claim.committed()

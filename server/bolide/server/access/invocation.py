@@ -13,8 +13,9 @@ from bolide.core.ddp.random import SeededStreams
 from bolide.core.errors import StateError
 from bolide.server.access.claim import Claim
 from bolide.server.access.decisions import Decisions
+from bolide.server.access.fence import Fence
 from bolide.server.explained import Explained
-from bolide.server.stores.base import Position, Receipt
+from bolide.server.stores.base import Receipt, WriteOutcomeUnknown
 
 __all__ = [
     "Invocation",
@@ -149,7 +150,7 @@ class Invocation:
         user_id: str | None = None,
         session: SessionInfo | None = None,
         is_decided: bool = False,
-        fence: dict[str, Position] | None = None,
+        fence: Fence | None = None,
         random: SeededStreams | None = None,
         claim: Claim | None = None,
     ) -> None:
@@ -172,7 +173,7 @@ class Invocation:
         self.is_decided = is_decided
         self.opened: set[str] = set()
         self.decisions = Decisions()
-        self.fence: dict[str, Position] = {} if fence is None else fence
+        self.fence = Fence() if fence is None else fence
         self.random = random
         self.claim = claim
 
@@ -220,18 +221,12 @@ class Invocation:
         """
         if receipt.position is not None:
             for collection in receipt.collections:
-                self.reached(collection, receipt.position)
+                self.fence.reached(collection, receipt.position)
 
-    def reached(self, collection: str, position: Position) -> None:
-        """Move the fence of one collection forward, never back.
-
-        Args:
-            collection: Name of the collection.
-            position: Of a write, or of a read that saw it.
-        """
-        before = self.fence.get(collection)
-        if before is None or before < position:
-            self.fence[collection] = position
+    def may_have_written(self, unknown: WriteOutcomeUnknown) -> None:
+        """Remember a write that was perhaps done, so that ``updated`` does not come before it."""
+        if unknown.position is not None:
+            self.fence.will_reach(unknown.collections, unknown.position)
 
 
 _current: ContextVar[Invocation | None] = ContextVar("bolide_invocation", default=None)

@@ -7,7 +7,7 @@ its node may be gone, and then nobody will ever know more.
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -15,12 +15,14 @@ from typing import Any, Final
 
 import msgspec
 import structlog
+from pymongo.errors import PyMongoError
 
 from bolide.core.ddp.messages import CallId, WireError
 from bolide.core.ejson import canonical, parse, stringify
 from bolide.core.errors import Details, EJSONError, MethodError
 from bolide.core.values import UNDEFINED, Document
 from bolide.server.access.claim import CallTaken, Claim
+from bolide.server.access.fence import Fence
 from bolide.server.clock import Clock
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.methods.errors import log_failure, wire_error
@@ -29,7 +31,7 @@ from bolide.server.methods.result_size import ResultTooLarge
 from bolide.server.sessions.view.source import FollowedView
 from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.settings import Settings
-from bolide.server.stores.base import Delete, Position, Query, Store, Update
+from bolide.server.stores.base import Delete, Position, Query, Store, Update, WriteOutcomeUnknown
 from bolide.server.stores.own_collections import CALLS
 
 __all__ = ["SMALL_ANSWER_BYTES", "CallContent", "Calls", "call_content"]
@@ -90,7 +92,7 @@ class _Outcome:
 
     value: Any = UNDEFINED
     error: WireError | None = None
-    fence: Mapping[str, Position] = field(default_factory=dict[str, Position])
+    fence: Fence = field(default_factory=Fence)
 
 
 @dataclass(slots=True)
@@ -131,7 +133,7 @@ class Calls:
         self,
         call: CallId,
         content: CallContent,
-        fence: dict[str, Position],
+        fence: Fence,
         run: Callable[[Claim], Awaitable[Any]],
     ) -> Any:
         """Run a call unless it wrote before; return its result, or what it returned then.
@@ -245,7 +247,7 @@ class Calls:
         self,
         key: str,
         content: CallContent,
-        fence: dict[str, Position],
+        fence: Fence,
         run: Callable[[Claim], Awaitable[Any]],
     ) -> Any:
         claimed_at = _date(self._clock.wall_ms())
@@ -264,6 +266,8 @@ class Calls:
         try:
             try:
                 outcome.value = await run(claim)
+            except WriteOutcomeUnknown:
+                raise  # what a repeat is told is found out then
             except Exception as error:
                 outcome.error = wire_error(error)
                 is_known = await self._end(key, claim, outcome)
@@ -286,11 +290,20 @@ class Calls:
         return self._reckoning
 
     async def _end(self, key: str, claim: Claim, outcome: _Outcome) -> bool:
-        """Store the outcome of a run that wrote; tells whether it did."""
-        # A handler may have caught what told it that it must not write.
-        await claim.find_out(self._store)
-        if claim.is_taken:
-            await self._store_outcome(key, outcome)
+        """Store the outcome of a run that wrote; tells whether it did.
+
+        Raises:
+            MethodError: ``write-outcome-unknown``, if the store does not take it.
+        """
+        try:
+            # A handler may have caught what told it that it must not write, or may have written.
+            await outcome.fence.known()
+            await claim.find_out(self._store)
+            if claim.is_taken:
+                await self._store_outcome(key, outcome)
+        except (PyMongoError, WriteOutcomeUnknown) as error:
+            log_failure(self._log, error, task="store the outcome of a call")
+            raise _UNKNOWN from error
         return claim.is_taken
 
     async def _find(self, key: str) -> tuple[Document | None, Position]:
@@ -366,8 +379,9 @@ def _check(known: CallContent, given: CallContent) -> None:
         raise _ANOTHER_USER
 
 
-def _repeated(outcome: _Outcome, fence: dict[str, Position]) -> Any:
-    fence.update(outcome.fence)
+def _repeated(outcome: _Outcome, fence: Fence) -> Any:
+    for collection, position in tuple(outcome.fence.items()):
+        fence.reached(collection, position)
     if outcome.error is not None:
         error = outcome.error
         code = error.error if isinstance(error.error, str) else int(error.error)
@@ -382,7 +396,9 @@ def _read_outcome(entry: Document, position: Position) -> _Outcome:
         entry: The document.
         position: Where it was read; not before the call's last write.
     """
-    fence = dict.fromkeys(entry["collections"], position)
+    fence = Fence()
+    for collection in entry["collections"]:
+        fence.reached(collection, position)
     if "tooLarge" in entry:
         return _Outcome(error=wire_error(_NOT_KEPT), fence=fence)
     if "error" in entry:

@@ -9,7 +9,7 @@ store numbers its changes, MongoDB uses cluster times. A snapshot at position P 
 changes with a position up to P; a feed that is at P has delivered exactly those.
 """
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Collection, Iterable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from enum import Enum
@@ -375,10 +375,18 @@ class TransactionConflict(OperationFailure):
 
 
 class WriteOutcomeUnknown(MethodError):
-    """Nobody knows whether a write was done: the connection was lost before the answer came."""
+    """Nobody knows whether a write was done: the connection was lost before the answer came.
+
+    Attributes:
+        collections: Names of the collections it may have changed.
+        position: Ends with a position that is not before the write, if it was done; None: the
+            store does not find out.
+    """
 
     def __init__(self) -> None:
         """Say what to do."""
+        self.collections: frozenset[str] = frozenset()
+        self.position: Awaitable[Position] | None = None
         super().__init__(
             "write-outcome-unknown",
             "The database did not answer, and nobody knows whether it was done: look before you"

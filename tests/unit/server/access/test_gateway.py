@@ -1,5 +1,6 @@
 """The gateway: nothing passes undecided, and every write moves the fence."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -17,7 +18,15 @@ from bolide.server.access.invocation import (
 )
 from bolide.server.explained import NotRunning
 from bolide.server.stores.access import AccessRefused
-from bolide.server.stores.base import AccessFilter, Delete, IndexSpec, Query, Receipt
+from bolide.server.stores.base import (
+    AccessFilter,
+    Delete,
+    IndexSpec,
+    Position,
+    Query,
+    Receipt,
+    WriteOutcomeUnknown,
+)
 
 BEDS = Query(collection="beds")
 CLEAR = Delete(collection="beds", selector={})
@@ -114,6 +123,38 @@ async def test_a_failed_look_at_the_position_does_not_hide_the_error(
     with entered(invocation), pytest.raises(DuplicateKeyError):
         await gateway.write(CLEAR)
     assert invocation.fence == {}
+
+
+async def test_a_write_that_was_perhaps_done_holds_the_fence_until_that_is_known(
+    gateway: Gateway, store: ScriptedStore
+) -> None:
+    unknown = WriteOutcomeUnknown()
+    unknown.collections = frozenset({"beds"})
+    position: asyncio.Future[Position] = asyncio.get_running_loop().create_future()
+    unknown.position = position
+    store.write_error = unknown
+    invocation = decided()
+    with entered(invocation):
+        with pytest.raises(WriteOutcomeUnknown):
+            await gateway.write(CLEAR)
+        with pytest.raises(WriteOutcomeUnknown):
+            async with gateway.transaction():
+                raise unknown
+    assert invocation.fence == {}
+    assert invocation.fence
+    position.set_result(8)
+    await invocation.fence.known()
+    assert invocation.fence == {"beds": 8}
+
+
+async def test_a_store_that_does_not_find_out_holds_nothing(
+    gateway: Gateway, store: ScriptedStore
+) -> None:
+    store.write_error = WriteOutcomeUnknown()
+    invocation = decided()
+    with entered(invocation), pytest.raises(WriteOutcomeUnknown):
+        await gateway.write(CLEAR)
+    assert not invocation.fence
 
 
 async def test_in_a_transaction_everything_goes_to_it(

@@ -98,7 +98,7 @@ def test_the_fence_moves_forward_only() -> None:
     invocation = Invocation("method", "m")
     invocation.wrote(Receipt(position=5, collections=frozenset({"beds", "notes"})))
     invocation.wrote(Receipt(position=7, collections=frozenset({"beds"})))
-    invocation.reached("beds", 6)
+    invocation.fence.reached("beds", 6)
     assert invocation.fence == {"beds": 7, "notes": 5}
 
 
@@ -111,7 +111,7 @@ def test_a_write_that_changed_nothing_moves_no_fence() -> None:
 def test_a_nested_invocation_shares_the_fence_and_not_the_decision() -> None:
     outer = Invocation("method", "outer", is_decided=True, random=SeededStreams("seed"))
     inner = Invocation("method", "inner", fence=outer.fence)
-    inner.reached("beds", 1)
+    inner.fence.reached("beds", 1)
     assert outer.fence == {"beds": 1}
     assert not inner.is_decided
 

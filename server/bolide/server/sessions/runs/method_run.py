@@ -1,13 +1,14 @@
 """One call of a method: the handler's task, its answer, its fence."""
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Sequence
 from typing import TYPE_CHECKING, Any
 
 from bolide.core.ddp.random import SeededStreams
 from bolide.core.errors import LocalProtocolError, MethodError
 from bolide.core.values import normalize
 from bolide.server.access.claim import Claim
+from bolide.server.access.fence import Fence
 from bolide.server.access.invocation import Invocation, current, entered
 from bolide.server.context import Context
 from bolide.server.methods.calls import call_content
@@ -18,7 +19,6 @@ from bolide.server.methods.results import result_value
 from bolide.server.random_ids import random_seed
 from bolide.server.sessions.events import MethodRequested
 from bolide.server.sessions.session import SessionState
-from bolide.server.stores.base import Position
 
 if TYPE_CHECKING:
     from bolide.server.sessions.driver import SessionDriver
@@ -47,7 +47,7 @@ class MethodRun:
         self._work = request.work
         self._method = driver.services.app.methods.find(request.name)
         self._started_at = 0.0
-        self._fence: dict[str, Position] = {}
+        self._fence = Fence()
 
     @property
     def name(self) -> str:
@@ -185,9 +185,9 @@ class MethodRun:
             return
         services = self._driver.services
         started_at = services.clock.now()
-        fence: Mapping[str, Position] = self._fence
         try:
-            await services.live_queries.settle(fence)
+            await self._fence.known()
+            await services.live_queries.settle(self._fence)
         except Exception as error:  # the store was closed while we waited
             log_failure(self._driver.log, error, method=self.name)
         services.metrics.fence_seconds.labels().observe(services.clock.now() - started_at)

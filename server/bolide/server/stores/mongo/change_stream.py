@@ -41,6 +41,7 @@ from bolide.server.stores.mongo.interruptions import (
 )
 from bolide.server.stores.mongo.queries import BATCH
 from bolide.server.stores.mongo.reading import SnapshotReader
+from bolide.server.stores.mongo.tasks import end
 from bolide.server.stores.own_collections import FENCES
 
 __all__ = ["QUIET_S", "ChangeStream"]
@@ -128,10 +129,7 @@ class ChangeStream:
 
     async def close(self) -> None:
         """Follow it no more, and let nobody wait."""
-        tasks = [task for task in (self._following, self._fencing) if task is not None]
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(task for task in (self._following, self._fencing) if task is not None)
         await self._end_session()
         if self._feed is not None:
             self._feed.close()

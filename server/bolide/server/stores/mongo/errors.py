@@ -20,13 +20,14 @@ from pymongo.errors import (
 from bolide.server.stores.base import TransactionConflict, WriteOutcomeUnknown
 from bolide.server.stores.embedded.errors import BAD_VALUE, DOCUMENT_TOO_LARGE, DUPLICATE_KEY
 
-__all__ = ["refusals", "transient"]
+__all__ = ["UNKNOWN_COMMIT", "refusals", "transient"]
 
 # Timed out or interrupted while the write waited for the majority.
 _INTERRUPTED: Final = frozenset({50, 64, 89, 91, 262, 11600, 11601, 11602})
 _TOO_LARGE: Final = frozenset({10334, 17419, 17420})
 _TRANSIENT: Final = "TransientTransactionError"
-_UNKNOWN_COMMIT: Final = "UnknownTransactionCommitResult"
+UNKNOWN_COMMIT: Final = "UnknownTransactionCommitResult"
+"""Label of an error after which a commit may be repeated, because nobody knows whether it was."""
 
 # What is kept of the details of an error. A key is that of the document that was to be written; as
 # in all stores it is no part of the text.
@@ -69,7 +70,7 @@ def refusals(
 
 def transient(error: PyMongoError) -> bool:
     """Tell whether a transaction was aborted because of another one, and may be tried again."""
-    return error.has_error_label(_TRANSIENT) and not error.has_error_label(_UNKNOWN_COMMIT)
+    return error.has_error_label(_TRANSIENT) and not error.has_error_label(UNKNOWN_COMMIT)
 
 
 def _is_unknown(error: PyMongoError) -> bool:
@@ -83,7 +84,7 @@ def _is_unknown(error: PyMongoError) -> bool:
         return False
     if isinstance(error, (ConnectionFailure, WriteConcernError)) or error.timeout:
         return True
-    if error.has_error_label(_UNKNOWN_COMMIT) or error.has_error_label("RetryableWriteError"):
+    if error.has_error_label(UNKNOWN_COMMIT) or error.has_error_label("RetryableWriteError"):
         return True
     if not isinstance(error, OperationFailure):
         return False

@@ -32,6 +32,7 @@ from bolide.server.stores.base import (
     Transaction,
     TransactionConflict,
     WriteOperation,
+    WriteOutcomeUnknown,
 )
 from bolide.server.stores.evaluation import Aggregation, Origin
 from bolide.server.stores.feed_health import FeedHealth
@@ -41,7 +42,7 @@ from bolide.server.stores.mongo.change_stream import QUIET_S, ChangeStream
 from bolide.server.stores.mongo.cluster_time import position_of
 from bolide.server.stores.mongo.codec import CODEC_OPTIONS
 from bolide.server.stores.mongo.connection import connected, startup_refusals
-from bolide.server.stores.mongo.errors import refusals
+from bolide.server.stores.mongo.errors import UNKNOWN_COMMIT, refusals
 from bolide.server.stores.mongo.explaining import examined
 from bolide.server.stores.mongo.interruptions import Interruption, Loss
 from bolide.server.stores.mongo.origins import Origins
@@ -53,6 +54,7 @@ from bolide.server.stores.mongo.queries import (
     server_selector,
 )
 from bolide.server.stores.mongo.reading import CappedCollection, Found, SnapshotReader
+from bolide.server.stores.mongo.settling import Settling
 from bolide.server.stores.mongo.transaction import MongoTransaction
 from bolide.server.stores.mongo.writing import Writer
 
@@ -61,6 +63,7 @@ __all__ = ["WRITE_TIMEOUT_S", "MongoStore"]
 WRITE_TIMEOUT_S: Final = 20.0
 """Longest time a write may take, its repetition included, seconds."""
 _COMMIT_TIMEOUT_S: Final = 20.0
+_COMMIT_ATTEMPT_S: Final = 5.0
 _TRANSIENT_PAUSE_S: Final = 0.005
 _NAMESPACE_NOT_FOUND: Final = 26
 _INDEX_NOT_FOUND: Final = 27
@@ -145,6 +148,7 @@ class MongoStore:
         """End the feed and let go of everything."""
         opened, self._opened = self._opened, None
         if opened is not None:
+            await opened.settling.close()
             await opened.stream.close()
             await opened.client.close()
         self._cache.clear()
@@ -254,8 +258,12 @@ class MongoStore:
                 raise ValueError("first must insert one document.")
             return await self._write_after(first, operation)
         async with self._session(opened) as session:
-            with refusals(WriteError), pymongo.timeout(WRITE_TIMEOUT_S):
-                receipt = await self._writer(opened, session).write(operation)
+            try:
+                with refusals(WriteError), pymongo.timeout(WRITE_TIMEOUT_S):
+                    receipt = await self._writer(opened, session).write(operation)
+            except WriteOutcomeUnknown as unknown:
+                unknown.collections = frozenset({operation.collection})
+                raise
             return self._with_position(receipt, session)
 
     async def _write_after(self, first: Insert, operation: WriteOperation) -> Receipt:
@@ -299,10 +307,12 @@ class MongoStore:
                 raise
             collections = frozenset(transaction.collections)
             try:
-                with refusals(), pymongo.timeout(_COMMIT_TIMEOUT_S):
-                    await session.commit_transaction()
-            except BaseException:
+                with refusals():
+                    await self._commit(session)
+            except BaseException as error:
                 transaction.end(None)
+                if isinstance(error, WriteOutcomeUnknown):
+                    error.collections = collections
                 raise
             receipt = Receipt(collections=collections)
             transaction.end(self._with_position(receipt, session))
@@ -411,10 +421,37 @@ class MongoStore:
         self._written = max(self._written, position)
         return replace(receipt, position=position)
 
+    async def _commit(self, session: AsyncClientSession) -> None:
+        """Commit, as often as it takes to learn whether it was done, or until time is over."""
+        loop = asyncio.get_running_loop()
+        deadline, pause = loop.time() + _COMMIT_TIMEOUT_S, _TRANSIENT_PAUSE_S
+        while True:
+            try:
+                with pymongo.timeout(min(_COMMIT_ATTEMPT_S, deadline - loop.time())):
+                    await session.commit_transaction()
+                return
+            except PyMongoError as error:
+                if not error.has_error_label(UNKNOWN_COMMIT) or loop.time() + pause >= deadline:
+                    raise
+            await asyncio.sleep(pause)
+            pause = min(2 * pause, 1.0)
+
     @asynccontextmanager
     async def _session(self, opened: "_Opened") -> AsyncGenerator[AsyncClientSession]:
-        async with opened.client.start_session(causal_consistency=False) as session:
+        session = opened.client.start_session(causal_consistency=False)
+        try:
             yield session
+        except WriteOutcomeUnknown as unknown:
+            if unknown.position is None:  # it is of this session
+                unknown.position = opened.settling.settle(session)
+            else:
+                await session.end_session()
+            raise
+        except BaseException:
+            await session.end_session()
+            raise
+        else:
+            await session.end_session()
 
 
 class _Opened:
@@ -433,6 +470,7 @@ class _Opened:
         self.reader = reader
         self.stream = stream
         self.origins = origins
+        self.settling = Settling(lambda: self.database)
 
 
 def _index_spec(index: Mapping[str, Any]) -> IndexSpec:
