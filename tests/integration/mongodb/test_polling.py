@@ -17,6 +17,7 @@ from tests.replica_set import ReplicaSet
 from tests.view_replica import ViewReplica
 
 from bolide.core.keys import key_of
+from bolide.core.values import Regex
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.livequery.statistics import LiveQueryStatistics
 from bolide.server.stores.base import AccessFilter, Delete, Insert, Position, Query, Update
@@ -86,6 +87,7 @@ def only(live: LiveQueries) -> LiveQueryStatistics:
             {"n": {"$in": [4]}, "list": {"$all": [{"$elemMatch": {"a": 1}}]}},
             "only MongoDB evaluates it",
         ),
+        ({"n": 4, "$nor": [{"list.b": Regex("(?i)a")}]}, "only MongoDB evaluates it"),
     ],
 )
 async def test_what_only_mongodb_evaluates_is_followed(

@@ -142,7 +142,9 @@ class Multiplexer(SharedView):
             reread_because=self._reread_because,
             matching_s=self._account.seconds,
             reading_s=self.reading_s,
-            advice=str(self._surroundings.index_advice.on(self.query) or ""),
+            advice=""
+            if self.is_polled
+            else str(self._surroundings.index_advice.on(self.query) or ""),
         )
 
     async def start(self) -> None:
