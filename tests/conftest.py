@@ -16,8 +16,8 @@ from bolide.server.stores.base import Store
 from bolide.server.stores.mongo import MongoStore
 
 COLLECTIONS = (
-    "a", "b", "beds", "c", "calls", "notes", "patients", "plain", "runs", "sides", "things",
-    "totals", "vitals", "wards",
+    "a", "b", "beds", "c", "calls", "notes", "patients", "plain", "runs", "sides", "tasks",
+    "things", "totals", "vitals", "wards",
 )  # fmt: skip
 """Those that tests write to. As in production a node may write to no others: that is code 13."""
 

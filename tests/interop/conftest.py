@@ -1,4 +1,4 @@
-"""Two server processes on one SQLite file, and clients that nobody changed for us."""
+"""Two server processes on one store, and clients that nobody changed for us."""
 
 import asyncio
 import json
@@ -6,7 +6,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -92,17 +92,28 @@ class Client:
 @pytest_asyncio.fixture
 async def servers(tmp_path: Path) -> AsyncGenerator[list[str]]:
     """Yield the WebSocket addresses of two nodes on one file."""
-    store = f"sqlite:///{tmp_path / 'tasks.db'}"
     async with AsyncExitStack() as stack:
-        addresses: list[str] = []
-        for _ in range(2):
-            process = await Process.start(
-                *(sys.executable, "-m", "bolide.ops", "run", "--app-dir", str(HERE), "app:app"),
-                *("--store", store, "--port", "0", "--management-port", "0"),
-            )
-            stack.push_async_callback(process.stop)
-            addresses.append(await _address(process))
-        yield addresses
+        yield await _start_nodes(stack, f"sqlite:///{tmp_path / 'tasks.db'}")
+
+
+@pytest_asyncio.fixture
+async def servers_on_mongodb(new_database: Callable[[], str]) -> AsyncGenerator[list[str]]:
+    """Yield the WebSocket addresses of two nodes on one replica set."""
+    async with AsyncExitStack() as stack:
+        yield await _start_nodes(stack, new_database())
+
+
+async def _start_nodes(stack: AsyncExitStack, store: str) -> list[str]:
+    addresses: list[str] = []
+    for _ in range(2):
+        process = await Process.start(
+            *(sys.executable, "-m", "bolide.ops", "run", "--app-dir", str(HERE), "app:app"),
+            *("--port", "0", "--management-port", "0"),
+            BOLIDE_STORE=store,
+        )
+        stack.push_async_callback(process.stop)
+        addresses.append(await _address(process))
+    return addresses
 
 
 async def _address(process: Process) -> str:

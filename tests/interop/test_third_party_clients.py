@@ -1,4 +1,4 @@
-"""Clients that were written for Meteor, unchanged, against two Bolide nodes on one file."""
+"""Clients that were written for Meteor, unchanged, against two Bolide nodes on one store."""
 
 from typing import Any
 
@@ -7,10 +7,7 @@ import pytest
 CLIENTS = ["ddp", "ddp+sockjs", "simpleddp", "simpleddp+sockjs", "asteroid", "python-meteor"]
 
 
-@pytest.mark.parametrize("kind", CLIENTS)
-async def test_a_meteor_client_sees_live_data(
-    kind: str, servers: list[str], start_client: Any
-) -> None:
+async def see_live_data(kind: str, servers: list[str], start_client: Any) -> None:
     here, there = servers
     client = await start_client(kind, here)
     assert (await client.act("subscribe", "tasks.all"))["event"] == "subscribe"
@@ -35,6 +32,22 @@ async def test_a_meteor_client_sees_live_data(
     assert (await remote.act("call", "tasks.remove", "b"))["value"] == 1
     assert (await client.act("call", "tasks.remove", "a"))["value"] == 1
     await client.shows("tasks", {"c": shown["c"]})
+    assert (await remote.act("call", "tasks.remove", "c"))["value"] == 1
+    await client.shows("tasks", {})
+
+
+@pytest.mark.parametrize("kind", CLIENTS)
+async def test_a_meteor_client_sees_live_data(
+    kind: str, servers: list[str], start_client: Any
+) -> None:
+    await see_live_data(kind, servers, start_client)
+
+
+async def test_all_meteor_clients_see_live_data_on_mongodb(
+    servers_on_mongodb: list[str], start_client: Any
+) -> None:
+    for kind in CLIENTS:
+        await see_live_data(kind, servers_on_mongodb, start_client)
 
 
 @pytest.mark.parametrize("kind", CLIENTS)
