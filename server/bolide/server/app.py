@@ -21,6 +21,8 @@ from bolide.server.explained import NotBuilt
 from bolide.server.jobs.registry import JobHandler, Jobs
 from bolide.server.jobs.schedule import Cron, Every, Schedule
 from bolide.server.methods.registry import Methods
+from bolide.server.presence.hub import PresenceHub
+from bolide.server.presence.presence import Presence
 from bolide.server.publications.aggregates import LiveAggregate, WrongPipeline
 from bolide.server.publications.counts import LiveCount
 from bolide.server.publications.registry import Publications
@@ -76,6 +78,7 @@ class App:
         self._gateway = Gateway()
         self._collections: dict[str, Collection] = {}
         self._channels: dict[str, Channel] = {}
+        self._presences: dict[str, Presence] = {}
         self._startup_hooks: list[_StartupHook] = []
         self._access_watchers: list[_AccessWatcher] = []
 
@@ -137,10 +140,7 @@ class App:
             TypeError: If no client can send such a message.
         """
         self._check_new("channel", name)
-        # The annotation is a promise of the app.
-        if not isinstance(access, bool):  # pyright: ignore[reportUnnecessaryIsInstance]
-            expected = "True, if its topics are access scopes, or False"
-            raise ConfigurationError(f'access of app.channel("{name}")', access, expected)
+        _check_scoped("channel", name, access)
         if not 0 < shown_for_s <= MAX_SHOWN_S:
             expected = f"a number of seconds above 0, at most {MAX_SHOWN_S:g}"
             raise ConfigurationError(f'shown_for_s of app.channel("{name}")', shown_for_s, expected)
@@ -148,10 +148,33 @@ class App:
         self._channels[name] = channel
         return channel
 
+    # Annotations are of any type.
+    def presence(self, name: str, payload: Any = None, *, access: bool = False) -> Presence:
+        """Make a presence: who is where now, on any node.
+
+        ``await online.enter(ctx, ward, {"role": "nurse"})`` in a handler, ``return
+        online.here(ward)`` in a publish function. Both need a decision of the handler first.
+
+        Args:
+            name: Its name; in clients that of the collection of those who are here.
+            payload: The type of what is told of a member, as an argument of a method would be
+                annotated; None: nothing is.
+            access: Each topic is an access scope: only a handler that opened it with
+                ``ctx.require(permission, topic)`` may enter it or look.
+
+        Raises:
+            ConfigurationError: If the name cannot be one or is taken.
+            TypeError: If no client can send what is told of a member.
+        """
+        self._check_new("presence", name)
+        _check_scoped("presence", name, access)
+        presence = self._presences[name] = Presence(name, payload, is_scoped=access)
+        return presence
+
     @property
     def broadcasts(self) -> bool:
         """Whether it has anything to tell to other nodes beside what is in the store."""
-        return bool(self._channels)
+        return bool(self._channels or self._presences)
 
     def strategy_of(self, collection: str) -> PublicationStrategy:
         """Return how sessions merge a collection, registered or not."""
@@ -419,16 +442,20 @@ class App:
         """Let the collections use a store that is open; the node calls this."""
         self._gateway.attach(store)
 
-    def attach_channels(self, hub: ChannelHub) -> None:
-        """Let the channels reach somebody; the node calls this."""
+    def attach_channels(self, hub: ChannelHub, presence: PresenceHub) -> None:
+        """Let channels and presences reach somebody; the node calls this."""
         for channel in self._channels.values():
             channel.attach(hub)
+        for declared in self._presences.values():
+            declared.attach(presence)
 
     def detach(self) -> None:
         """Let collections and channels reach nothing; the node calls this before its end."""
         self._gateway.detach()
         for channel in self._channels.values():
             channel.detach()
+        for presence in self._presences.values():
+            presence.detach()
 
     def _check_new(self, kind: str, name: str) -> None:
         """Refuse a name that cannot be one in clients or the store, and one that is taken."""
@@ -436,8 +463,15 @@ class App:
         if not name or "$" in name or "\0" in name or name.startswith(("system.", "_bolide")):
             expected = "a name without $, not empty, not system.* and not _bolide*"
             raise ConfigurationError(option, name, expected)
-        if name in self._collections or name in self._channels:
+        if name in {*self._collections, *self._channels, *self._presences}:
             raise ConfigurationError(option, name, f"used once: keep what app.{kind} returns")
+
+
+def _check_scoped(kind: str, name: str, access: object) -> None:
+    """Refuse the name of a field: topics have none."""
+    if not isinstance(access, bool):
+        expected = "True, if its topics are access scopes, or False"
+        raise ConfigurationError(f'access of app.{kind}("{name}")', access, expected)
 
 
 def _check_access(name: str, access: object, strategy: PublicationStrategy) -> None:

@@ -11,6 +11,7 @@ from bolide.core.errors import StateError
 from bolide.server.app import App
 from bolide.server.broadcast.base import Broadcast
 from bolide.server.broadcast.choice import make_broadcast
+from bolide.server.broadcast.state import BroadcastSeries, BroadcastState, state_of
 from bolide.server.broadcast.store import MESSAGES
 from bolide.server.channels.hub import ChannelHub
 from bolide.server.clock import Clock, SystemClock, Timer
@@ -20,6 +21,7 @@ from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.methods.calls import Calls
 from bolide.server.methods.errors import log_failure
 from bolide.server.metrics import Metrics
+from bolide.server.presence.hub import PresenceHub
 from bolide.server.random_ids import random_id
 from bolide.server.redis.address import RedisAddress
 from bolide.server.redis.secret import shared_secret
@@ -198,6 +200,8 @@ class Node:
             self._services.live_queries.close()
             if self._services.channels is not None:
                 self._services.channels.close()
+            if self._services.presence is not None:
+                self._services.presence.close()
             self._services = None
         self.app.detach()
         if self.broadcast is not None:
@@ -264,6 +268,8 @@ class Node:
         )
         self._drivers.add(driver)
         driver.ended.call(partial(self._drivers.discard, driver))
+        if self._services.presence is not None:
+            driver.ended.call(partial(self._services.presence.session_ended, driver.info.id))
         return driver
 
     @property
@@ -276,6 +282,14 @@ class Node:
         if self._services is None:
             raise StateError("The node does not run.")
         return self._services
+
+    @property
+    def broadcast_state(self) -> BroadcastState | None:
+        """How its channels and its presence are; None if the app has neither."""
+        services = self.services
+        if self.broadcast is None or services.channels is None or services.presence is None:
+            return None
+        return state_of(self.broadcast, services.channels, services.presence)
 
     @property
     def build_id(self) -> str:
@@ -334,8 +348,13 @@ class Node:
             broadcast = make_broadcast(self.store, self.clock, self.settings)
         self.broadcast = broadcast
         hub = services.channels = ChannelHub(broadcast, self.clock, self.limits, self.metrics)
-        self.app.attach_channels(hub)
+        presence = services.presence = PresenceHub(
+            broadcast, services.turn, self.clock, self.limits, self.settings.presence_lease_s
+        )
+        self.app.attach_channels(hub, presence)
         await broadcast.open()
+        presence.start()
+        self.metrics.registry.register(BroadcastSeries(broadcast, presence))
 
     def _close_sessions(self) -> None:
         for driver in tuple(self._drivers):

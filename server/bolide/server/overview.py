@@ -15,6 +15,7 @@ from importlib.metadata import version
 from ipaddress import ip_address
 from typing import Any, Final, TypeVar
 
+from bolide.server.broadcast.state import BroadcastState
 from bolide.server.jobs.statistics import JobStatistics
 from bolide.server.livequery.multiplexer import Multiplexer
 from bolide.server.livequery.statistics import LiveQueryStatistics
@@ -186,6 +187,7 @@ class Overview:
         live_query_rows: Those that cost most come first.
         jobs: All scheduled jobs, as the node saw them in the store last.
         redis: How it gets on with Redis; None without one.
+        broadcast: How its channels and its presence are; None if the app has neither.
     """
 
     node: NodeState
@@ -195,6 +197,7 @@ class Overview:
     live_query_rows: tuple[LiveQueryStatistics, ...]
     jobs: tuple[JobStatistics, ...]
     redis: RedisState | None = None
+    broadcast: BroadcastState | None = None
 
 
 _Item = TypeVar("_Item")
@@ -231,6 +234,7 @@ async def take_overview(node: Node, rows: int = DEFAULT_ROWS) -> Overview:
         live_query_rows=query_rows,
         jobs=node.jobs,
         redis=node.redis.state if node.redis else None,
+        broadcast=node.broadcast_state,
     )
 
 

@@ -79,6 +79,8 @@ class Settings:
         call_memory_s: How long the outcome of a call is kept for a repeat, seconds.
         job_lease_s: Time within which a lost node's job runs elsewhere, seconds.
         poll_interval_s: When a polled live query is read again if no change is heard of, seconds.
+        presence_lease_s: Silence after which another node, and who is present there, is gone,
+            seconds; the same on all nodes.
         limits: What one session may use.
         origins: Name of each setting and limit -> where its value came from.
 
@@ -109,6 +111,7 @@ class Settings:
     call_memory_s: float = 86_400
     job_lease_s: float = 30
     poll_interval_s: float = 10
+    presence_lease_s: float = 30
     limits: Limits = field(default_factory=Limits)
     origins: Mapping[str, str] = field(default_factory=dict[str, str], compare=False, repr=False)
 
@@ -332,6 +335,7 @@ _KINDS: Final[Mapping[str, _Kind]] = {
     "heartbeat_timeout_s": _SECONDS,
     "call_wait_s": _SECONDS,
     "call_memory_s": _SECONDS,
+    "presence_lease_s": _SECONDS,
     "job_lease_s": _Kind(
         lambda value: _is_seconds(value) and value >= _LEAST_LEASE_S,
         float,

@@ -15,6 +15,7 @@ from bolide.server.overview import PublicationCount, SessionRow
 
 __all__ = [
     "WIDE",
+    "broadcast_lines",
     "job_lines",
     "job_title",
     "live_query_lines",
@@ -135,6 +136,30 @@ def redis_lines(rates: Rates) -> Iterator[Text]:
     yield text
 
 
+def broadcast_lines(rates: Rates) -> Iterator[Text]:
+    """Say how channels and presence are, in one line; none if the app has neither."""
+    state = rates.overview.broadcast
+    if state is None:
+        return
+    text = Text(no_wrap=True, overflow="ellipsis")
+    text.append("● channels", "yellow" if state.waits_because else "green")
+    text.append(f"  {printable(state.path)}")
+    if state.neighbours is not None and state.path != "in process":
+        text.append(f", {state.neighbours} other {_plural('node', state.neighbours)}")
+    if state.waits_because:
+        text.append(f"  waits: {printable(state.waits_because)}", "yellow")
+    text.append(
+        f"  {count_text(state.listeners)} listen to {count_text(state.topics)}"
+        f" {_plural('topic', state.topics)}"
+        f"  {count_text(state.members)} present, {count_text(state.own_members)} here"
+        f"  {count_text(state.published)} sent, {count_text(state.received)} received"
+    )
+    for name, number in (("given up", state.expired), ("times missed", state.losses)):
+        if number:
+            text.append(f", {count_text(number)} {name}", "yellow")
+    yield text
+
+
 def session_title(rates: Rates, shown: int) -> Text:
     """Say how the sessions are, all together.
 
@@ -246,6 +271,10 @@ def job_lines(jobs: Sequence[JobStatistics], width: int | None = None) -> Iterat
     for job, text in zip(jobs, cells, strict=True):
         style = "red" if job.outcome in ("error", "lost") else ""
         yield _line(f"{text}{printable(job.name)}, {printable(job.schedule)}", style)
+
+
+def _plural(noun: str, number: int) -> str:
+    return noun if number == 1 else f"{noun}s"
 
 
 def _title(name: str, count: int, shown: int, parts: Sequence[str]) -> Text:

@@ -14,6 +14,7 @@ from bolide.ops.terminal.printable import printable
 from bolide.ops.terminal.tables import share
 from bolide.ops.top.lines import (
     WIDE,
+    broadcast_lines,
     job_lines,
     job_title,
     live_query_lines,
@@ -43,6 +44,7 @@ def plain_lines(rates: Rates) -> Iterator[str]:
     sessions, live_queries = rates.sessions, rates.live_queries
     yield node_line(rates).plain
     yield from (line.plain for line in redis_lines(rates))
+    yield from (line.plain for line in broadcast_lines(rates))
     yield session_title(rates, len(sessions)).plain
     if sessions:
         yield from (line.plain for line in session_lines(sessions))
@@ -108,8 +110,8 @@ class TopView:
         per_query = 1 if width >= WIDE else 2
         jobs = rates.overview.jobs
         wanted = [len(rates.sessions), len(rates.live_queries) * per_query, len(jobs)]
-        redis = tuple(redis_lines(rates))
-        frame = _FRAME_LINES + len(redis) + (_JOB_FRAME_LINES if jobs else 0)
+        between_nodes = (*redis_lines(rates), *broadcast_lines(rates))
+        frame = _FRAME_LINES + len(between_nodes) + (_JOB_FRAME_LINES if jobs else 0)
         lines = share(wanted, max(0, height - frame))
         sessions = rates.sessions[: lines[0]]
         live_queries = rates.live_queries[: max(1, lines[1] // per_query)]
@@ -117,7 +119,7 @@ class TopView:
         job_part = ["", job_title(rates, len(shown_jobs)), *job_lines(shown_jobs, width)]
         return Group(
             node_line(rates) if self._error is None else _problem(self._error),
-            *redis,
+            *between_nodes,
             Text(self._how, style="dim", no_wrap=True, overflow="ellipsis"),
             "",
             session_title(rates, len(sessions)),

@@ -8,6 +8,7 @@ gathered in one turn of the event loop in one go.
 from collections.abc import Mapping
 from typing import Literal, assert_never
 
+from bolide.server.access.decisions import decide
 from bolide.server.access.invocation import SessionInfo
 from bolide.server.clock import Timer
 from bolide.server.methods.errors import log_failure
@@ -220,6 +221,8 @@ class SessionDriver:
         """
         named = self.session.begin_user_change()
         self.user_id = user_id
+        if self.services.presence is not None:
+            self.services.presence.user_changed(self.info.id)
         if self.session.state is not SessionState.OPEN:
             return
         try:
@@ -241,6 +244,11 @@ class SessionDriver:
         if user_id not in (None, self.user_id) or self.session.state is not SessionState.OPEN:
             return
         self.runs.ask_again()
+        if self.services.presence is not None:
+            authorize = self.services.app.authorize
+            self.services.presence.access_changed(
+                self.info.id, lambda question: decide(question, authorize, lambda: self.log)
+            )
 
     @property
     def socket_bytes(self) -> int:

@@ -15,6 +15,7 @@ from bolide.server.limits import Limits
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.methods.calls import Calls
 from bolide.server.metrics import Metrics
+from bolide.server.presence.hub import PresenceHub
 from bolide.server.publications.registry import Publication
 from bolide.server.sessions.ratelimit import RateLimiter
 from bolide.server.settings import Settings
@@ -40,6 +41,7 @@ class Services:
         build_id: Told to clients that know our extensions.
         log: Of the node.
         channels: Who listens to what; None if the app has no channels.
+        presence: Who is where; None if the app has neither channels nor presences.
         tasks: What runs.
         unready_publications: Those that are never ready, and were told of.
     """
@@ -56,6 +58,7 @@ class Services:
     build_id: str
     log: FilteringBoundLogger
     channels: ChannelHub | None = None
+    presence: PresenceHub | None = None
     tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     unready_publications: set[Publication] = field(default_factory=set[Publication])
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)

@@ -8,6 +8,7 @@ from tests.unit.ops.top.overviews import make_job, make_overview, make_query, ma
 
 from bolide.ops.top.lines import (
     WIDE,
+    broadcast_lines,
     job_lines,
     job_title,
     live_query_lines,
@@ -19,6 +20,7 @@ from bolide.ops.top.lines import (
 )
 from bolide.ops.top.rates import compare
 from bolide.ops.top.view import plain_lines
+from bolide.server.broadcast.state import BroadcastState
 from bolide.server.jobs.statistics import JobStatistics
 from bolide.server.livequery.statistics import LiveQueryStatistics
 from bolide.server.overview import PublicationCount, SessionRow
@@ -72,6 +74,51 @@ def redis_texts(**fields: Any) -> list[str]:
         line for line in plain_lines(rates) if line.startswith("● redis")
     ]
     return [line.plain for line in redis_lines(rates)]
+
+
+_BROADCAST = BroadcastState(
+    path="store",
+    waits_because="",
+    neighbours=1,
+    published=12,
+    received=3_400,
+    expired=0,
+    losses=0,
+    topics=1,
+    listeners=5,
+    own_members=2,
+    members=6,
+)
+
+
+def broadcast_texts(**fields: Any) -> list[str]:
+    state = replace(_BROADCAST, **fields)
+    rates = compare(None, replace(make_overview(), broadcast=state))
+    assert [line.plain for line in broadcast_lines(rates)] == [
+        line for line in plain_lines(rates) if line.startswith("● channels")
+    ]
+    return [line.plain for line in broadcast_lines(rates)]
+
+
+def test_an_app_without_channels_has_no_line_of_them() -> None:
+    assert list(broadcast_lines(compare(None, make_overview()))) == []
+
+
+def test_channels_tell_how_they_reach_others_and_why_they_wait() -> None:
+    assert broadcast_texts() == [
+        "● channels  store, 1 other node  5 listen to 1 topic  6 present, 2 here"
+        "  12 sent, 3400 received"
+    ]
+    assert broadcast_texts(waits_because="no primary", neighbours=2, expired=3, losses=1) == [
+        "● channels  store, 2 other nodes  waits: no primary  5 listen to 1 topic"
+        "  6 present, 2 here  12 sent, 3400 received, 3 given up, 1 times missed"
+    ]
+    assert broadcast_texts(path="in process", neighbours=0)[0].startswith(
+        "● channels  in process  5 listen"
+    )
+    assert broadcast_texts(path="redis", neighbours=None)[0].startswith(
+        "● channels  redis  5 listen"
+    )
 
 
 def test_without_redis_there_is_no_line_of_it() -> None:

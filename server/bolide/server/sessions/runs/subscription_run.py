@@ -19,6 +19,7 @@ from bolide.server.livequery.followers import Follower
 from bolide.server.livequery.live_queries import Following
 from bolide.server.methods.errors import log_failure, wire_error
 from bolide.server.moment import Moment
+from bolide.server.presence.presence import Here
 from bolide.server.publications.aggregates import LiveAggregate
 from bolide.server.publications.counts import CountSource, LiveCount
 from bolide.server.publications.joins.join import Join
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["SubscriptionRun"]
 
 
-_Published: TypeAlias = Cursor | LiveAggregate | LiveCount | Listening
+_Published: TypeAlias = Cursor | LiveAggregate | LiveCount | Listening | Here
 
 
 class _Followed(Protocol):
@@ -293,11 +294,11 @@ class SubscriptionRun:
             queries = [cursor.admitted() for cursor in cursors if not cursor.children]
             queries += [one.query for one in published if isinstance(one, LiveAggregate)]
             counts = [(one, one.query) for one in published if isinstance(one, LiveCount)]
-            listenings = [one for one in published if isinstance(one, Listening)]
+            listenings = [one for one in published if isinstance(one, Listening | Here)]
             for listening in listenings:
                 listening.check()
         if subscription.is_active:
-            self._followings += [listening.start(self) for listening in listenings]
+            self._followings.extend(listening.start(self) for listening in listenings)
         await asyncio.gather(
             *(self._follow_query(query) for query in queries),
             *(self._count(count, query) for count, query in counts),
@@ -436,7 +437,7 @@ def _published(outcome: object) -> list[_Published] | None:
     names = [one.name for one in published if isinstance(one, LiveCount)]
     if len(set(names)) < len(names):
         raise WrongOutcome("two counts with the same name")
-    topics = [(one.channel, one.topic) for one in published if isinstance(one, Listening)]
+    topics = [(one.channel, one.topic) for one in published if isinstance(one, Listening | Here)]
     if len(set(topics)) < len(topics):
         raise WrongOutcome("the same topic of a channel twice")
     return published

@@ -1,0 +1,1 @@
+"""Presence: who is here now, on any node."""
