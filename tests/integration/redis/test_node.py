@@ -189,3 +189,36 @@ async def test_channels_go_through_redis(redis_server: RedisServer, tmp_path: Pa
         # Those on the same node hear it still.
         await clients[0].call("type", 4)
         assert (await clients[0].received(Added)).fields["message"] == 4
+
+
+def documented_user() -> list[str]:
+    """Return the words of the command that the page for operators shows."""
+    page = (Path(__file__).parents[3] / "docs" / "topics" / "redis.md").read_text()
+    _, _, rest = page.partition("    ACL SETUSER ward ")
+    command, _, _ = rest.partition("\n\n")
+    return command.replace("\\\n", " ").split()
+
+
+async def test_the_documented_user_may_do_all_that_a_node_does(
+    redis_server: RedisServer, tmp_path: Path
+) -> None:
+    tell(redis_server, "ACL", "SETUSER", "ward", *documented_user())
+    rule = RateLimitRule(name="login", num_requests=2, interval_s=3600)
+    app = make_app(rule)
+    app.channel("typing", int)
+    url = f"redis://ward:password@127.0.0.1:{redis_server.port}"
+    store = SQLiteStore(tmp_path / "ward.db")
+    node = TestNode(app, store=store, settings=Settings(redis=url))
+    node.node.clock = SystemClock()
+    async with node:
+        client = await node.connect()
+        assert await client.call("login") == "welcome"
+        await until(redis_server, lambda: counts_together(node))
+        redis, broadcast = node.node.redis, node.node.broadcast
+        assert redis is not None
+        assert broadcast is not None
+        tell(redis_server, "XADD", "bolide:hints", "*", "collection", "patients", "id", "1")
+        await until(redis_server, lambda: redis.state.hints_taken == 1)
+        broadcast.publish("typing", b"")
+        await until(redis_server, lambda: broadcast.statistics.sent == 1)
+        assert redis.state.is_connected

@@ -72,11 +72,19 @@ def shown_url(url: str) -> str:
     except ValueError:
         return "(hidden)"
     host = parts.netloc.rpartition("@")
+    if not all(map(_is_host, host[2].split(","))):
+        return "(hidden)"
     netloc = f"***@{host[2]}" if host[1] else parts.netloc
     # urlunsplit drops the empty host that tells sqlite:///relative from sqlite:/absolute.
     if not netloc and url.startswith(f"{parts.scheme}://"):
         return f"{parts.scheme}://{parts.path}{'?***' if parts.query else ''}"
     return urlunsplit((parts.scheme, netloc, parts.path, "***" if parts.query else "", ""))
+
+
+def _is_host(text: str) -> bool:
+    """Tell whether a host has a port or none; what was meant as a password may stand there."""
+    name, colon, port = text.rpartition(":")
+    return not colon or text.endswith("]") or (port.isdigit() and len(port) <= 5 and bool(name))
 
 
 def _version(library: str) -> str:

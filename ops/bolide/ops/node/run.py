@@ -81,7 +81,7 @@ async def run_node(name: str, app: App, settings: Settings, say: Callable[[str],
                 closing(_bind_management(settings.management_host, settings.management_port, port))
             )
         stopped = stack.enter_context(stop_signals())
-        async with node_running(app, settings, listener, management):
+        async with node_running(app, settings, listener, management) as node:
             url = url_of(listener, settings.host, secure=tls is not None)
             say(f"Bolide {version('bolide')} serves {name} at {url}")
             if management is not None:
@@ -92,6 +92,11 @@ async def run_node(name: str, app: App, settings: Settings, say: Callable[[str],
                 say(PLAIN_HTTP)
             elif tls.warning is not None:
                 say(f"Warning: {tls.warning}.")
+            if node.redis is not None and not node.redis.link.state.is_connected:
+                say(
+                    f"Warning: Redis {node.redis.link.state.because}. The node goes on without it,"
+                    " and looks for it."
+                )
             say(NOT_FOR_PHI)
             await stopped.wait()
 

@@ -76,7 +76,6 @@ class RedisConnection:
             "username": address.sentinel_user if is_sentinel else address.user,
             "password": address.sentinel_password if is_sentinel else address.password,
             "db": 0 if is_sentinel else address.database,
-            "client_name": "bolide",
             "driver_info": None,
             "protocol": 2,
             "socket_timeout": None,

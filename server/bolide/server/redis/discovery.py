@@ -10,7 +10,7 @@ from bolide.server.redis.address import RedisAddress, refused
 from bolide.server.redis.connection import MAX_REPLY_BYTES, RedisConnection
 from bolide.server.redis.errors import CommandRefused, RedisAway
 
-__all__ = ["OLDEST_VERSION", "Server", "find_server"]
+__all__ = ["OLDEST_VERSION", "Server", "find_server", "locate"]
 
 OLDEST_VERSION: Final = (6, 2)
 """Oldest Redis that is used; the first with all commands, users and TLS."""
@@ -56,20 +56,33 @@ async def find_server(address: RedisAddress, key: str) -> Server:
         ConfigurationError: If the setting can never work; the text says what to do.
         RedisAway: If it cannot be used now.
     """
-    _check_files(address)
-    host: tuple[str, int] | None
-    match address.kind:
-        case "sentinel":
-            host = await _ask_sentinels(address)
-        case "cluster":
-            host = await _ask_cluster(address, key)
-        case _:
-            host = address.hosts[0] if address.hosts else None
+    host = await locate(address, key)
     connection = await RedisConnection.open(address, host)
     try:
         return await _checked(address, host, connection)
     finally:
         await connection.close()
+
+
+async def locate(address: RedisAddress, key: str) -> tuple[str, int] | None:
+    """Return where a key is; None is the address's Unix socket. It is not checked.
+
+    Args:
+        address: Where to look.
+        key: Any key.
+
+    Raises:
+        ConfigurationError: If the setting can never work; the text says what to do.
+        RedisAway: If nobody knows now.
+    """
+    _check_files(address)
+    match address.kind:
+        case "sentinel":
+            return await _ask_sentinels(address)
+        case "cluster":
+            return await _ask_cluster(address, key)
+        case _:
+            return address.hosts[0] if address.hosts else None
 
 
 async def _checked(

@@ -54,6 +54,12 @@ def test_versions_of_python_and_libraries_are_told(monkeypatch: pytest.MonkeyPat
         ("mongodb://me:secret@one,two/ward?authSource=secret", "mongodb://***@one,two/ward?***"),
         ("rediss://:secret@cache/0?ssl_ca_certs=secret", "rediss://***@cache/0?***"),
         ("redis+sentinel://me:secret@a,b/ward", "redis+sentinel://***@a,b/ward"),
+        ("redis://cache:secret/0", "(hidden)"),
+        ("mongodb://one:27017,two:secret/ward", "(hidden)"),
+        (
+            "mongodb://one:27017,[::1]:27018,[::1],two/ward",
+            "mongodb://one:27017,[::1]:27018,[::1],two/ward",
+        ),
         ("unix://:secret@/run/redis.sock", "unix://***@/run/redis.sock"),
         ("https://ward.example.org/", "https://ward.example.org/"),
         ("sqlite:///a?secret", "sqlite:///a?***"),

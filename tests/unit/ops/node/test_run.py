@@ -128,3 +128,20 @@ async def test_reloading_passes_the_flags_on(
          "--port", "0", "--management-port", "9000", "--insecure-dev"]
     ]  # fmt: skip
     assert said == [f"Watching {tmp_path} for changes.", "Changed."]
+
+
+async def test_a_node_without_its_redis_says_so() -> None:
+    lines: list[str] = []
+
+    def say(line: str) -> None:
+        lines.append(line)
+        if line == NOT_FOR_PHI:
+            _stop(line)
+
+    # Nobody listens on port 1.
+    settings = Settings(port=0, store="memory:", redis="redis://127.0.0.1:1")
+    async with asyncio.timeout(20):
+        await run_node("ward.app:app", App(), settings, say)
+    assert lines[2] == (
+        "Warning: Redis has no connection. The node goes on without it, and looks for it."
+    )

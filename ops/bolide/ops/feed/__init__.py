@@ -1,0 +1,1 @@
+"""``bolide feed``: tell the nodes what other programs wrote."""
