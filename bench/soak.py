@@ -121,6 +121,22 @@ ITEMS = (
         tests=(*_WITH_OUTPUT, "tests/faults"),
     ),
     Item(
+        name="mongodb",
+        claim="{count} kills of a primary, 10 step-downs and 5 freezes of 15 s, under 200 writes/s"
+        " that a majority acknowledges and with 200 subscribers on two nodes, lose no acknowledged"
+        " write, close no session and leave every view equal to `find`",
+        variable="BOLIDE_TESTS_PRIMARY_KILLS",
+        count=20,
+        tests=(*_WITH_OUTPUT, "tests/faults/test_failovers.py"),
+        also=(
+            ("BOLIDE_TESTS_STEP_DOWNS", "10"),
+            ("BOLIDE_TESTS_FREEZES", "5"),
+            ("BOLIDE_TESTS_FREEZE_S", "15"),
+            ("BOLIDE_TESTS_SUBSCRIBERS", "200"),
+            ("BOLIDE_TESTS_WRITES_PER_S", "200"),
+        ),
+    ),
+    Item(
         name="counters",
         claim="Four processes on one SQLite file with 4 writers each lose none of {count} updates",
         variable="BOLIDE_TESTS_COUNTER_UPDATES",

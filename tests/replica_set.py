@@ -199,16 +199,24 @@ class ReplicaSet:
             f"mongodb://{self._root}{member.address}/", directConnection=True, **options
         )
 
-    def primary(self) -> Member:
-        """Return the primary, once there is one."""
+    def primary(self, other_than: Member | None = None) -> Member:
+        """Return the primary, once there is one; or once another one than a member is."""
         found: list[Member] = []
 
         def look() -> bool:
-            found[:] = [m for m in self.members if m.is_running and self._is_primary(m)]
+            running = (m for m in self.members if m.is_running and m is not other_than)
+            found[:] = [m for m in running if self._says(m, "isWritablePrimary")]
             return bool(found)
 
         _until(look, "there is no primary")
         return found[0]
+
+    def await_secondary(self, member: Member) -> None:
+        """Wait until a member that was hurt follows again, or is primary again."""
+        _until(
+            lambda: self._says(member, "secondary") or self._says(member, "isWritablePrimary"),
+            "a member does not come back",
+        )
 
     def kill(self, member: Member) -> None:
         """End a member at once, as a power cut does."""
@@ -300,11 +308,11 @@ class ReplicaSet:
         with self.client() as client:
             client["warm"]["up"].insert_one({})
 
-    def _is_primary(self, member: Member) -> bool:
+    def _says(self, member: Member, what: str) -> bool:
         try:
             options = {"serverSelectionTimeoutMS": 300, "socketTimeoutMS": 300}
             with self.direct(member, **options) as client:
-                return bool(client.admin.command("hello")["isWritablePrimary"])
+                return bool(client.admin.command("hello")[what])
         except PyMongoError:
             return False
 

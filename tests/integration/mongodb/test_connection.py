@@ -40,7 +40,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning
 
 @pytest.fixture(autouse=True)
 def _impatient(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(connection, "_CONNECT_TIMEOUT_MS", 1000)
+    monkeypatch.setattr(connection, "_SELECTION_TIMEOUT_MS", 1000)
     yield
     gc.collect()
 

@@ -56,7 +56,9 @@ _HIDDEN: Final = "(hidden)"
 _OLDEST: Final = 13
 """Wire version of MongoDB 5.0."""
 _TOO_OLD: Final = "MongoDB 5.0 or newer; this one is older"
-_CONNECT_TIMEOUT_MS: Final = 10_000
+_SELECTION_TIMEOUT_MS: Final = 10_000
+_CONNECT_TIMEOUT_MS: Final = 5_000
+"""A write that a frozen primary has got is given up after this and a heartbeat, and repeated."""
 _HEARTBEAT_MS: Final = 2_000
 _AUTHENTICATION_FAILED: Final = 18
 _UNAUTHORIZED: Final = 13
@@ -166,7 +168,7 @@ def _client(url: str) -> AsyncMongoClient[Document]:
         return AsyncMongoClient(
             url,
             appname="bolide",
-            serverSelectionTimeoutMS=_CONNECT_TIMEOUT_MS,
+            serverSelectionTimeoutMS=_SELECTION_TIMEOUT_MS,
             tz_aware=True,
             connectTimeoutMS=_CONNECT_TIMEOUT_MS,
             heartbeatFrequencyMS=_HEARTBEAT_MS,

@@ -1,0 +1,229 @@
+"""A replica set that loses its primary under load: real nodes, real sockets, real clients.
+
+``BOLIDE_TESTS_PRIMARY_KILLS``, ``..._STEP_DOWNS`` and ``..._FREEZES`` are the numbers of events (2,
+1, 1), ``..._FREEZE_S`` how long a freeze lasts (5), ``..._SUBSCRIBERS`` and ``..._WRITES_PER_S`` the
+load (40, 40). ``pytest -rP`` shows the longest silence of a client beside each election.
+"""
+
+import asyncio
+import os
+import random
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AsyncExitStack
+from pathlib import Path
+from statistics import median
+
+import pytest
+from tests.faults.cluster import NodeProcess
+from tests.replica_set import Member, ReplicaSet, find_mongod
+
+from bolide.client import Client, ConnectionState, connect
+from bolide.core.errors import MethodError
+
+
+def _number(name: str, default: str) -> int:
+    return int(os.environ.get(f"BOLIDE_TESTS_{name}", default))
+
+
+KILLS, STEP_DOWNS = _number("PRIMARY_KILLS", "2"), _number("STEP_DOWNS", "1")
+FREEZES, FREEZE_S = _number("FREEZES", "1"), _number("FREEZE_S", "5")
+SUBSCRIBERS, WRITES_PER_S = _number("SUBSCRIBERS", "40"), _number("WRITES_PER_S", "40")
+WARDS = 20
+NODES = 2
+TIMEOUT_S = 120 * float(os.environ.get("BOLIDE_TESTS_TIMEOUT_FACTOR", "1"))
+
+pytestmark = pytest.mark.skipif(
+    find_mongod() is None and not os.environ.get("CI"), reason="no mongod: set BOLIDE_MONGOD"
+)
+
+
+class Writer:
+    """Counts up the cell of one ward.
+
+    Attributes:
+        acknowledged: How many calls were answered without an error.
+        unknown: How many ended in an outcome that nobody knows.
+        refused: How many were certainly not done.
+        last: Number of the last call that was acknowledged.
+    """
+
+    def __init__(self, ward: str, client: Client, period_s: float) -> None:
+        self.acknowledged = self.unknown = self.refused = self.last = 0
+        self._ward = ward
+        self._client = client
+        self._period_s = period_s
+        self._stopping = asyncio.Event()
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    async def write(self) -> None:
+        number, loop = 0, asyncio.get_running_loop()
+        due = loop.time()
+        while not self._stopping.is_set():
+            number += 1
+            try:
+                await self._client.call("count", self._ward, number, retry=False)
+            except MethodError as error:
+                if error.error == "write-outcome-unknown":
+                    self.unknown += 1
+                else:
+                    self.refused += 1
+            else:
+                self.acknowledged += 1
+                self.last = number
+            # This is the load, not a wait for something.
+            due = max(due + self._period_s, loop.time())
+            await asyncio.sleep(due - loop.time())
+
+
+class Subscriber:
+    """Follows one ward, and notes the longest time in which nothing changed."""
+
+    def __init__(self, ward: str, client: Client) -> None:
+        self.ward = ward
+        self.client = client
+        self.interruptions = 0
+        self._silence_s = 0.0
+        self._seen_at = 0.0
+        self._news = asyncio.Event()
+
+    async def follow(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._seen_at = loop.time()
+        async for _ in self.client.collection("cells").find().results():
+            now = loop.time()
+            self._silence_s = max(self._silence_s, now - self._seen_at)
+            self._seen_at = now
+            self._news.set()
+
+    async def watch(self) -> None:
+        async for status in self.client.statuses():
+            self.interruptions += status.state is not ConnectionState.CONNECTED
+
+    def longest_silence_s(self) -> float:
+        """Return it, and begin anew."""
+        silence_s, self._silence_s = self._silence_s, 0.0
+        return silence_s
+
+    async def sees_a_change(self) -> None:
+        self._news.clear()
+        await self._news.wait()
+
+    async def shows(self, expected: list[dict[str, object]]) -> None:
+        async for shown in self.client.collection("cells").find().results():
+            if shown == expected:
+                return
+
+
+@pytest.fixture
+async def stack() -> AsyncGenerator[AsyncExitStack]:
+    async with AsyncExitStack() as stack:
+        yield stack
+
+
+def _kill(members: ReplicaSet, primary: Member) -> Callable[[], None]:
+    members.kill(primary)
+    return lambda: members.run(primary)
+
+
+def _freeze(members: ReplicaSet, primary: Member) -> Callable[[], None]:
+    members.freeze(primary)
+    return lambda: members.thaw(primary)
+
+
+def _step_down(members: ReplicaSet, primary: Member) -> Callable[[], None]:
+    members.step_down(10)
+    return lambda: None
+
+
+async def test_every_client_sees_the_truth_after_every_failover(
+    stack: AsyncExitStack, tmp_path: Path
+) -> None:
+    loop = asyncio.get_running_loop()
+    members = stack.enter_context(await asyncio.to_thread(ReplicaSet))
+    wards = [f"w{number}" for number in range(WARDS)]
+    database = stack.enter_context(members.client())["ward"]
+    await asyncio.to_thread(
+        database["cells"].insert_many, [{"_id": ward, "ward": ward, "n": 0} for ward in wards]
+    )
+    nodes: list[NodeProcess] = []
+    for number in range(NODES):
+        node = NodeProcess(
+            tmp_path / f"node{number}", "cells:app", {"BOLIDE_STORE": members.url("ward")}
+        )
+        nodes.append(node)
+        await node.start()
+        stack.push_async_callback(node.kill)
+    group = await stack.enter_async_context(asyncio.TaskGroup())
+    following: list[asyncio.Task[None]] = []
+    stack.callback(lambda: [task.cancel() for task in following])
+    subscribers: list[Subscriber] = []
+    for number in range(SUBSCRIBERS):
+        client = await stack.enter_async_context(connect(nodes[number % NODES].url))
+        subscriber = Subscriber(wards[number % WARDS], client)
+        await client.subscribe("cells.of", subscriber.ward)
+        subscribers.append(subscriber)
+        following += [group.create_task(subscriber.follow()), group.create_task(subscriber.watch())]
+    writers: list[Writer] = []
+    for number, ward in enumerate(wards):
+        client = await stack.enter_async_context(connect(nodes[number % NODES].url))
+        writers.append(Writer(ward, client, WARDS / WRITES_PER_S))
+    writing = [group.create_task(writer.write()) for writer in writers]
+
+    async def all_see_a_change() -> None:
+        async with asyncio.timeout(TIMEOUT_S):
+            await asyncio.gather(*(subscriber.sees_a_change() for subscriber in subscribers))
+
+    def silence_s() -> float:
+        return max(subscriber.longest_silence_s() for subscriber in subscribers)
+
+    await all_see_a_change()
+    started = loop.time()
+    events = [_kill] * KILLS + [_step_down] * STEP_DOWNS + [_freeze] * FREEZES
+    random.shuffle(events)
+    pairs: dict[str, list[tuple[float, float]]] = {}
+    for hurt in events:
+        primary = await asyncio.to_thread(members.primary)
+        await all_see_a_change()
+        silence_s()
+        hurt_at = loop.time()
+        heal = await asyncio.to_thread(hurt, members, primary)
+        await asyncio.to_thread(members.primary, other_than=primary)
+        election_s = loop.time() - hurt_at
+        await all_see_a_change()
+        pairs.setdefault(hurt.__name__[1:], []).append((election_s, silence_s()))
+        if hurt is _freeze:
+            await asyncio.sleep(max(0.0, hurt_at + FREEZE_S - loop.time()))
+        await asyncio.to_thread(heal)
+        await asyncio.to_thread(members.await_secondary, primary)
+        await all_see_a_change()
+    took_s = loop.time() - started
+    for writer in writers:
+        writer.stop()
+    await asyncio.gather(*writing)
+
+    stored = await asyncio.to_thread(lambda: list(database["cells"].find()))
+    found = {one["_id"]: one for one in stored}
+    for ward, writer in zip(wards, writers, strict=True):
+        assert writer.acknowledged <= found[ward]["n"] <= writer.acknowledged + writer.unknown
+        assert found[ward].get("at", 0) >= writer.last
+    async with asyncio.timeout(TIMEOUT_S):
+        await asyncio.gather(*(one.shows([found[one.ward]]) for one in subscribers))
+    assert [one.interruptions for one in subscribers] == [0] * SUBSCRIBERS
+    for node in nodes:
+        assert "history lost" not in node.output
+    acknowledged = sum(writer.acknowledged for writer in writers)
+    print(
+        f"{acknowledged} writes acknowledged ({acknowledged / took_s:.0f}/s), none lost;"
+        f" {sum(one.unknown for one in writers)} unknown,"
+        f" {sum(one.refused for one in writers)} not done; {SUBSCRIBERS} subscribers"
+    )
+    for name, measured in pairs.items():
+        elections, silences = zip(*measured, strict=True)
+        print(
+            f"{name} x {len(measured)}: election median {median(elections):.1f} s,"
+            f" longest {max(elections):.1f} s; longest silence of any client median"
+            f" {median(silences):.1f} s, longest {max(silences):.1f} s; each (election, silence): "
+            + ", ".join(f"{election:.1f} {silence:.1f}" for election, silence in measured)
+        )
