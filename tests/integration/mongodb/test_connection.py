@@ -7,10 +7,10 @@ import ssl
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
-from dns import asyncresolver, message, rdatatype, rrset
+from dns import asyncresolver, message, rcode, rdatatype, rrset
 from pymongo import MongoClient
 from structlog.testing import capture_logs
 from tests.certificates import Authority
@@ -239,7 +239,7 @@ async def test_a_version_before_5_0(wire_version: int) -> None:
         ({"msg": "isdbgrid", "setName": None}, "a sharded cluster is not tested"),
     ],
 )
-async def test_what_works_less_well_is_a_warning(answer: dict[str, object], warning: str) -> None:
+async def test_what_works_less_well_is_a_warning(answer: dict[str, Any], warning: str) -> None:
     async with posing(**{k: v for k, v in answer.items() if v}) as address:
         with capture_logs() as logs:
             client, _ = await connection.connected(f"mongodb://{address}/ward", SystemClock())
@@ -268,7 +268,7 @@ class Names(asyncio.DatagramProtocol):
             members = [f"0 0 27017 db{number}.ward.invalid." for number in (1, 2)]
             answer.answer.append(rrset.from_text(question.name, 60, "IN", "SRV", *members))
         elif question.rdtype == rdatatype.SRV:
-            answer.set_rcode(3)
+            answer.set_rcode(rcode.NXDOMAIN)
         self._transport.sendto(answer.to_wire(), addr)
 
 

@@ -1,7 +1,7 @@
 """A database that other programs filled: what can be shown is right, the rest harms nothing."""
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +20,7 @@ from tests.mongo_roles import administrator_url
 from bolide.client import Client, connect
 from bolide.core.ejson import add_type
 from bolide.core.keys import key_of
-from bolide.core.values import DatetimeMS, Document, Encrypted, Regex
+from bolide.core.values import DatetimeMS, Document, EJSONValue, Encrypted, Regex
 from bolide.server import App, Context, Settings
 
 __all__ = ["serve"]
@@ -40,7 +40,7 @@ class Dose:
     def type_name(self) -> str:
         return "foreign-test-dose"
 
-    def to_json_value(self) -> list[float | str]:
+    def to_json_value(self) -> EJSONValue:
         return [self.amount, self.unit]
 
 
@@ -112,7 +112,7 @@ def make_app(url: str) -> App:
 
 
 @contextmanager
-def program(url: str) -> Iterator[Any]:
+def program(url: str) -> Generator[Any]:
     """Another program's collection in the same database."""
     with MongoClient[Document](administrator_url(url)) as client:
         yield client.get_default_database()["things"]

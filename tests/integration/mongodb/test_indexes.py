@@ -58,7 +58,11 @@ async def test_a_live_query_without_an_index_is_a_warning_with_the_ready_command
     database["beds"].insert_many(documents)
     app = App()
     beds = app.collection("beds", access="ward")
-    app.authorize = lambda *_: True
+
+    def authorize(*_: object) -> bool:
+        return True
+
+    app.authorize = authorize
 
     @app.publish("ward")
     async def ward(ctx: Context, name: str) -> object:

@@ -92,7 +92,7 @@ def type_order(value: object) -> int:
         return known
     for types, order in _ORDERS:
         if isinstance(value, types):
-            has_scope = order == _CODE and value.scope is not None
+            has_scope = isinstance(value, Code) and value.scope is not None
             return _SCOPED_CODE if has_scope else order
     if isinstance(value, CustomValue):
         return _OBJECT

@@ -61,7 +61,7 @@ def test_the_index_that_would_help(selector: Any, sort: Any, keys: Any) -> None:
 
 
 def test_the_access_scope_is_part_of_the_index() -> None:
-    access = AccessFilter("ward", ("a",))
+    access = AccessFilter("ward", frozenset({"a"}))
     query = Query(collection="c", selector={"bed": 1}, access=access)
     assert {path for path, _ in wanted_index(query, sorts=True)} == {"ward", "bed"}
 
