@@ -81,6 +81,8 @@ async def connected(
             repeated.
     """
     parsed = await _parsed(url)
+    if parsed.get("collection"):  # what follows a dot is no part of a database's name
+        raise _refused(_EXAMPLE)
     if not insecure:
         _check_safety(parsed)
     name = parsed["database"] or DEFAULT_DATABASE
