@@ -23,7 +23,7 @@ from bolide.core.errors import MethodError
 from bolide.core.values import Document
 from bolide.ops.top.rates import compare
 from bolide.ops.top.view import plain_lines
-from bolide.server import App, Context, Cursor, Selector, Settings
+from bolide.server import App, Context, Cursor, EJSONValue, Selector, Settings
 from bolide.server.limits import Limits
 from bolide.server.overview import Overview
 from bolide.server.stores.base import Query
@@ -43,6 +43,7 @@ def make_app() -> App:
     app.authorize = lambda request: True
     people = app.collection("people")
     beds = app.collection("beds", access="ward")
+    typing, online = app.channel("typing", dict[str, int]), app.presence("online", dict[str, int])
 
     @app.publish("found", public=True)
     async def found(ctx: Context, selector: Selector, order: str, skip: int, limit: int) -> object:
@@ -85,6 +86,18 @@ def make_app() -> App:
     async def refuse(ctx: Context, id: str) -> None:
         await people.insert_one({"_id": id})
         raise MethodError(id, id, {"id": id})
+
+    @app.publish("here", public=True)
+    async def here(ctx: Context, ward: str) -> object:
+        return [typing.listen(ward), online.here(ward), online.here(f"{ward} too", by="user")]
+
+    @app.method("say", public=True)
+    async def say(ctx: Context, ward: str, word: EJSONValue) -> None:
+        await typing.send(ward, word)
+
+    @app.method("enter", public=True)
+    async def enter(ctx: Context, ward: str, info: EJSONValue) -> None:
+        await online.enter(ctx, ward, info)
 
     @app.method("login", public=True)
     async def login(ctx: Context, user_id: str) -> None:
@@ -224,6 +237,39 @@ async def test_live_queries_that_fail_show_no_value(ward: Ward, log: io.StringIO
     assert "ChildFailed" in log.getvalue()
     assert '"event": "refused"' in log.getvalue()
     assert MARK not in await ward.all_that_operators_see(log)
+
+
+async def test_channels_and_presence_show_no_topic_and_nothing_said(
+    ward: Ward, log: io.StringIO
+) -> None:
+    person, other = await ward.person(), await ward.person()
+    assert (await _subscribe(person, "here", MARK))["msg"] == "ready"
+    await other.call("login", f"{MARK} user")
+    for method in ("say", "enter"):
+        assert "error" not in await other.call(method, MARK, {MARK: NUMBER})
+        assert (await _until(person, "added"))["fields"]["topic"] == MARK
+        for topic, bad in (
+            (MARK, MARK), (MARK, {MARK: MARK}), (MARK, {MARK: None}), (MARK * 100, {MARK: NUMBER}),
+            (MARK, {f"{MARK}{number}": NUMBER for number in range(999)}),
+        ):  # fmt: skip
+            error = (await other.call(method, topic, bad))["error"]
+            assert error["error"] == 400
+            assert MARK not in str(error)
+            assert str(NUMBER) not in str(error)
+    node = ward.app.asgi.node
+    assert node is not None
+    assert node.broadcast is not None
+    for text in (f'["{MARK}",{{"{MARK}":"{MARK}"}}]', f'["{MARK}"]', MARK):
+        for topic in ("channel/typing", "presence", MARK, f"channel/{MARK}"):
+            node.broadcast.publish(topic, text.encode())
+
+    state = (await ward.overview()).broadcast
+    assert state is not None
+    assert (state.listeners, state.own_members) == (1, 1)
+    assert "read presence" in log.getvalue()
+    seen = await ward.all_that_operators_see(log)
+    assert MARK not in seen
+    assert str(NUMBER) not in seen
 
 
 async def test_a_resync_shows_no_id_and_no_digest(ward: Ward, log: io.StringIO) -> None:
