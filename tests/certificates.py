@@ -45,6 +45,19 @@ class Authority:
         path.write_bytes(Path(files.cert).read_bytes() + Path(files.key).read_bytes())
         return str(path)
 
+    def issue_to(self, name: str, unit: str, organization: str) -> str:
+        """Write a certificate of somebody by name, and its key, into one file."""
+        issued = self._ca.issue_cert(
+            f"{name}.example.org",
+            common_name=name,
+            organization_unit_name=unit,
+            organization_name=organization,
+        )
+        path = self._folder / f"{name}.pem"
+        issued.private_key_and_cert_chain_pem.write_to_path(path)
+        path.chmod(0o600)
+        return str(path)
+
     def client_context(self) -> ssl.SSLContext:
         context = ssl.create_default_context()
         self._ca.configure_trust(context)  # pyright: ignore[reportUnknownMemberType]

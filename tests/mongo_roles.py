@@ -7,7 +7,12 @@ from typing import Any
 
 from pymongo import MongoClient
 
-__all__ = ["PASSWORD", "administrator_url", "run_printed_commands"]
+__all__ = [
+    "PASSWORD",
+    "administrator_url",
+    "run_printed_command_for_a_certificate",
+    "run_printed_commands",
+]
 
 PASSWORD = "secret"
 
@@ -38,6 +43,22 @@ def run_printed_commands(client: MongoClient[dict[str, Any]], lines: Iterable[st
     granted = json.loads(re.sub(r"(\w+): ", r'"\1": ', created[2]))
     database.command("createUser", user, pwd=PASSWORD, roles=[granted])
     return f"{user}:{PASSWORD}"
+
+
+def run_printed_command_for_a_certificate(
+    client: MongoClient[dict[str, Any]], lines: Iterable[str]
+) -> str:
+    """Make the user of a certificate that is printed, beside the role; returns the subject."""
+    script = "\n".join(lines)
+    [created] = re.findall(
+        r'^// db\.getSiblingDB\("\$external"\)\.createUser\(\{user: "(.*?)", roles: \[(.*?)\]\}\)$',
+        script,
+        re.MULTILINE,
+    )
+    subject: str = created[0]
+    granted = json.loads(re.sub(r"(\w+): ", r'"\1": ', created[1]))
+    client["$external"].command("createUser", subject, roles=[granted])
+    return subject
 
 
 def _found(pattern: str, script: str) -> str:

@@ -7,10 +7,16 @@ import pytest
 from pymongo import MongoClient
 from pymongo.errors import OperationFailure
 from tests.integration.cli.conftest import Start, bolide
-from tests.mongo_roles import administrator_url, run_printed_commands
+from tests.mongo_roles import (
+    administrator_url,
+    run_printed_command_for_a_certificate,
+    run_printed_commands,
+)
 from tests.replica_set import ReplicaSet
 
 from bolide.core.errors import ConfigurationError
+from bolide.ops.doctor.mongo_roles import mongo_role_lines
+from bolide.server.stores.base import Insert
 from bolide.server.stores.mongo import MongoStore
 
 __all__ = ["bolide"]
@@ -58,6 +64,29 @@ async def test_the_printed_commands_let_a_node_serve_the_app_and_no_more(
         client["printed"].command("dropAllUsersFromDatabase")
         client["printed"].command("dropAllRolesFromDatabase")
         client.drop_database("printed")
+
+
+async def test_a_certificate_is_a_password_too() -> None:
+    with ReplicaSet(1, has_users=True, has_tls=True) as replica_set:
+        lines = list(mongo_role_lines(replica_set.url("ward"), ["beds"]))
+        with replica_set.client() as client:
+            run_printed_commands(client, lines)
+            subject = run_printed_command_for_a_certificate(client, lines)
+        assert replica_set.authority is not None
+        names = dict(part.split("=") for part in subject.split(","))
+        file = replica_set.authority.issue_to(names["CN"], names["OU"], names["O"])
+        other = replica_set.authority.issue_to("stranger", names["OU"], names["O"])
+        options = {"authMechanism": "MONGODB-X509", "authSource": ""}
+        url = replica_set.url("ward", tlsCertificateKeyFile=file, **options)
+        url = url.replace("root:root@", "")
+        store = MongoStore(url)
+        await store.open()
+        receipt = await store.write(Insert(collection="beds", documents=[{"_id": 1}]))
+        assert receipt.position is not None
+        await store.feed_reached(receipt.position)
+        await store.close()
+        with pytest.raises(ConfigurationError, match="that MongoDB knows"):
+            await MongoStore(url.replace(file, other)).open()
 
 
 @pytest.mark.parametrize("role", ["", "read on another", "find only"])

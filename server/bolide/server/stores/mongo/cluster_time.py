@@ -9,7 +9,14 @@ from typing import Any, Final
 
 from bson.timestamp import Timestamp
 
-__all__ = ["is_high_water_mark", "position_of", "seconds_between", "time_of", "token_position"]
+__all__ = [
+    "is_high_water_mark",
+    "last_write",
+    "position_of",
+    "seconds_between",
+    "time_of",
+    "token_position",
+]
 
 _TIME: Final = "82"
 _HIGH_WATER_MARK: Final = "29"
@@ -46,3 +53,14 @@ def token_position(token: Mapping[str, Any]) -> int:
 def is_high_water_mark(token: Mapping[str, Any]) -> bool:
     """Tell whether a token stands for a time, and not for an event at that time."""
     return bool(token["_data"][22:24] == _HIGH_WATER_MARK)
+
+
+def last_write(hello: Mapping[str, Any], which: str) -> int:
+    """Return the position of the last write that a server's ``hello`` tells of.
+
+    Args:
+        hello: The answer. A mongos tells of none: then it is the time of the answer.
+        which: ``opTime``, or ``majorityOpTime``: of those that a majority has.
+    """
+    told = hello.get("lastWrite")
+    return position_of(told[which]["ts"] if told else hello["operationTime"])

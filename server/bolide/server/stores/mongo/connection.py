@@ -60,7 +60,8 @@ _SELECTION_TIMEOUT_MS: Final = 10_000
 _CONNECT_TIMEOUT_MS: Final = 5_000
 """A write that a frozen primary has got is given up after this and a heartbeat, and repeated."""
 _HEARTBEAT_MS: Final = 2_000
-_AUTHENTICATION_FAILED: Final = 18
+# Authentication failed; user not found, which is said of certificates.
+_NOT_LET_IN: Final = frozenset({11, 18})
 _UNAUTHORIZED: Final = 13
 # With these TLS hides what is said, but not from whoever stands between.
 _UNVERIFIED: Final = ("tlsInsecure", "tlsAllowInvalidCertificates", "tlsAllowInvalidHostnames")
@@ -132,10 +133,10 @@ def startup_refusals() -> Generator[None]:
         # All else that the driver does not like, it finds in the URL.
         raise _refused(_TOO_OLD) from error
     except OperationFailure as error:
-        if error.code == _AUTHENTICATION_FAILED:
+        if error.code in _NOT_LET_IN:
             raise _refused(
                 "a user and a password that MongoDB knows; authSource= names the database where"
-                " the user was made"
+                " the user was made, and of a certificate the user is its subject"
             ) from error
         if error.code == _UNAUTHORIZED:
             raise _refused(

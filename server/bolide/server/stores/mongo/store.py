@@ -39,7 +39,7 @@ from bolide.server.stores.feed_health import FeedHealth
 from bolide.server.stores.mongo.assembly import DROPPED, RENAMED, REPLACED
 from bolide.server.stores.mongo.cache import CACHE_BYTES, DocumentCache
 from bolide.server.stores.mongo.change_stream import QUIET_S, ChangeStream
-from bolide.server.stores.mongo.cluster_time import position_of
+from bolide.server.stores.mongo.cluster_time import last_write, position_of
 from bolide.server.stores.mongo.codec import CODEC_OPTIONS
 from bolide.server.stores.mongo.connection import connected, startup_refusals
 from bolide.server.stores.mongo.errors import UNKNOWN_COMMIT, refusals
@@ -241,7 +241,7 @@ class MongoStore:
         Also of those that only it has: what is read from there on is read when a majority has them.
         """
         reply = await self._open().client.admin.command("hello")
-        return max(position_of(reply["lastWrite"]["opTime"]["ts"]), self.feed_position)
+        return max(last_write(reply, "opTime"), self.feed_position)
 
     async def examined(self, query: Query) -> int | None:
         """Count the documents that the server looks at to answer a query."""
@@ -381,8 +381,7 @@ class MongoStore:
         """Return a position that is not before any commit acknowledged until now, by anybody."""
         with refusals(is_certain=True):
             reply = await self._open().client.admin.command("hello")
-        last = reply["lastWrite"]["majorityOpTime"]["ts"]
-        return max(position_of(last), self._written)
+        return max(last_write(reply, "majorityOpTime"), self._written)
 
     def listen(self, listener: FeedListener) -> None:
         """Tell ``listener`` of every change after :attr:`feed_position`."""

@@ -3,6 +3,7 @@ from bson.timestamp import Timestamp
 
 from bolide.server.stores.mongo.cluster_time import (
     is_high_water_mark,
+    last_write,
     position_of,
     seconds_between,
     time_of,
@@ -37,3 +38,14 @@ def test_a_position_is_never_ahead_of_a_time() -> None:
     assert seconds_between(position_of(Timestamp(10, 3)), Timestamp(14, 1)) == 4
     assert seconds_between(position_of(Timestamp(10, 3)), Timestamp(10, 1)) == 0
     assert seconds_between(position_of(Timestamp(10, 3)), Timestamp(9, 1)) == 0
+
+
+def test_the_last_write_is_that_of_the_primary_or_the_time_of_the_answer() -> None:
+    hello = {
+        "lastWrite": {"opTime": {"ts": TIME}, "majorityOpTime": {"ts": Timestamp(3, 4)}},
+        "operationTime": Timestamp(5, 6),
+    }
+    assert last_write(hello, "opTime") == position_of(TIME)
+    assert last_write(hello, "majorityOpTime") == position_of(Timestamp(3, 4))
+    # As a mongos answers.
+    assert last_write({"operationTime": TIME}, "opTime") == position_of(TIME)
