@@ -265,6 +265,14 @@ class RedisCluster:
                 return next(m for m in self.members if m.port == primary[1])
         raise AssertionError("nobody holds the key")
 
+    def move(self, key: str) -> None:
+        """Let another primary hold the slot of a key; nothing may be in it."""
+        owner, slot = self.owner_of(key), tell(self.members[0], "CLUSTER", "KEYSLOT", key)
+        other = next(member for member in self.members[:3] if member is not owner)
+        node = tell(other, "CLUSTER", "MYID")
+        for member in (other, owner, *self.members[:3]):
+            tell(member, "CLUSTER", "SETSLOT", slot, "NODE", node)
+
     def _is_whole(self) -> bool:
         return all(
             b"cluster_state:ok" in tell(member, "CLUSTER", "INFO")

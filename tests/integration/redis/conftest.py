@@ -5,13 +5,14 @@ from collections.abc import AsyncGenerator, Callable
 
 import pytest
 import pytest_asyncio
+from tests.turns import yield_once
 
 from bolide.server.clock import SystemClock
 from bolide.server.metrics import Metrics
 from bolide.server.redis.address import parse_redis_url
 from bolide.server.redis.link import LinkState, RedisLink
 
-__all__ = ["STREAM", "Links", "until_link"]
+__all__ = ["STREAM", "Links", "until_link", "yield_until"]
 
 STREAM = "bolide:hints"
 
@@ -25,6 +26,13 @@ async def until_link(link: RedisLink, holds: Callable[[LinkState], bool]) -> Lin
             changed.clear()
             await changed.wait()
     return link.state
+
+
+async def yield_until(holds: Callable[[], bool]) -> None:
+    """Let others run until something holds; for what tells nobody."""
+    async with asyncio.timeout(20):
+        while not holds():
+            await yield_once()
 
 
 class Links:

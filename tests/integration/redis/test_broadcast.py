@@ -8,10 +8,11 @@ import pytest
 import pytest_asyncio
 from structlog.testing import capture_logs
 from tests.integration.broadcast.support import Hearer
-from tests.integration.redis.conftest import Links, until_link
+from tests.integration.redis.conftest import Links, until_link, yield_until
 from tests.redis_server import RedisCluster, RedisServer, tell
 
 from bolide.core.errors import MethodError
+from bolide.server.broadcast import waiting
 from bolide.server.broadcast.base import BroadcastFull
 from bolide.server.clock import SystemClock
 from bolide.server.limits import Limits
@@ -235,14 +236,38 @@ async def test_in_a_cluster_messages_stay_on_one_shard(open_broadcast: OpenBroad
         owner = cluster.owner_of(CHANNEL)
         assert tell(owner, "PUBSUB", "SHARDNUMSUB", CHANNEL) == [CHANNEL.encode(), 2]
         # The shard's server does not hold the slot any more: it says so to those who hear.
-        slot = tell(owner, "CLUSTER", "KEYSLOT", CHANNEL)
-        other = next(member for member in cluster.members[:3] if member is not owner)
-        node = tell(other, "CLUSTER", "MYID")
-        for member in (other, owner):
-            tell(member, "CLUSTER", "SETSLOT", slot, "NODE", node)
+        cluster.move(CHANNEL)
         state = await until_link(two.link, lambda state: not state.is_connected)
         assert state.because == "holds our keys on another server now"
         await until_link(two.link, lambda state: state.is_connected)
         await asyncio.gather(one.broadcast.close(), two.broadcast.close())
         await one.link.close()
         await two.link.close()
+
+
+async def test_what_waited_too_long_is_given_up(
+    open_broadcast: OpenBroadcasts, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    node = await open_broadcast(redis_server.url)
+    redis_server.freeze()
+    node.broadcast.publish("ward/7", b"1")
+    await until_link(node.link, lambda state: not state.is_connected)
+    node.broadcast.publish("ward/7", b"2")
+    monkeypatch.setattr(waiting, "MESSAGE_LIFE_S", 0.0)
+    redis_server.thaw()
+    await until_link(node.link, lambda state: state.is_connected)
+    await node.hearer.until(lambda: node.hearer.misses == 1)
+    # Both, that which was under way too.
+    await yield_until(lambda: node.broadcast.statistics.expired == 2)
+    assert node.broadcast.statistics.sent == 0
+
+
+async def test_nodes_that_are_gone_are_forgotten(
+    open_broadcast: OpenBroadcasts, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MAX_NODES", 2)
+    node = await open_broadcast(redis_server.url)
+    for other in ("a", "b", "c", "a"):
+        tell(redis_server, "PUBLISH", CHANNEL, seal_frame(SECRET, other, 1, [(other, b"")]))
+    # Nobody knows the first one any more.
+    assert [topic for topic, _ in await node.hearer.hears(4)] == ["a", "b", "c", "a"]

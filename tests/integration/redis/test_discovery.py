@@ -143,6 +143,7 @@ async def answering(answer: bytes) -> AsyncGenerator[str]:
 async def test_what_is_no_redis_is_told_apart() -> None:
     async with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url:
         assert "speaks something else" in await refusal(url)
+        assert "speaks TLS" in await refusal(url.replace("redis://", "rediss://"))
     async with answering(b"+OK\r\n") as url:
         assert "what answers there is something else" in await refusal(url)
 

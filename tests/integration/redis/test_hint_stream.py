@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 from structlog.testing import capture_logs
 from tests.integration.redis.conftest import STREAM, Links, until_link
-from tests.redis_server import RedisServer, tell
+from tests.redis_server import RedisCluster, RedisServer, tell
 
 from bolide.server.clock import SystemClock
 from bolide.server.redis import hint_stream
@@ -235,3 +235,17 @@ async def test_a_user_without_rights_on_the_stream_is_told(
     await reading.link.open()
     state = await until_link(reading.link, lambda state: not state.is_connected)
     assert "may run the commands that docs/topics/redis.md lists" in state.because
+
+
+async def test_the_stream_is_followed_to_another_server_of_its_cluster(new_link: Links) -> None:
+    with RedisCluster() as cluster:
+        reading = Reading(new_link, cluster.url)
+        await reading.begin()
+        cluster.move(STREAM)
+        assert await reading.listener.next() == EVERYTHING
+        add(cluster.owner_of(STREAM), "collection", "patients", "id", '"p01"')
+        told: object = EVERYTHING
+        while told == EVERYTHING:
+            told = await reading.listener.next()
+        assert told == ("patients", "p01")
+        await reading.link.close()

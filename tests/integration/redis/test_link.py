@@ -8,6 +8,8 @@ from tests.integration.redis.conftest import STREAM, Links, until_link
 from tests.redis_server import RedisCluster, RedisSentinel, RedisServer, tell, until
 
 from bolide.core.errors import ConfigurationError
+from bolide.server.clock import Clock, sleep
+from bolide.server.redis import link as module
 from bolide.server.redis.discovery import Server
 from bolide.server.redis.errors import RedisAway
 from bolide.server.redis.link import LinkState
@@ -180,3 +182,51 @@ async def test_a_primary_that_becomes_a_replica_is_given_up(
     with RedisServer() as other:
         tell(redis_server, "REPLICAOF", "127.0.0.1", other.port)
         assert "a read-only replica" in (await until_link(link, is_away)).because
+
+
+async def test_a_start_waits_for_a_time_only(
+    new_link: Links, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis_server.freeze()
+    monkeypatch.setattr(module, "FIRST_ATTEMPT_S", 0.01)
+    link = new_link(redis_server.url)
+    await link.open()
+    assert link.state.because == "does not answer"
+    redis_server.thaw()
+    await until_link(link, is_there)
+
+
+async def test_an_attempt_that_takes_too_long_is_given_up(
+    new_link: Links, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis_server.freeze()
+    monkeypatch.setattr(module, "_ATTEMPT_S", 0.01)
+    link = new_link(redis_server.url)
+    await link.open()
+    assert link.state.because == "does not answer"
+
+
+async def test_after_a_good_while_it_is_looked_for_at_once(
+    new_link: Links, redis_server: RedisServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses: list[float] = []
+
+    def shortest(least: float, most: float) -> float:
+        del most
+        return least
+
+    async def note(clock: Clock, seconds: float) -> None:
+        pauses.append(seconds)
+        await sleep(clock, 0.0 if seconds < 1 else seconds)
+
+    monkeypatch.setattr("random.uniform", shortest)
+    monkeypatch.setattr(module, "sleep", note)
+    link, work = new_link(redis_server.url), Work()
+    link.add(work)
+    await link.open()
+    for lasts_s in (5.0, 5.0, 0.0):
+        monkeypatch.setattr(module, "LAST_PAUSE_S", lasts_s)
+        await work.fail(RedisAway("is gone"))
+        await until_link(link, is_away)
+        await until_link(link, is_there)
+    assert [pause for pause in pauses if pause < 1] == [0.05, 0.1, 0.05]

@@ -147,7 +147,7 @@ async def test_a_full_redis_lets_each_node_count_alone(
         assert await learned(limiter) == 3
     assert counts.waits_because == ""
     assert [line["event"] for line in logs] == [
-        "rate limits count for each node by itself",
+        "redis is full: rate limits count for each node alone",
         "rate limits count over all nodes",
     ]
 

@@ -157,11 +157,12 @@ class RedisLink:
     async def _run(self) -> None:
         pause = FIRST_PAUSE_S
         while True:
-            began = self._clock.now()
+            came: float | None = None
             try:
                 async with asyncio.timeout(_ATTEMPT_S):
                     server = await find_server(self.address, self._key)
                 self._came(server)
+                came = self._clock.now()
                 working = [one.serve(server) for one in self._services]
                 await until_one_fails(self._watch_server(server), *working)
             except ConfigurationError as error:
@@ -174,7 +175,7 @@ class RedisLink:
             except Exception as error:
                 self._log.error("a service of Redis failed", **describe_failure(error))
                 self._went_away("was given up because a service failed; see the log")
-            if self._clock.now() - began > _ATTEMPT_S + LAST_PAUSE_S:
+            if came is not None and self._clock.now() - came > LAST_PAUSE_S:
                 pause = FIRST_PAUSE_S  # it was there for a while
             # Not all nodes at the same moment.
             await sleep(self._clock, pause * random.uniform(0.5, 1.0))

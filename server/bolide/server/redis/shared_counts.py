@@ -98,7 +98,9 @@ class SharedCounts:
                     )  # fmt: skip
                 except RedisFull:
                     self._limiter.give_back(untold)
-                    self._count_alone("redis is full")
+                    if self.waits_because != "redis is full":
+                        self._count_alone("redis is full")
+                        self._log.warning("redis is full: rate limits count for each node alone")
                     await sleep(self._clock, _FULL_PAUSE_S)
                     self._is_due.set()
                     continue
@@ -126,9 +128,7 @@ class SharedCounts:
 
     def _count_alone(self, because: str) -> None:
         self._limiter.count_alone()
-        if because != self.waits_because:
-            self._metrics.rate_limits_shared.set(0)
-            self._log.warning("rate limits count for each node by itself", because=because)
+        self._metrics.rate_limits_shared.set(0)
         self.waits_because = because
 
     def _key(self, untold: Untold) -> bytes:

@@ -1,5 +1,8 @@
 """The setting: nothing is asked, and a missing driver is named."""
 
+import subprocess
+import sys
+
 import pytest
 
 from bolide.core.errors import ConfigurationError
@@ -24,3 +27,21 @@ def test_the_insecure_setting_belongs_to_it() -> None:
     address = address_of(Settings(redis="redis://cache", insecure_redis=True))
     assert address is not None
     assert address.hosts == (("cache", 6379),)
+
+
+_WITHOUT_THE_EXTRA = """
+import sys
+
+class NoRedis:
+    def find_spec(self, name, path=None, target=None):
+        if name == "redis" or name.startswith("redis."):
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, NoRedis())
+import bolide.ops.cli, bolide.server
+assert "redis" not in sys.modules
+"""
+
+
+def test_nothing_else_needs_the_driver() -> None:
+    subprocess.run([sys.executable, "-c", _WITHOUT_THE_EXTRA], check=True)
