@@ -2,7 +2,8 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -141,19 +142,43 @@ async def test_a_hint_shows_a_foreign_write_within_a_second_and_a_forged_one_not
 
 
 async def test_a_hint_of_a_write_that_only_the_primary_has_waits_for_the_majority(
-    foreign: Database[dict[str, Any]], live: LiveQueries
+    foreign: Database[dict[str, Any]],
+    store: MongoStore,
+    live: LiveQueries,
+    replica_set: ReplicaSet,
 ) -> None:
+    for collection in ("beds", "prices"):
+        foreign[collection].insert_one({"_id": collection})
     prices = foreign["prices"].with_options(write_concern=WriteConcern(1))
-    prices.insert_one({"_id": "a"})
     rows = ViewReplica()
     union = ({"$unionWith": "prices"},)
     query = Aggregation(collection="beds", name="all", pipeline=union, joined=frozenset({"prices"}))
     await live.follow(query, rows)
-    for number in range(20):
-        prices.insert_one({"_id": number})
-        live.hinted("prices", number)
-        await live.idle()
-        assert len(rows.documents) == number + 2
+    with _held_back(replica_set):
+        prices.insert_one({"_id": "late"})
+        live.hinted("prices", "late")
+        for _ in range(50):  # far longer than a poll takes
+            await store.read(Query(collection="wards"))
+        assert set(rows.documents) == {"beds", "prices"}
+    async with asyncio.timeout(10):
+        await rows.until(lambda: "late" in rows.documents)
+
+
+@contextmanager
+def _held_back(replica_set: ReplicaSet) -> Generator[None]:
+    """Let no secondary take what the primary writes."""
+    others = [one for one in replica_set.members if one is not replica_set.primary()]
+
+    def switch(mode: str) -> None:
+        for member in others:
+            with replica_set.direct(member) as client:
+                client.admin.command("configureFailPoint", "stopReplProducer", mode=mode)
+
+    switch("alwaysOn")
+    try:
+        yield
+    finally:
+        switch("off")
 
 
 async def test_a_capped_collection_is_read_and_followed(

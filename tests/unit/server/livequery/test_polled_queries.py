@@ -1,7 +1,7 @@
 """Polled live queries over the memory store, in time that the test owns."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -12,6 +12,7 @@ from tests.view_replica import ViewReplica
 
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.values import Document
+from bolide.server.clock import Timer
 from bolide.server.explained import NeedsMongoDB
 from bolide.server.limits import Limits
 from bolide.server.livequery.live_queries import LiveQueries
@@ -42,11 +43,44 @@ SUMS = Aggregation(collection="c", name="sums", pipeline=({"$group": {"_id": "$w
 JOINED = replace(SUMS, joined=frozenset({"d"}))
 
 
+class CountingClock(FakeClock):
+    """A clock that knows how many wait for it.
+
+    Attributes:
+        waiting: Timers that were neither cancelled nor run.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waiting = 0
+
+    def call_at(self, when: float, callback: Callable[[], object]) -> Timer:
+        self.waiting += 1
+        clock, is_over = self, False
+
+        def over() -> None:
+            nonlocal is_over
+            clock.waiting -= not is_over
+            is_over = True
+
+        class Counted:
+            def cancel(self) -> None:
+                over()
+                timer.cancel()
+
+        def run() -> None:
+            over()
+            callback()
+
+        timer = super().call_at(when, run)
+        return Counted()
+
+
 @dataclass
 class World:
     store: EvaluatingStore
     live: LiveQueries
-    clock: FakeClock
+    clock: CountingClock
     metrics: Metrics
 
     async def insert(
@@ -88,7 +122,7 @@ class World:
 
 @pytest.fixture
 async def world() -> AsyncIterator[World]:
-    store, clock, metrics = EvaluatingStore(), FakeClock(), Metrics()
+    store, clock, metrics = EvaluatingStore(), CountingClock(), Metrics()
     await store.open()
     limits = Limits(max_aggregate_rows=MOST_ROWS)
     live = LiveQueries(store, Turn(), clock=clock, metrics=metrics, limits=limits)
@@ -309,6 +343,8 @@ async def test_rows_follow_their_collection_and_those_that_they_join(world: Worl
     assert replica.documents == {"7": {"sum": 6}, "8": {"sum": 3}}
     position = await world.insert({"_id": "z", "n": 1}, collection="d")
     settling = asyncio.create_task(world.live.settle({"d": position}))
+    await world.clock.advance(0)
+    assert not settling.done()
     await world.pass_pause()
     await settling
     assert replica.documents == {"7": {"sum": 7}, "8": {"sum": 3}}
@@ -405,7 +441,11 @@ async def test_a_first_poll_that_fails_is_told_and_forgotten(world: World) -> No
 async def test_a_query_that_nobody_follows_is_polled_no_more(world: World) -> None:
     following = await world.live.follow(LARGE, ViewReplica())
     await world.insert({"_id": "a", "n": 4})
+    assert world.live.wants_update("c", "x", ["z"])
     following.stop()
+    assert not world.live.wants_update("c", "x", ["z"])
+    await world.clock.advance(0)
+    assert world.clock.waiting == 0
     world.live.hinted("c")
     await world.clock.advance(2 * POLL_INTERVAL_S)
     assert len(world.store.polls) == 1
