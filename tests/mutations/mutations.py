@@ -24,6 +24,7 @@ _SQLITE_FILE = "server/bolide/server/stores/sqlite/file.py"
 _SQLITE_WRITER = "server/bolide/server/stores/sqlite/writer.py"
 _WAKE_UP = "server/bolide/server/stores/sqlite/wakeup.py"
 
+_POLLED = "tests/unit/server/livequery/test_polled_queries.py"
 _LIVE = "tests/unit/server/livequery/test_live_queries.py"
 _JOINS = ("tests/unit/server/publications/joins", "tests/property/test_joins.py")
 
@@ -271,6 +272,38 @@ MUTATIONS = (
         "        return any(self._interests[item].is_in(changed) for item in holders)\n",
         "        return False\n",
         "an update of a document in a result is never left out",
+    ),
+    Mutation(
+        "polls: a hint during a reading is taken for answered",
+        _MULTIPLEXER,
+        "        self._answered = asks\n",
+        "        self._answered = self._asks\n",
+        "a hint is answered by a reading that began after it",
+        (_POLLED,),
+    ),
+    Mutation(
+        "polls: a change of a joined collection is no reason",
+        _MULTIPLEXER,
+        "        if collection != self.query.collection:\n            self._outdate",
+        "        if False:\n            self._outdate",
+        "rows follow the collections that they join",
+        (_POLLED,),
+    ),
+    Mutation(
+        "polls: a fence trusts a feed that does not tell",
+        _MULTIPLEXER,
+        "            self._is_told = all(one.is_told for one in (own, *others))\n",
+        "            self._is_told = True\n",
+        "updated waits for a poll of what the feed does not tell",
+        (_POLLED,),
+    ),
+    Mutation(
+        "polls: a client brings code for the database",
+        "server/bolide/server/arguments.py",
+        "    try:\n        Matcher(selector)\n",
+        "    try:\n        pass\n",
+        "a selector of a client is one that minimongo evaluates",
+        ("tests/unit/server/test_arguments.py",),
     ),
     *SESSION_MUTATIONS,
 )

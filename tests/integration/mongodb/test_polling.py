@@ -24,6 +24,7 @@ from bolide.server.livequery.statistics import LiveQueryStatistics
 from bolide.server.stores.base import AccessFilter, Delete, Insert, Position, Query, Update
 from bolide.server.stores.evaluation import Aggregation, CollectionKind, Origin
 from bolide.server.stores.mongo import MongoStore
+from bolide.server.stores.mongo.origins import Origins
 from bolide.server.turn import Turn
 
 FAR_S = 60.0
@@ -382,3 +383,21 @@ async def test_views_are_what_the_database_finds_after_every_fence(
             }
             assert replica.documents == expected
     assert all(one.is_polled for one in live.statistics())
+
+
+async def test_after_lost_history_collections_are_looked_at_again(
+    foreign: Database[dict[str, Any]], store: MongoStore, live: LiveQueries
+) -> None:
+    foreign.create_collection("log", capped=True, size=100_000)
+    assert (await store.origin("log")).kind is CollectionKind.CAPPED
+    origins = Origins(foreign_database(store), frozenset({"log"}))
+    assert (await origins.find("log")).is_told
+    foreign["log"].drop()
+    assert origins.is_capped("log")
+    origins.history_lost(0)
+    assert not origins.is_capped("log")
+    assert (await origins.find("log")).kind is CollectionKind.COLLECTION
+
+
+def foreign_database(store: MongoStore) -> Any:
+    return store.raw_collection("log").database

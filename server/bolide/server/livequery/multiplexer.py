@@ -188,9 +188,7 @@ class Multiplexer(SharedView):
             self._outdate(position, "change")
 
     def poll(self, because: str) -> None:
-        """Read again, soon; harmless if it is not polled."""
-        if self._pace is None or self._is_closed:
-            return
+        """Read again, soon."""
         if self._position is None:
             self._asks += 1
         else:
