@@ -90,6 +90,7 @@ def only(live: LiveQueries) -> LiveQueryStatistics:
             "only MongoDB evaluates it",
         ),
         ({"n": 4, "$nor": [{"list.b": Regex("(?i)a")}]}, "only MongoDB evaluates it"),
+        ({"n": 4, "list": {"$type": "array"}}, "$type"),
     ],
 )
 async def test_what_only_mongodb_evaluates_is_followed(

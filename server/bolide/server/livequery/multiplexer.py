@@ -18,7 +18,7 @@ from typing import Any, Final
 from bolide.core.keys import Key
 from bolide.core.minimongo.errors import MatchTimeout, MinimongoError
 from bolide.core.minimongo.matcher import Matcher
-from bolide.core.minimongo.mongodb_only import mongodb_only_operator
+from bolide.core.minimongo.mongodb_only import differing_operator, mongodb_only_operator
 from bolide.core.minimongo.predicates import Conjunct
 from bolide.core.minimongo.regex import MATCH_TIMEOUT_S
 from bolide.server.explained import NeedsMongoDB
@@ -234,6 +234,9 @@ class Multiplexer(SharedView):
             if self._evaluator is None:
                 raise
             self._be_polled(mongodb_only_operator(selector) or "only MongoDB evaluates it")
+            return
+        if self._evaluator is not None and (operator := differing_operator(selector)):
+            self._be_polled(operator)
             return
         self._result, why = make_result(query, matcher)
         conjunct = self._be_routed(selector, leaves_matter=self._result.is_requeried)

@@ -4,7 +4,11 @@ import pytest
 
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.matcher import Matcher
-from bolide.core.minimongo.mongodb_only import MONGODB_ONLY, mongodb_only_operator
+from bolide.core.minimongo.mongodb_only import (
+    MONGODB_ONLY,
+    differing_operator,
+    mongodb_only_operator,
+)
 
 
 @pytest.mark.parametrize(
@@ -21,6 +25,20 @@ from bolide.core.minimongo.mongodb_only import MONGODB_ONLY, mongodb_only_operat
 )
 def test_an_operator_that_only_mongodb_has_is_found(selector: Any, operator: str) -> None:
     assert mongodb_only_operator(selector) == operator
+
+
+@pytest.mark.parametrize(
+    ("selector", "operator"),
+    [
+        ({"a": 1, "$or": [{"b": {"$type": "array"}}]}, "$type"),
+        ({"a": {"$not": {"$type": ["string", 1]}}}, "$type"),
+        ({"a": {"$type": ["number", "int", "long", 2, []]}}, ""),
+        ({"a": {"$near": [0, 0]}}, "$near"),
+        ({"a": {"$exists": True}}, ""),
+    ],
+)
+def test_an_operator_that_mongodb_takes_otherwise_is_found(selector: Any, operator: str) -> None:
+    assert differing_operator(selector) == operator
 
 
 @pytest.mark.parametrize("operator", MONGODB_ONLY)
