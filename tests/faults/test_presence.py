@@ -16,12 +16,14 @@ SLACK_S = 2 * TIMEOUT_S / 60
 """What a busy machine may add."""
 
 
-@pytest.fixture(params=["sqlite", "mongodb"])
+@pytest.fixture(params=["sqlite", "mongodb", "redis"])
 async def nodes(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[list[NodeProcess]]:
-    """Two processes on one database."""
+    """Two processes that reach each other through the store, or through Redis."""
     environment = {"BOLIDE_PRESENCE_LEASE_S": str(LEASE_S)}
     if request.param == "mongodb":
         environment["BOLIDE_STORE"] = request.getfixturevalue("new_database")()
+    if request.param == "redis":
+        environment["BOLIDE_REDIS"] = request.getfixturevalue("redis_server").url
     nodes = [NodeProcess(tmp_path / "ward.db", "gathering:app", environment) for _ in range(2)]
     for node in nodes:
         await node.start()

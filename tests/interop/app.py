@@ -4,6 +4,7 @@ from bolide.server import App, Context, MethodError
 
 app = App()
 tasks = app.collection("tasks")
+words = app.channel("words", str, shown_for_s=2)
 
 
 @app.publish("tasks.all", public=True)
@@ -14,6 +15,16 @@ async def all_tasks(ctx: Context):  # type: ignore[no-untyped-def]
 @app.publish("tasks.refused", public=True)
 async def refused(ctx: Context):  # type: ignore[no-untyped-def]
     raise MethodError("not-yours", "These tasks are somebody else's.")
+
+
+@app.publish("words", public=True)
+async def listen(ctx: Context, topic: str):  # type: ignore[no-untyped-def]
+    return words.listen(topic)
+
+
+@app.method("words.say", public=True)
+async def say(ctx: Context, topic: str, word: str) -> None:
+    await words.send(topic, word)
 
 
 @app.method("tasks.add", public=True)

@@ -83,6 +83,14 @@ class Client:
             if event["event"] in (command, "error") and event["name"] == name:
                 return event
 
+    async def shows_messages(self, channel: str, *messages: object) -> None:
+        """Wait until the client shows exactly these messages of a channel."""
+        wanted = list(map(repr, messages))
+        while (
+            sorted(repr(one["message"]) for one in self.views.get(channel, {}).values()) != wanted
+        ):
+            await self._event()
+
     async def shows(self, collection: str, expected: dict[str, Any]) -> None:
         """Wait until the client shows exactly these documents."""
         while self.views.get(collection, {}) != expected:

@@ -43,6 +43,25 @@ async def test_a_meteor_client_sees_live_data(
     await see_live_data(kind, servers, start_client)
 
 
+async def test_all_meteor_clients_hear_a_channel_and_do_not_grow(
+    servers: list[str], start_client: Any
+) -> None:
+    here, there = servers
+    clients = [await start_client(kind, here) for kind in CLIENTS]
+    for client in clients:
+        assert (await client.act("subscribe", "words", "7"))["event"] == "subscribe"
+    remote = await start_client("ddp", there)
+    for word in ("hello", "hello", "bye"):
+        assert (await remote.act("call", "words.say", "7", word))["event"] == "call"
+    for client in clients:
+        await client.shows_messages("words", "bye", "hello", "hello")
+        await client.shows_messages("words")
+    assert (await remote.act("call", "words.say", "8", "elsewhere"))["event"] == "call"
+    assert (await remote.act("call", "words.say", "7", "again"))["event"] == "call"
+    for client in clients:
+        await client.shows_messages("words", "again")
+
+
 async def test_all_meteor_clients_see_live_data_on_mongodb(
     servers_on_mongodb: list[str], start_client: Any
 ) -> None:

@@ -43,13 +43,15 @@ class Gathering:
         place: Where.
     """
 
-    __slots__ = ("_documents", "_place", "_sources", "members")
+    __slots__ = ("_documents", "_people", "_place", "_sources", "members")
 
     def __init__(self, place: Place) -> None:
         """Begin with nobody."""
         self._place = place
         self.members: dict[str, Member] = {}
         self._sources: dict[HereSource, None] = {}
+        # The same members by person, whoever was told of last at the end.
+        self._people: dict[str, dict[str, Member]] = {}
         self._documents: dict[By, dict[str, Fields]] = {by: {} for by in _EVERY}
 
     @property
@@ -76,22 +78,28 @@ class Gathering:
 
     def put(self, member: Member) -> None:
         """Let a member be here, or be told otherwise of."""
-        self.members.pop(member.id, None)  # who was told of last stands at the end
         self.members[member.id] = member
+        same = self._people.setdefault(_person_id(member), {})
+        same.pop(member.id, None)
+        same[member.id] = member
         self._show(member)
 
     def remove(self, id: str) -> None:
         """Let a member be gone; harmless if it is not here."""
         member = self.members.pop(id, None)
-        if member is not None:
-            self._show(member)
+        if member is None:
+            return
+        person = _person_id(member)
+        del self._people[person][id]
+        if not self._people[person]:
+            del self._people[person]
+        self._show(member)
 
     def _show(self, member: Member) -> None:
         """Tell of what a member changes."""
         person = _person_id(member)
         self._set("session", member.id, _of_session(self.members.get(member.id)))
-        same = [one for one in self.members.values() if _person_id(one) == person]
-        self._set("user", person, _of_person(same))
+        self._set("user", person, _of_person(list(self._people.get(person, {}).values())))
 
     def _set(self, by: By, id: str, fields: Fields | None) -> None:
         documents, name = self._documents[by], self._place[0]
