@@ -14,7 +14,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Generator, Iterable
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +23,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 
 from pymongo import MongoClient
-from pymongo.errors import AutoReconnect, PyMongoError
+from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 from tests.certificates import Authority
 
 __all__ = ["Member", "ReplicaSet", "find_mongod"]
@@ -33,6 +33,8 @@ _NAME: Final = "rs0"
 _TIMEOUT_S: Final = 60.0
 _LOOK_EVERY_S: Final = 0.02
 _ELECTION_MS: Final = 1000
+_NODE_NOT_FOUND: Final = 74
+_EXCEEDED_TIME_LIMIT: Final = 262
 
 
 def find_mongod() -> Path | None:
@@ -233,8 +235,20 @@ class ReplicaSet:
 
     def step_down(self, seconds: int = 2) -> None:
         """Let the primary give up its place."""
-        with self.direct(self.primary()) as client, suppress(AutoReconnect):
-            client.admin.command("replSetStepDown", seconds, secondaryCatchUpPeriodSecs=2)
+        with self.direct(self.primary()) as client:
+
+            def has_stepped_down() -> bool:
+                try:
+                    client.admin.command("replSetStepDown", seconds, secondaryCatchUpPeriodSecs=2)
+                except AutoReconnect:
+                    return True
+                except OperationFailure as error:
+                    if error.code != _EXCEEDED_TIME_LIMIT:
+                        raise
+                    return False  # no other one has caught up yet
+                return True
+
+            _until(has_stepped_down, "the primary does not step down")
 
     def fail(self, times: int, *commands: str, **data: Any) -> None:
         """Let the primary answer commands with an error, so many times."""
@@ -299,7 +313,17 @@ class ReplicaSet:
         }
         root, self._root = self._root, ""
         with self.direct(self.members[0]) as client:
-            client.admin.command("replSetInitiate", config)
+
+            def is_begun() -> bool:
+                try:
+                    client.admin.command("replSetInitiate", config)
+                except OperationFailure as error:
+                    if error.code != _NODE_NOT_FOUND:
+                        raise
+                    return False  # a busy machine: one of them does not answer yet
+                return True
+
+            _until(is_begun, "the replica set cannot be begun")
             self.primary()
             if root:
                 # The first user may be made by nobody, on the member that is primary.

@@ -1,8 +1,9 @@
 """A replica set that loses its primary under load: real nodes, real sockets, real clients.
 
-``BOLIDE_TESTS_PRIMARY_KILLS``, ``..._STEP_DOWNS`` and ``..._FREEZES`` are the numbers of events (2,
-1, 1), ``..._FREEZE_S`` how long a freeze lasts (5), ``..._SUBSCRIBERS`` and ``..._WRITES_PER_S`` the
-load (40, 40). ``pytest -rP`` shows the longest silence of a client beside each election.
+``BOLIDE_TESTS_PRIMARY_KILLS``, ``..._STEP_DOWNS`` and ``..._FREEZES`` are the numbers of events
+(2, 1, 1), ``..._FREEZE_S`` how long a freeze lasts (5), ``..._SUBSCRIBERS`` and
+``..._WRITES_PER_S`` the load (40, 40). ``pytest -rP`` shows the longest silence of a client beside
+each election.
 """
 
 import asyncio

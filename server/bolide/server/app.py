@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 from bolide.core.errors import ConfigurationError
 from bolide.server.access.authorize import Authorize, deny
 from bolide.server.access.gateway import Gateway
+from bolide.server.access.repeating import in_transaction
 from bolide.server.arguments import Handler
 from bolide.server.audit.sink import AuditSink
 from bolide.server.channels.channel import Channel
@@ -45,6 +46,7 @@ _AccessWatcher: TypeAlias = Callable[[str | None], object]
 _StartupHook: TypeAlias = Callable[[], Awaitable[None]]
 _Hook = TypeVar("_Hook", bound=_StartupHook)
 _JobHandler = TypeVar("_JobHandler", bound=JobHandler)
+_Value = TypeVar("_Value")
 
 
 class App:
@@ -372,6 +374,16 @@ class App:
         ``async with app.transaction(): ...``; leaving it by an exception takes everything back.
         """
         return self._gateway.transaction()
+
+    async def with_transaction(self, work: Callable[[], Awaitable[_Value]]) -> _Value:
+        """Run ``work`` in a transaction; again, for up to 20 s, while another one is in the way.
+
+        What it does besides reads and writes must be harmless a second time.
+
+        Raises:
+            TransactionConflict: If others are in the way all that time; nothing was written.
+        """
+        return await in_transaction(self._gateway.transaction, work)
 
     @property
     def authorize(self) -> Authorize:

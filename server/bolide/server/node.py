@@ -63,6 +63,9 @@ VISIBLE_HEADERS = frozenset(
 
 CHECK_TIMEOUT_S = 2.0
 """How long the store may take to answer when somebody asks whether the node is ready, seconds."""
+DATABASE_GRACE_S = 30.0
+"""How long a database that all nodes share may be away before a node says that it is not ready,
+seconds: longer than a failover or a frozen primary, so that balancers do not lose all nodes."""
 _CHECKED_COLLECTION = "_bolide_ready"  # there is none of this name; what counts is the answer
 
 MOVED = "The server takes no more sessions; connect again"
@@ -110,6 +113,7 @@ class Node:
         self._drivers: set[SessionDriver] = set()
         self._is_stopping = False
         self._is_draining = False
+        self._troubled_since: float | None = None
         self._started_at: float | None = None
         self._next_clean_up: Timer | None = None
         self._jobs: JobRunner | None = None
@@ -314,10 +318,21 @@ class Node:
     async def check_ready(self) -> bool:
         """Tell whether it takes sessions, and its store answers soon and can be written to.
 
-        The store has :data:`CHECK_TIMEOUT_S` for its answer.
+        The store has :data:`CHECK_TIMEOUT_S` for its answer. A database that all nodes share may
+        be away for :data:`DATABASE_GRACE_S`: a failover is no reason to send clients elsewhere.
         """
         if not self.is_ready:
             return False
+        if await self._store_works():
+            self._troubled_since = None
+            return True
+        now = self.clock.now()
+        if self._troubled_since is None:
+            self._troubled_since = now
+        is_shared = isinstance(self.store, HasFeedHealth)
+        return is_shared and now - self._troubled_since < DATABASE_GRACE_S
+
+    async def _store_works(self) -> bool:
         try:
             async with asyncio.timeout(CHECK_TIMEOUT_S):
                 await self.store.read(Query(collection=_CHECKED_COLLECTION, limit=1))

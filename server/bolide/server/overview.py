@@ -25,6 +25,7 @@ from bolide.server.sessions.driver import SessionDriver
 from bolide.server.sessions.events import Subscription
 from bolide.server.sessions.runs.subscription_run import SubscriptionRun
 from bolide.server.stores.base import HeldInMemory
+from bolide.server.stores.feed_health import HasFeedHealth
 
 __all__ = [
     "DEFAULT_ROWS",
@@ -66,6 +67,10 @@ class NodeState:
         store: Its kind, such as ``sqlite``.
         store_bytes: Documents that an embedded store holds in memory, bytes of BSON.
         store_max_bytes: Most that it may hold.
+        feed_lag_s: How far live queries are behind the database, seconds; None: it is in here.
+        feed_waits_because: Why nothing comes from the database, in words; empty if all is well.
+        feed_waits_s: How long it has not, seconds.
+        feed_losses: How often changes were missed.
     """
 
     build: str
@@ -76,6 +81,10 @@ class NodeState:
     store: str
     store_bytes: int | None
     store_max_bytes: int
+    feed_lag_s: float | None = None
+    feed_waits_because: str = ""
+    feed_waits_s: float = 0.0
+    feed_losses: int = 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -271,6 +280,7 @@ def _added(one: _Totals, other: _Totals) -> _Totals:
 def _node_state(node: Node) -> NodeState:
     store = node.store
     running = "draining" if node.is_draining else "stopping"
+    health = store.feed_health if isinstance(store, HasFeedHealth) else None
     return NodeState(
         build=node.build_id,
         version=version("bolide"),
@@ -280,6 +290,10 @@ def _node_state(node: Node) -> NodeState:
         store=type(store).__name__.removesuffix("Store").lower(),
         store_bytes=store.document_bytes if isinstance(store, HeldInMemory) else None,
         store_max_bytes=node.limits.store_max_bytes,
+        feed_lag_s=None if health is None else health.lag_s,
+        feed_waits_because="" if health is None else health.waits_because,
+        feed_waits_s=0.0 if health is None else health.waits_s,
+        feed_losses=0 if health is None else health.losses.total(),
     )
 
 

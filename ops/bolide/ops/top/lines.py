@@ -107,6 +107,13 @@ def node_line(rates: Rates) -> Text:
         share = node.store_bytes / node.store_max_bytes
         used = f" {size_text(node.store_bytes)} of {size_text(node.store_max_bytes)} ({share:.0%})"
         text.append(used, "red" if share >= 0.8 else "")
+    if node.feed_lag_s is not None:
+        text.append(f"  {node.feed_lag_s:.0f} s behind", "red" if node.feed_lag_s >= 5 else "")
+    if node.feed_waits_because:
+        waits = f": {printable(node.feed_waits_because)}, for {age_text(node.feed_waits_s)}"
+        text.append(waits, "red")
+    if node.feed_losses:
+        text.append(f"  history lost {node.feed_losses} x", "yellow")
     text.append(f"  pid {node.pid}  Bolide {printable(node.version)}")
     return text.append(f"  build {printable(node.build)}" if node.build else "")
 

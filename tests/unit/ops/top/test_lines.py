@@ -100,6 +100,19 @@ def broadcast_texts(**fields: Any) -> list[str]:
     return [line.plain for line in broadcast_lines(rates)]
 
 
+def test_a_feed_from_elsewhere_tells_how_late_it_is_and_why() -> None:
+    line = node_line(compare(None, make_overview(feed_lag_s=0.4)))
+    assert "  0 s behind  pid" in line.plain
+    late = make_overview(
+        feed_lag_s=12.0,
+        feed_waits_because="the database does not answer",
+        feed_waits_s=11.0,
+        feed_losses=2,
+    )
+    text = node_line(compare(None, late)).plain
+    assert "  12 s behind: the database does not answer, for 11 s  history lost 2 x  pid" in text
+
+
 def test_an_app_without_channels_has_no_line_of_them() -> None:
     assert list(broadcast_lines(compare(None, make_overview()))) == []
 

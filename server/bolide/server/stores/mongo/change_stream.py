@@ -10,7 +10,7 @@ and then everybody is told to read again, at or after its first position.
 
 import asyncio
 import random
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
@@ -79,8 +79,10 @@ class ChangeStream:
         declared: Names of the collections that are told of; None for all.
         health: Learns how it fares.
         max_lag_s: How far it may be behind, seconds; further, everything is read again.
+        log_in_again: Is called when the database refuses the user; may change ``database``.
 
     Attributes:
+        database: As it is reached now.
         started: Events at or before it were not seen.
     """
 
@@ -92,13 +94,16 @@ class ChangeStream:
         declared: frozenset[str] | None,
         health: FeedHealth,
         max_lag_s: float,
+        log_in_again: Callable[[], Awaitable[None]],
     ) -> None:
         """Wait for :meth:`open`."""
         self.started = 0
         self._health = health
         self._max_lag_s = max_lag_s
+        self._log_in_again = log_in_again
+        self._is_refused = False
         self._errors = 0  # one after the other, that are not known to pass
-        self._database = database
+        self.database = database
         self._reader = reader
         self._cache = cache
         self._declared = declared
@@ -162,7 +167,7 @@ class ChangeStream:
             if self.feed.has_reached(position) and not self.feed.is_awaited:
                 return
             try:
-                await self._database[FENCES].update_one(
+                await self.database[FENCES].update_one(
                     {"_id": "fence"}, {"$inc": {"n": 1}}, upsert=True
                 )
             except PyMongoError as error:
@@ -186,9 +191,12 @@ class ChangeStream:
             if loop.time() - began > _LAST_PAUSE_S:
                 pause = _FIRST_PAUSE_S
             await asyncio.sleep(pause * random.uniform(0.5, 1.5))
+            if self._is_refused:
+                await self._log_in_again()
             pause = min(2 * pause, _LAST_PAUSE_S)
 
     def _goes_on(self) -> None:
+        self._is_refused = False
         waited_s = self._health.go_on()
         if waited_s:
             self._log.info("the change stream goes on", waited_s=round(waited_s, 3))
@@ -198,6 +206,7 @@ class ChangeStream:
         self._errors = self._errors + 1 if interruption is Interruption.SERVER_ERROR else 0
         if self._errors >= _MOST_ERRORS:
             loss, interruption = Loss.REPEATED_ERROR, Interruption.HISTORY_LOST
+        self._is_refused = interruption is Interruption.USER_REFUSED
         self._health.reopenings[interruption] += 1
         self._health.wait(words(interruption))
         self._log.warning(
@@ -215,7 +224,7 @@ class ChangeStream:
         self._assembly.restart()
         await self._end_session()
         # The server ties the cursor to it.
-        self._session = self._database.client.start_session(causal_consistency=False)
+        self._session = self.database.client.start_session(causal_consistency=False)
         is_new = self._token is None
         if self._lost_because is not None:
             # What is known is from before the gap.
@@ -292,7 +301,7 @@ class ChangeStream:
         session = self._session
         assert session is not None
         async with asyncio.timeout(timeout_s):
-            return await run_command(self._database, command, session)
+            return await run_command(self.database, command, session)
 
     async def _tell(self, assembled: Assembled, token: Mapping[str, Any]) -> None:
         for collection, how in assembled.lost:

@@ -28,7 +28,7 @@ class Origins:
 
     def __init__(self, database: AsyncDatabase[Document], declared: frozenset[str] | None) -> None:
         """Begin without knowing any."""
-        self._database = database
+        self.database = database
         self._declared = declared
         self._known: dict[str, Origin] = {}
 
@@ -43,7 +43,7 @@ class Origins:
         known = self._known.get(collection)
         if known is not None:
             return known
-        cursor = await self._database.list_collections(filter={"name": collection})
+        cursor = await self.database.list_collections(filter={"name": collection})
         found = await cursor.to_list()
         if not found:
             return self._plain(collection, CollectionKind.COLLECTION)

@@ -69,7 +69,7 @@ class SnapshotReader:
 
     def __init__(self, database: AsyncDatabase[Document]) -> None:
         """Read nothing yet."""
-        self._database = database
+        self.database = database
 
     async def read(
         self,
@@ -138,7 +138,7 @@ class SnapshotReader:
             raise NetworkTimeout("The database did not answer in time.") from error
 
     async def _read(self, command: Mapping[str, Any]) -> Found:
-        database, name = self._database, next(iter(command.values()))
+        database, name = self.database, next(iter(command.values()))
         async with database.client.start_session(causal_consistency=False) as session:
             reply = await run_command(database, command, session)
             if "values" in reply:

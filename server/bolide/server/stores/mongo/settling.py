@@ -67,6 +67,7 @@ class Settling:
         pause = _FIRST_PAUSE_S
         try:
             while True:
+                session = self._usable(session)
                 try:
                     await self._write_once_more(session)
                     break
@@ -79,8 +80,16 @@ class Settling:
         finally:
             await session.end_session()
 
+    def _usable(self, session: AsyncClientSession) -> AsyncClientSession:
+        """Return a session of the present client: it may have had to log in again."""
+        client = self._database().client
+        if session.client is client:
+            return session
+        return client.start_session(causal_consistency=False)
+
     async def _write_once_more(self, session: AsyncClientSession) -> None:
+        database = self._database()
         with pymongo.timeout(_ATTEMPT_S):
-            await self._database()[FENCES].update_one(
+            await database[FENCES].update_one(
                 {"_id": "fence"}, {"$inc": {"n": 1}}, upsert=True, session=session
             )

@@ -15,7 +15,7 @@ from pymongo.errors import DuplicateKeyError, OperationFailure, PyMongoError, Wr
 from pymongo.read_concern import ReadConcern
 from pymongo.write_concern import WriteConcern
 
-from bolide.core.errors import StateError
+from bolide.core.errors import ConfigurationError, StateError
 from bolide.core.values import Document
 from bolide.server.clock import Clock, SystemClock
 from bolide.server.limits import MAX_FEED_LAG_S
@@ -124,16 +124,11 @@ class MongoStore:
             raise StateError("The store is open already.")
         client, name = await connected(self._url, self._clock, insecure=self._insecure)
         try:
-            database = client.get_database(
-                name,
-                codec_options=CODEC_OPTIONS,
-                write_concern=WriteConcern("majority"),
-                read_concern=ReadConcern("majority"),
-            )
+            database = _database(client, name)
             reader = SnapshotReader(database)
             stream = ChangeStream(
                 database, reader, self._cache, self._declared,
-                self.feed_health, self._max_feed_lag_s,
+                self.feed_health, self._max_feed_lag_s, self._log_in_again,
             )  # fmt: skip
             with startup_refusals():
                 await stream.open()
@@ -143,6 +138,17 @@ class MongoStore:
         origins = Origins(database, self._declared)
         stream.feed.listen(origins)
         self._opened = _Opened(client, database, reader, stream, origins)
+
+    async def _log_in_again(self) -> None:
+        """Connect anew: the driver does not log in a second time on the connections it has."""
+        opened = self._open()
+        try:
+            client, name = await connected(self._url, self._clock, insecure=self._insecure)
+        except (PyMongoError, ConfigurationError):
+            return  # it is said what the database waits for; it will be tried again
+        former = opened.client
+        opened.use(client, _database(client, name))
+        await former.close()
 
     async def close(self) -> None:
         """End the feed and let go of everything."""
@@ -470,6 +476,23 @@ class _Opened:
         self.stream = stream
         self.origins = origins
         self.settling = Settling(lambda: self.database)
+
+    def use(self, client: AsyncMongoClient[Document], database: AsyncDatabase[Document]) -> None:
+        """Reach the database by another client from now on."""
+        self.client = client
+        self.database = database
+        self.reader.database = database
+        self.stream.database = database
+        self.origins.database = database
+
+
+def _database(client: AsyncMongoClient[Document], name: str) -> AsyncDatabase[Document]:
+    return client.get_database(
+        name,
+        codec_options=CODEC_OPTIONS,
+        write_concern=WriteConcern("majority"),
+        read_concern=ReadConcern("majority"),
+    )
 
 
 def _index_spec(index: Mapping[str, Any]) -> IndexSpec:
