@@ -453,7 +453,9 @@ class Multiplexer(SharedView):
             if self._pace is not None:
                 await self._pace.wait()
             began = self._turns.now()
-            snapshot = await surroundings.readings.read(self.query.collection, self._read)
+            readings = surroundings.readings
+            read = readings.read if self._pace is None else readings.poll
+            snapshot = await read(self.query.collection, self._read)
             self.reading_s += self._turns.now() - began
             self.reread_count += 1
             self._reread_because = self._stale_because

@@ -38,15 +38,27 @@ class Readings:
     at once. An error that may pass is no reason to end a view: it only gets late.
 
     Args:
-        limits: ``max_live_query_rereads`` is how many readings run at the same time.
+        limits: ``max_live_query_rereads`` is how many readings run at the same time; polls, which
+            may be slow and come again and again, take half of them at most.
         clock: Measures the pauses.
     """
 
     def __init__(self, limits: Limits | None = None, clock: Clock | None = None) -> None:
         """Begin with nothing to read."""
         self._clock = clock or SystemClock()
-        self._free = asyncio.Semaphore((limits or Limits()).max_live_query_rereads)
+        most = (limits or Limits()).max_live_query_rereads
+        self._free = asyncio.Semaphore(most)
+        self._free_for_polls = asyncio.Semaphore(max(1, most // 2))
         self._log = structlog.get_logger("bolide.livequery")
+
+    async def poll(self, collection: str, read: Callable[[], Awaitable[Snapshot]]) -> Snapshot:
+        """Read a polled query again; as :meth:`read`."""
+
+        async def read_it() -> Snapshot:
+            async with self._free_for_polls, self._free:
+                return await read()
+
+        return await self._until_it_succeeds(collection, read_it)
 
     async def read(self, collection: str, read: Callable[[], Awaitable[Snapshot]]) -> Snapshot:
         """Read a query again, as often as it takes.
@@ -58,11 +70,20 @@ class Readings:
         Raises:
             Exception: What the store raised, if trying again would not help.
         """
+
+        async def read_it() -> Snapshot:
+            async with self._free:
+                return await read()
+
+        return await self._until_it_succeeds(collection, read_it)
+
+    async def _until_it_succeeds(
+        self, collection: str, read: Callable[[], Awaitable[Snapshot]]
+    ) -> Snapshot:
         pause = FIRST_RETRY_S
         while True:
             try:
-                async with self._free:
-                    return await read()
+                return await read()
             except Exception as error:
                 if not _may_pass(error):
                     raise

@@ -110,6 +110,24 @@ async def test_few_read_at_the_same_time(store: FailingStore) -> None:
     assert store.most == 3
 
 
+async def test_polls_leave_room_for_recovery(store: FailingStore) -> None:
+    store.gate.clear()
+    readings = Readings(Limits(max_live_query_rereads=5))
+    polls = [asyncio.create_task(readings.poll("c", lambda: store.read(ALL))) for _ in range(20)]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert store.reading == 2
+    recovering = [
+        asyncio.create_task(readings.read("c", lambda: store.read(ALL))) for _ in range(20)
+    ]
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert store.reading == 5
+    store.gate.set()
+    await asyncio.gather(*polls, *recovering)
+    assert store.most == 5
+
+
 async def test_who_gives_up_leaves_no_timer(store: FailingStore) -> None:
     clock = FakeClock()
     store.errors = [TimeoutError()]
