@@ -190,16 +190,14 @@ class Node:
         self.app.unwatch_access(self._access_changed)
         if self._next_clean_up is not None:
             self._next_clean_up.cancel()
-        jobs_end = None if self._jobs is None else self._jobs.stop(SHUTDOWN_GRACE_S)
-        jobs = None if jobs_end is None else asyncio.create_task(jobs_end)
+        jobs_end = asyncio.create_task(self._end_jobs())
         for driver in tuple(self._drivers):
             driver.close("The server is shutting down")
         for driver in tuple(self._drivers):
             await driver.ended.wait()  # at the end of this turn of the loop
         if self._services is not None:
             await self._end_tasks(self._services.tasks)
-        if jobs is not None:
-            await jobs
+        await jobs_end
         if self._services is not None:
             self._services.live_queries.close()
             if self._services.channels is not None:
@@ -413,6 +411,10 @@ class Node:
             except Exception as error:  # nobody keeps what was taken away: neither it nor others
                 log_failure(self._log, error, task="access changed")
                 driver.close("The server failed; connect again")
+
+    async def _end_jobs(self) -> None:
+        if self._jobs is not None:
+            await self._jobs.stop(SHUTDOWN_GRACE_S)
 
     async def _end_tasks(self, tasks: set[asyncio.Task[None]]) -> None:
         """Wait for methods to end, then cancel what is left."""

@@ -133,6 +133,10 @@ class JobRun:
             is_ours = await self._store.renew(self._job.name, record.term, record.holder)
         except Exception as error:
             self._tell_away(error)
+            # Again, sooner: what counts is that one comes through.
+            self._renewal.cancel()
+            again_at = self._clock.now() + self._times.look_s
+            self._renewal = self._clock.call_at(again_at, self._renew)
             return
         self._is_store_away = False
         if is_ours:

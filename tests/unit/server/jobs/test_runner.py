@@ -279,6 +279,22 @@ async def test_a_node_that_cannot_reach_the_store_cancels_its_run_before_another
     assert (await world.record())["runs"] == len(world.work.ended)
 
 
+async def test_a_run_lives_through_two_fifths_of_a_lease_without_a_store(
+    world: World, log: LogCapture
+) -> None:
+    await world.start("a")
+    await world.start("b")
+    await world.clock.advance(PERIOD_S)
+    # Cut just before a sign of life, so that the last one is as old as it can be.
+    await world.clock.advance(LEASE_S / 6 - 0.1)
+    world.store.is_away = True
+    await world.clock.advance(LEASE_S * 2 / 5)
+    world.store.is_away = False
+    await world.clock.advance(PERIOD_S)
+    assert len(world.work.running) == len(world.work.began) == 1
+    assert (await world.record())["losses"] == 0
+
+
 async def test_a_run_whose_term_is_over_is_cancelled_at_its_next_sign_of_life(
     world: World, log: LogCapture
 ) -> None:
