@@ -284,13 +284,12 @@ class RedisCluster:
 class SentinelServer(RedisServer):
     """A redis-server that watches others; its settings are in a file that it writes to."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, password: str = "") -> None:
+        super().__init__(password=password)
         settings = self.folder / "sentinel.conf"
-        settings.write_text(f'port {self.port}\nbind {_HOST}\nlogfile "redis.log"\n')
+        lines = [f"port {self.port}", f"bind {_HOST}", "logfile redis.log", f"dir {self.folder}"]
+        settings.write_text("\n".join([*lines, *([f"requirepass {password}"] if password else [])]))
         self._command = [self._command[0], str(settings), "--sentinel"]
-        # Sentinel has no other way to name it.
-        self._command += ["--dir", str(self.folder)]
 
 
 # Replies have the shapes of Redis' protocol.

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
 
@@ -22,7 +23,7 @@ class StartNode(Protocol):
 
 @pytest.fixture
 def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], Store]:
-    """Make stores of one database."""
+    """Make stores of one database; ``redis`` is SQLite with a Redis beside it."""
     if request.param == "mongodb":
         url = request.getfixturevalue("new_database")()
         return lambda: MongoStore(url)
@@ -30,11 +31,16 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], St
 
 
 @pytest.fixture
-async def start_node(new_store: Callable[[], Store]) -> AsyncIterator[StartNode]:
+async def start_node(
+    new_store: Callable[[], Store], request: pytest.FixtureRequest
+) -> AsyncIterator[StartNode]:
     """Start nodes; each has a clock of its own. They end with the test."""
+    is_redis = request.node.callspec.params["new_store"] == "redis"
+    redis = request.getfixturevalue("redis_server").url if is_redis else None
     async with AsyncExitStack() as stack:
 
         async def start(app: App, *, settings: Settings | None = None) -> TestNode:
+            settings = replace(settings or Settings(), redis=redis)
             node = TestNode(app, store=new_store(), clock=FakeClock(1_000), settings=settings)
             return await stack.enter_async_context(node)
 

@@ -7,7 +7,7 @@ from bolide.core.ddp.messages import Added
 from bolide.core.errors import MethodError
 from bolide.server import App, Context
 
-STORES = pytest.mark.parametrize("new_store", ["sqlite", "mongodb"], indirect=True)
+STORES = pytest.mark.parametrize("new_store", ["sqlite", "mongodb", "redis"], indirect=True)
 
 
 def make_app() -> App:

@@ -8,7 +8,7 @@ from tests.integration.channels.conftest import StartNode
 from bolide.server import App, Context
 from bolide.server.testing import TestClient
 
-STORES = pytest.mark.parametrize("new_store", ["sqlite", "mongodb"], indirect=True)
+STORES = pytest.mark.parametrize("new_store", ["sqlite", "mongodb", "redis"], indirect=True)
 
 
 def make_app() -> App:

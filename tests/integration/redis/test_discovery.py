@@ -174,6 +174,21 @@ async def test_a_redis_that_may_evict_says_so() -> None:
         assert (await found(server.url)).evicts == "allkeys-lru"
 
 
+async def test_the_passwords_of_sentinels_are_told_from_the_servers(
+    redis_server: RedisServer,
+) -> None:
+    with SentinelServer(password="hunter2") as sentinel:
+        tell(sentinel, "SENTINEL", "MONITOR", "ward", "127.0.0.1", redis_server.port, 1)
+        url = f"redis+sentinel://127.0.0.1:{sentinel.port}/ward"
+        assert "sentinel_username= and sentinel_password=" in await refusal(url)
+        found_server = await found(f"{url}?sentinel_password=hunter2")
+        assert found_server.host == ("127.0.0.1", redis_server.port)
+        wrong = f"redis+sentinel://:wrong@127.0.0.1:{sentinel.port}/ward?sentinel_password=hunter2"
+        text = await refusal(wrong)
+        assert "one without a password" in text
+        assert "sentinel" not in text
+
+
 async def test_another_machine_that_a_sentinel_names_needs_tls_too() -> None:
     with SentinelServer() as sentinel:
         tell(sentinel, "SENTINEL", "MONITOR", "ward", "10.0.0.1", 6379, 1)

@@ -14,6 +14,7 @@ from bolide.core.errors import ConfigurationError, MethodError
 from bolide.server import App, Context
 from bolide.server.clock import SystemClock
 from bolide.server.overview import take_overview
+from bolide.server.redis import broadcast
 from bolide.server.redis.state import RedisState
 from bolide.server.sessions.ratelimit import RateLimiter, RateLimitRule, Untold
 from bolide.server.settings import Settings
@@ -222,3 +223,47 @@ async def test_the_documented_user_may_do_all_that_a_node_does(
         broadcast.publish("typing", b"")
         await until(redis_server, lambda: broadcast.statistics.sent == 1)
         assert redis.state.is_connected
+
+
+async def test_presence_mends_itself_after_redis_was_away(
+    redis_server: RedisServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def make_app_with_presence() -> App:
+        app = make_app()
+        online = app.presence("online", str)
+
+        @app.method("enter", public=True)
+        async def enter(ctx: Context, name: str) -> None:
+            await online.enter(ctx, "7", name)
+
+        @app.publish("here", public=True)
+        async def here(ctx: Context) -> object:
+            return online.here("7")
+
+        return app
+
+    nodes: list[TestNode] = []
+    for _ in range(2):
+        store = SQLiteStore(tmp_path / "ward.db")
+        settings = Settings(redis=redis_server.url)
+        node = TestNode(make_app_with_presence(), store=store, settings=settings)
+        node.node.clock = SystemClock()
+        nodes.append(node)
+    async with nodes[0], nodes[1]:
+        ann, ben = [await node.connect() for node in nodes]
+        await ben.subscribe("here")
+        redis_server.kill()
+        for node in nodes:
+            assert node.node.redis is not None
+            await until_link(node.node.redis.link, lambda state: not state.is_connected)
+        # As if it were away for long: nothing waits for the other node any more.
+        monkeypatch.setattr(broadcast, "MESSAGE_LIFE_S", 0.0)
+        await ann.call("enter", "ann")
+        await ann.call("login")
+        assert ben.documents("online") == []
+        monkeypatch.undo()
+        redis_server.run()
+        await ben.wait_for(lambda: [one["info"] for one in ben.documents("online")] == ["ann"])
+        state = nodes[0].node.broadcast_state
+        assert state is not None
+        assert (state.path, state.waits_because) == ("redis", "")

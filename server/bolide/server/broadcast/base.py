@@ -35,12 +35,13 @@ class BroadcastFull(MethodError):
         )
 
 
-class BroadcastAway(MethodError):
+class BroadcastAway(BroadcastFull):
     """What carries messages to the other nodes is away for longer than a message is worth."""
 
     def __init__(self) -> None:
         """Say what to do."""
-        super().__init__(
+        MethodError.__init__(
+            self,
             "messages-waiting",
             "The message was not sent: the way to the other nodes is down. Send it again later.",
         )

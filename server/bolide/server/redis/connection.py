@@ -19,10 +19,11 @@ from redis import exceptions
 from redis._parsers import _AsyncRESP2Parser  # pyright: ignore[reportPrivateUsage]
 
 from bolide.core.errors import ConfigurationError
-from bolide.server.redis.address import RedisAddress, refused
+from bolide.server.redis.address import OPTION, RedisAddress, refused
 from bolide.server.redis.errors import CommandRefused, RedisAway, RedisFull, ReplyTooLarge
+from bolide.server.typed_urls import HIDDEN
 
-__all__ = ["COMMAND_TIMEOUT_S", "MAX_REPLY_BYTES", "Argument", "RedisConnection"]
+__all__ = ["COMMAND_TIMEOUT_S", "MAX_REPLY_BYTES", "Argument", "PasswordRefused", "RedisConnection"]
 
 COMMAND_TIMEOUT_S: Final = 2.0
 """How long a connection or an answer may take, seconds."""
@@ -34,6 +35,10 @@ _ELEMENT_BYTES: Final = 64
 """What a part of an answer takes at least, whatever is in it."""
 
 Argument: TypeAlias = bytes | str | int
+
+
+class PasswordRefused(ConfigurationError):
+    """It is the password, or that there is none."""
 
 
 class RedisConnection:
@@ -212,14 +217,15 @@ def _told(error: Exception) -> ConfigurationError | RedisAway:
             return _told_of_tls(error) or RedisAway("has no connection")
 
 
-def _told_of_password(error: exceptions.AuthenticationError) -> ConfigurationError:
+def _told_of_password(error: exceptions.AuthenticationError) -> PasswordRefused:
     match error.status_code:
         case "NOAUTH":
-            return refused("one with a password: Redis asks for it")
+            expected = "one with a password: Redis asks for it"
         case "ERR":
-            return refused("one without a password: Redis has none for this user")
+            expected = "one without a password: Redis has none for this user"
         case _:
-            return refused("one with a user and a password that Redis knows")
+            expected = "one with a user and a password that Redis knows"
+    return PasswordRefused(OPTION, HIDDEN, expected)
 
 
 def _told_of_tls(error: BaseException | None) -> ConfigurationError | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from bolide.server.redis.address import RedisAddress, refused
-from bolide.server.redis.connection import MAX_REPLY_BYTES, RedisConnection
+from bolide.server.redis.connection import MAX_REPLY_BYTES, PasswordRefused, RedisConnection
 from bolide.server.redis.errors import CommandRefused, RedisAway
 
 __all__ = ["OLDEST_VERSION", "Server", "find_server", "locate"]
@@ -161,11 +161,20 @@ async def _ask_cluster(address: RedisAddress, key: str) -> tuple[str, int]:
 
 
 async def _asked(address: RedisAddress, host: tuple[str, int], *command: str) -> Any:
-    connection = await RedisConnection.open(address, host, is_sentinel=address.kind == "sentinel")
+    is_sentinel = address.kind == "sentinel"
     try:
-        return await connection.command(*command)
-    finally:
-        await connection.close()
+        connection = await RedisConnection.open(address, host, is_sentinel=is_sentinel)
+        try:
+            return await connection.command(*command)
+        finally:
+            await connection.close()
+    except PasswordRefused as error:
+        if not is_sentinel:
+            raise
+        raise refused(
+            f"{error.expected}; what is asked is a Sentinel, whose own are"
+            " sentinel_username= and sentinel_password= after a question mark"
+        ) from error
 
 
 def _parsed(info: Any) -> dict[str, str]:
