@@ -63,6 +63,9 @@ FORGOTTEN_AFTER_S: Final = 120
 RETRY_EVERY_S: Final = 1.0
 """Pause before something is written again that could not be, seconds."""
 
+_HELLO: Final = 1
+"""Number of the first document of a node; it knows nobody yet."""
+
 _MAX_DOCUMENT_BYTES: Final = 524_288
 _STRETCH_BYTES: Final = 1_048_576
 """Messages written after which a beat comes early, so that they are deleted."""
@@ -223,10 +226,14 @@ class StoreBroadcast:
             self._neighbours.left(node)
             self._answered(node)
             return
-        if self._neighbours.heard(node):
+        is_new = self._neighbours.heard(node)
+        if is_new:
             self._beat()
-        if self.node_id in document.get("knows", ()):
+        knows = document.get("knows")
+        if knows is not None and self.node_id in knows:
             self._answered(node)
+        elif knows is not None and not is_new and document["seq"] > _HELLO:
+            self._look_whether_given_up(node)
         for topic, payload in messages:
             self.statistics.received += 1
             self._listeners.receive(topic, payload)
@@ -238,6 +245,11 @@ class StoreBroadcast:
             self._silent.append(node)
         if gone:
             self._news.set()
+
+    def _look_whether_given_up(self, node: str) -> None:
+        """Learn that a node that knew this one does not any more: it wrote nothing for it."""
+        if node not in self._unanswered:
+            self._miss()
 
     def _answered(self, node: str) -> None:
         self._unanswered.discard(node)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import quote
 
 from bolide.core.values import Fields
 from bolide.server.channels.topic import SourceHost
@@ -125,7 +126,10 @@ class Gathering:
 
 def _person_id(member: Member) -> str:
     """Return the ``_id`` of a person's document; sessions without a user are persons each."""
-    return member.id if member.user_id is None else f"{member.place[1]}/{member.user_id}"
+    if member.user_id is None:
+        return member.id
+    # Two places may be shown in one collection: no other topic and user make the same text.
+    return f"{quote(member.place[1], safe='')}/{member.user_id}"
 
 
 def _of_session(member: Member | None) -> dict[str, Any] | None:

@@ -190,6 +190,28 @@ async def test_nobody_is_given_up_because_this_node_was_stopped(
     assert first.neighbours == second.neighbours == 1
 
 
+async def test_a_node_that_was_given_up_learns_it_and_is_known_again(
+    store: FaultyStore, clock: FakeClock, join: Join
+) -> None:
+    first = await join()
+    stopped = StoreBroadcast(store, FakeClock(), Limits())
+    await stopped.open()
+    await quiet()
+    hearer = Hearer(stopped)
+    await clock.advance(2 * BEAT_EVERY_S)
+    assert (first.neighbours, hearer.misses) == (1, 0)
+    with capture_logs() as logs:
+        await clock.advance(BEAT_EVERY_S)
+    assert [line["event"] for line in logs] == ["node gone"]
+    await clock.advance(BEAT_EVERY_S)
+    assert hearer.misses == stopped.statistics.losses == 1
+    assert first.neighbours == 1
+    first.publish("again", b"")
+    await quiet()
+    assert hearer.heard == ["again"]
+    await stopped.close()
+
+
 async def test_what_waited_too_long_is_given_up_and_the_rest_comes_once(
     store: FaultyStore, clock: FakeClock, join: Join
 ) -> None:

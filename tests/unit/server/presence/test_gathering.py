@@ -77,3 +77,13 @@ def test_who_stopped_watching_is_told_nothing() -> None:
     assert gathering.is_empty
     gathering.put(member("a"))
     assert host.told == []
+
+
+def test_no_two_persons_at_two_places_are_one_document() -> None:
+    ids: set[str] = set()
+    for topic, user in (("a/b", "c"), ("a", "b/c"), ("a%2Fb", "c")):
+        gathering = Gathering(("online", topic))
+        host, _ = watched(gathering, "user")
+        gathering.put(Member("x", ("online", topic), user, None))
+        ids.add(host.told[0][1])
+    assert len(ids) == 3
