@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, Never, TypeAlias, TypeVar
 
 from bolide.core.errors import ConfigurationError
 from bolide.server.access.authorize import Authorize, deny
@@ -305,7 +305,7 @@ class App:
 
     def every(
         self,
-        *,
+        *without_unit: Never,
         weeks: float = 0,
         days: float = 0,
         hours: float = 0,
@@ -321,6 +321,7 @@ class App:
         happens when nodes are lost.
 
         Args:
+            without_unit: Refused: a number needs its unit.
             weeks: Part of the period.
             days: Part of the period, of 24 hours.
             hours: Part of the period.
@@ -332,6 +333,8 @@ class App:
             ConfigurationError: If the period is less than a second, or the name is taken.
             TypeError: If the function is not ``async`` or takes arguments.
         """
+        if without_unit:
+            raise TypeError("Write @app.every(minutes=5): a period with its unit, in parentheses.")
         return self._scheduled(
             name,
             Every.of(weeks=weeks, days=days, hours=hours, minutes=minutes, seconds=seconds),
@@ -357,6 +360,8 @@ class App:
             ConfigurationError: If the expression or time zone is none, or the name is taken.
             TypeError: If the function is not ``async`` or takes arguments.
         """
+        if callable(expression):
+            raise TypeError('Write @app.cron("30 2 * * *"), not @app.cron.')
         return self._scheduled(name, Cron.of(expression, timezone, catch_up=catch_up))
 
     def _scheduled(

@@ -60,3 +60,13 @@ def test_arguments_with_a_default_are_fine() -> None:
     app.every(minutes=5)(handler)
     app.every(minutes=5, name="of a week")(partial(handler, days=7))
     assert len(app.jobs) == 2
+
+
+def test_who_forgets_the_parentheses_or_the_unit_is_told_what_to_write() -> None:
+    app: Any = App()
+    with pytest.raises(TypeError, match=r"Write @app\.every\(minutes=5\): a period with its unit"):
+        app.every(clean_up)
+    with pytest.raises(TypeError, match=r"Write @app\.every\(minutes=5\)"):
+        app.every(5)
+    with pytest.raises(TypeError, match=r'Write @app\.cron\("30 2 \* \* \*"\), not @app\.cron\.'):
+        app.cron(clean_up)
