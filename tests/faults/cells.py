@@ -12,5 +12,5 @@ async def cells_of(ctx: Context, ward: str) -> object:
 
 
 @app.method("count", public=True)
-async def count(ctx: Context, ward: str, number: int) -> None:
-    await cells.update_one({"_id": ward, "ward": ward}, {"$inc": {"n": 1}, "$set": {"at": number}})
+async def count(ctx: Context, ward: str) -> None:
+    await cells.update_one({"_id": ward}, {"$inc": {"n": 1}})

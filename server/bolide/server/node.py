@@ -17,6 +17,7 @@ from bolide.server.channels.hub import ChannelHub
 from bolide.server.clock import Clock, SystemClock, Timer
 from bolide.server.jobs.runner import JobRunner
 from bolide.server.jobs.statistics import JobStatistics
+from bolide.server.lateness import Lateness
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.methods.calls import Calls
 from bolide.server.methods.errors import log_failure
@@ -114,6 +115,7 @@ class Node:
         self._is_stopping = False
         self._is_draining = False
         self._troubled_since: float | None = None
+        self._lateness: Lateness | None = None
         self._started_at: float | None = None
         self._next_clean_up: Timer | None = None
         self._jobs: JobRunner | None = None
@@ -156,6 +158,7 @@ class Node:
                 self.metrics.store_bytes.set_function(lambda: store.document_bytes)
             if isinstance(store, HasFeedHealth):
                 self.metrics.watch_feed(store.feed_health)
+                self._lateness = Lateness(store.feed_health, self.clock, self._tell_lateness)
             self._services = Services(
                 app=self.app,
                 live_queries=live_queries,
@@ -187,6 +190,8 @@ class Node:
     async def stop(self) -> None:
         """Close the sessions, let methods and jobs end, and close the store."""
         self._is_stopping = True
+        if self._lateness is not None:
+            self._lateness.close()
         self.app.unwatch_access(self._access_changed)
         if self._next_clean_up is not None:
             self._next_clean_up.cancel()
@@ -368,6 +373,14 @@ class Node:
         await broadcast.open()
         presence.start()
         self.metrics.registry.register(BroadcastSeries(broadcast, presence))
+
+    def _tell_lateness(self) -> None:
+        """Tell all clients whether what they show may be late."""
+        services, lateness = self._services, self._lateness
+        if services is not None and lateness is not None:
+            services.late_because = lateness.because
+            for driver in tuple(self._drivers):
+                driver.late(lateness.because)
 
     def _close_sessions(self) -> None:
         for driver in tuple(self._drivers):

@@ -101,7 +101,7 @@ async def test_who_joins_misses_nothing_and_sees_nothing_twice(
 
 async def _read_at_operation_time(reader: SnapshotReader, command: Mapping[str, Any]) -> Found:
     """Read as one would without snapshots: majority, and the time that the session tells."""
-    database = reader._database
+    database = reader.database
     majority = {**command, "readConcern": {"level": "majority"}}
     async with database.client.start_session() as session:
         cursor = (await run_command(database, majority, session))["cursor"]

@@ -181,6 +181,25 @@ async def test_call_is_sent_again_after_a_reconnect(
     assert await call == 7
 
 
+async def test_client_says_that_what_it_shows_may_be_late_until_it_is_over(
+    server: FakeServer, client: Client, peer: Peer
+) -> None:
+    statuses = client.statuses()
+    assert (await following(statuses)).late_because is None
+    await peer.send(msg="bolide.late", because="the database\ndoes not answer")
+    assert (await following(statuses)).late_because == "the database does not answer"
+    await peer.send(msg="bolide.late")
+    assert (await following(statuses)).late_because is None
+    await peer.send(msg="bolide.late", because="why")
+    assert (await following(statuses)).late_because == "why"
+    await peer.drop()
+    await server.accepted()
+    while (status := await following(statuses)).state is not ConnectionState.CONNECTED:
+        pass
+    assert status.late_because is None
+    await statuses.aclose()
+
+
 async def test_call_keeps_its_identity_while_the_server_is_away(server: FakeServer) -> None:
     secret = "s" * 20
     extensions = {"extensions": ["call"]}

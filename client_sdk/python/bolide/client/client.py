@@ -26,6 +26,7 @@ from bolide.client.events import (
     ConversationEvent,
     DocumentChange,
     GaveUp,
+    LateTold,
     MoveAsked,
     PreparationLost,
     SessionOpened,
@@ -102,6 +103,7 @@ class Client:
                 failed=self._preparation_failed,
             )
         self._complaints: set[str] = set()
+        self._late_because: str | None = None
         self._task: asyncio.Task[None] | None = None
         self._cause: Exception | None = None
 
@@ -405,7 +407,13 @@ class Client:
             self._handle(event)
         self._link.flush()
         if self._status.state is ConnectionState.CONNECTED:
-            self._show(replace(self._status, catching_up=self._conversation.is_catching_up))
+            self._show(
+                replace(
+                    self._status,
+                    catching_up=self._conversation.is_catching_up,
+                    late_because=self._late_because,
+                )
+            )
 
     def _handle(self, event: ConversationEvent) -> None:
         match event:
@@ -428,6 +436,7 @@ class Client:
             case SessionOpened():
                 self._interrupt_channels()
                 self._complaints.clear()
+                self._late_because = None
                 self.server_build = event.build
                 self._first_build = self._first_build or event.build
                 if self._preparation is None:
@@ -439,6 +448,8 @@ class Client:
             case PreparationLost():
                 if self._preparation is not None:
                     self._preparation.lose()
+            case LateTold():
+                self._late_because = event.because
             case MoveAsked():
                 self._link.move_asked(event.within_s)
             case GaveUp():

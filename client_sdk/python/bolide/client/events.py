@@ -12,6 +12,7 @@ __all__ = [
     "ConversationEvent",
     "DocumentChange",
     "GaveUp",
+    "LateTold",
     "MoveAsked",
     "PreparationLost",
     "SessionOpened",
@@ -49,6 +50,17 @@ class GaveUp:
     reason: str
     is_refused: bool = False
     tries_next: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class LateTold:
+    """The server tells that what is shown may be late.
+
+    Attributes:
+        because: Why, in one line; None: not any more.
+    """
+
+    because: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +132,7 @@ ConversationEvent: TypeAlias = (
     SessionOpened
     | PreparationLost
     | GaveUp
+    | LateTold
     | MoveAsked
     | CallFinished
     | SubscriptionReady

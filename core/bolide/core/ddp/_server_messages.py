@@ -10,6 +10,7 @@ from bolide.core.ddp.messages import (
     Connected,
     Error,
     Failed,
+    Late,
     Move,
     Nosub,
     Ping,
@@ -119,6 +120,10 @@ def _parse_move(json: _Object) -> Move:
     raise _bad(json, "within")
 
 
+def _parse_late(json: _Object) -> Late:
+    return Late(_string(json, "because") if "because" in json else None)
+
+
 SERVER_PARSERS: Final[dict[str, Callable[[_Object], ServerMessage]]] = {
     "connected": _parse_connected,
     "failed": lambda json: Failed(_string(json, "version")),
@@ -134,5 +139,6 @@ SERVER_PARSERS: Final[dict[str, Callable[[_Object], ServerMessage]]] = {
     "updated": lambda json: Updated(_strings(json, "methods")),
     "bolide.resync": _parse_resync,
     "bolide.move": _parse_move,
+    "bolide.late": _parse_late,
 }
 """By the ``msg`` of the object; each raises RemoteProtocolError, or EJSONError for its values."""

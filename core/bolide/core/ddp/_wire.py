@@ -15,6 +15,7 @@ from bolide.core.ddp.messages import (
     Error,
     Failed,
     Have,
+    Late,
     Method,
     Move,
     Nosub,
@@ -181,6 +182,13 @@ def _move(message: Move, bolide: bool) -> _Object:
     return {"msg": "bolide.move", "within": message.within}
 
 
+def _late(message: Late, bolide: bool) -> _Object:
+    wire: _Object = {"msg": "bolide.late"}
+    if message.because is not None:
+        wire["because"] = message.because
+    return wire
+
+
 def _wire_error(error: WireError) -> _Object:
     wire: _Object = {"isClientSafe": True, "error": error.error}
     if error.reason is not None:
@@ -214,5 +222,6 @@ WRITERS: Final[dict[type, Callable[[Any, bool], _Object]]] = {
     Have: _have,
     Void: _void,
     Move: _move,
+    Late: _late,
 }
 """By class of message: takes the message and whether the peer negotiated our extensions."""

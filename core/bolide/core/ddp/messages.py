@@ -28,6 +28,7 @@ __all__ = [
     "Error",
     "Failed",
     "Have",
+    "Late",
     "Method",
     "Move",
     "Nosub",
@@ -294,6 +295,12 @@ class Move(msgspec.Struct, frozen=True):
     within: float
 
 
+class Late(msgspec.Struct, frozen=True):
+    """Tell that what is shown may be late, and why; None: not any more."""
+
+    because: str | None
+
+
 ClientMessage: TypeAlias = Connect | Sub | Unsub | Method | Ping | Pong | Resync | Have
 """What a client sends."""
 
@@ -313,5 +320,6 @@ ServerMessage: TypeAlias = (
     | Want
     | Void
     | Move
+    | Late
 )
 """What a server sends."""

@@ -39,6 +39,8 @@ def status_text(status: Status, *, elapsed_s: float = 0.0) -> Text:
     text.append(status.state.value)
     if status.catching_up:
         text.append(", catching up")
+    if status.late_because is not None:
+        text.append(f", late: {printable(status.late_because)}", "yellow")
     if status.retry_in_s is not None:
         text.append(f", next try in {max(0.0, status.retry_in_s - elapsed_s):.0f} s")
     return text if status.reason is None else text.append(f": {printable(status.reason)}")

@@ -135,6 +135,15 @@ class SessionDriver:
         self.session.move(within_s)
         self.pump()
 
+    def late(self, because: str) -> None:
+        """Tell the client that what it shows may be late, if it knows what that means.
+
+        Args:
+            because: Why, in words; empty: it is not any more.
+        """
+        self.session.late(because)
+        self.pump()
+
     def writing_paused(self) -> None:
         """Learn that the socket is full; the client must take something now and then."""
         self.session.writing_paused()
@@ -168,6 +177,8 @@ class SessionDriver:
                         MethodRun(self, event).start()
                     case SessionOpened():
                         self._open()
+                        if self.services.late_because:
+                            self.session.late(self.services.late_because)
                     case SubscribeRequested(work, subscription):
                         self.runs.start(subscription, work)
                     case SubscriptionStopped(subscription):

@@ -41,6 +41,7 @@ class Services:
         build_id: Told to clients that know our extensions.
         log: Of the node.
         channels: Who listens to what; None if the app has no channels.
+        late_because: Why everything may be late, in words; empty: it is in time.
         presence: Who is where; None if the app has neither channels nor presences.
         tasks: What runs.
         unready_publications: Those that are never ready, and were told of.
@@ -59,6 +60,7 @@ class Services:
     log: FilteringBoundLogger
     channels: ChannelHub | None = None
     presence: PresenceHub | None = None
+    late_because: str = ""
     tasks: set[asyncio.Task[None]] = field(default_factory=set[asyncio.Task[None]])
     unready_publications: set[Publication] = field(default_factory=set[Publication])
     _loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)

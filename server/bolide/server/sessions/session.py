@@ -38,6 +38,7 @@ from bolide.core.ddp.messages import (
     Error,
     Failed,
     Have,
+    Late,
     Method,
     Move,
     Nosub,
@@ -78,7 +79,7 @@ from bolide.server.sessions.waiting import Queued, Waiting, let_wait, read_again
 __all__ = ["Session", "SessionState"]
 
 _NO_HEARTBEAT_VERSION = "pre1"
-_EXTENSIONS = ("call", "move", "resync")
+_EXTENSIONS = ("call", "late", "move", "resync")
 
 
 class SessionState(Enum):
@@ -448,6 +449,15 @@ class Session:
         """
         if self.speaks_bolide and self.state is SessionState.OPEN:
             self._send_urgent(Move(within_s))
+
+    def late(self, because: str) -> None:
+        """Tell the client that what it shows may be late, if it knows what that means.
+
+        Args:
+            because: Why, in words; empty: it is not any more.
+        """
+        if self.speaks_bolide and self.state is SessionState.OPEN:
+            self._send_urgent(Late(because or None))
 
     def close(self, reason: str, *, at_fault: bool = False) -> None:
         """End the conversation; a second time does nothing.

@@ -18,6 +18,7 @@ from bolide.core.ddp.messages import (
     Error,
     Failed,
     Have,
+    Late,
     Method,
     Move,
     Nosub,
@@ -428,6 +429,8 @@ def test_a_malformed_resync_is_not_repeated(message: dict[str, Any]) -> None:
         ('{"msg":"bolide.resync","want":["wards"]}', Want(("wards",))),
         ('{"msg":"bolide.resync","void":true}', Void()),
         ('{"msg":"bolide.move","within":30}', Move(30)),
+        ('{"msg":"bolide.late","because":"why"}', Late("why")),
+        ('{"msg":"bolide.late"}', Late(None)),
     ],
 )
 def test_an_extension_of_the_server_survives_the_wire(frame: str, message: ServerMessage) -> None:

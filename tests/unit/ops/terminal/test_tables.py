@@ -26,6 +26,10 @@ def drawn(what: RenderableType, *, width: int = 80, height: int = 24) -> list[st
             "● connected, catching up",
         ),
         (
+            Status(state=ConnectionState.CONNECTED, late_because="the database is away"),
+            "● connected, late: the database is away",
+        ),
+        (
             Status(state=ConnectionState.WAITING, reason="Nothing listens.", retry_in_s=2.2),
             "● waiting, next try in 2 s: Nothing listens.",
         ),

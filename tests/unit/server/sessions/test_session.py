@@ -88,7 +88,7 @@ def test_only_who_asks_is_told_of_our_extensions() -> None:
     receive(session, msg="connect", version="1", support=["1"], bolide={})
     assert sent(session)[0]["bolide"] == {
         "build": "b1",
-        "extensions": ["call", "move", "resync"],
+        "extensions": ["call", "late", "move", "resync"],
         "limits": {"max_message_bytes": 1_048_576, "max_json_depth": 64},
     }
     assert session.speaks_bolide

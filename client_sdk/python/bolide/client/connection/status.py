@@ -32,6 +32,7 @@ class Status:
             the moment when the waiting began; otherwise None.
         attempts: Failed attempts since the last good connection.
         catching_up: It is connected again, but collections still show what was known before.
+        late_because: Why what is shown may be late although it is connected, or None.
         has_new_build: The server serves another build than at the first connection; a program
             that was made for the former one may say that an update is available.
     """
@@ -41,4 +42,5 @@ class Status:
     retry_in_s: float | None = None
     attempts: int = 0
     catching_up: bool = False
+    late_because: str | None = None
     has_new_build: bool = False

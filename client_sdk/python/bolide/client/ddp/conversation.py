@@ -58,6 +58,7 @@ from bolide.client.events import (
     ConversationEvent,
     DocumentChange,
     GaveUp,
+    LateTold,
     MoveAsked,
     PreparationLost,
     SessionOpened,
@@ -76,6 +77,7 @@ from bolide.core.ddp.messages import (
     Connected,
     Error,
     Failed,
+    Late,
     Method,
     Move,
     Nosub,
@@ -552,6 +554,9 @@ class Conversation:
             case Move():
                 if "move" in self._agreement.extensions:
                     self._events.append(MoveAsked(message.within))
+            case Late():
+                because = message.because
+                self._events.append(LateTold(because and _one_line(because)))
 
     def _receive_error(self, message: Error) -> None:
         """Learn that the server could not use a message, and perhaps which one."""
