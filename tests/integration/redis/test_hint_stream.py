@@ -1,7 +1,12 @@
 """The stream of hints: good ones are told, all others counted, and none brings a node down."""
 
 import asyncio
+import json
+import re
+import shlex
+import subprocess
 from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
@@ -249,3 +254,21 @@ async def test_the_stream_is_followed_to_another_server_of_its_cluster(new_link:
             told = await reading.listener.next()
         assert told == ("patients", "p01")
         await reading.link.close()
+
+
+async def test_the_documented_lines_of_foreign_writers_are_hints(
+    new_link: Links, redis_server: RedisServer
+) -> None:
+    page = (Path(__file__).parents[3] / "docs" / "topics" / "redis.md").read_text()
+    reading = Reading(new_link, redis_server.url)
+    await reading.begin()
+    (line,) = re.findall(r"^    (redis-cli XADD .*)$", page, re.MULTILINE)
+    words = shlex.split(line)
+    program = [words[0], "-p", str(redis_server.port), *words[1:]]
+    await asyncio.to_thread(subprocess.run, program, check=True, stdout=subprocess.DEVNULL)
+    assert await reading.listener.next() == ("patients", "p01")
+    (code,) = re.findall(r"^```python\n(.*?)^```$", page, re.MULTILINE | re.DOTALL)
+    with redis_server.client() as client:
+        exec(code, {"redis": client, "json": json})
+    assert await reading.listener.next() == ("patients", "p01")
+    assert reading.reader.counts["taken"] == 2
