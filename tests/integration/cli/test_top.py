@@ -42,7 +42,7 @@ async def test_top_in_a_pipe_is_plain_lines_once(bolide: Start, ward: Ward) -> N
     assert await top.status() == 0
     await top.said(r"^● ready  up \d+ s  memory .*\nSessions  1  ")
     await top.said(r"\n\w{6}   127\.0\.0\.1 .* ward\.board\nLive queries  \d+")
-    await top.said(r"  beds \{ward: \?\}.*  index eq ward: asks for values of a field\n")
+    await top.said(r"  beds \{ward: \?\}.*  feed, index eq ward: asks for values of a field\n")
     assert "\x1b" not in top.out
     assert not top.err
 
