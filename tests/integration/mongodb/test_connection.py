@@ -60,6 +60,8 @@ def standalone() -> Iterator[str]:
         "mongodb://ada:secret@localhost/ward?colour=secret",
         "mongodb://ada:sec:ret@localhost/ward?replicaSet=",
         "mongodb://localhost/wa.rd$",
+        "mongodb://ada:secret@localhost/ward?authMechanism=GSSAPI&authSource=secret",
+        "mongodb://ada:secret@localhost/ward?authMechanism=MONGODB-X509",
     ],
 )
 @pytest.mark.filterwarnings("ignore:Unknown option:UserWarning")
@@ -115,6 +117,8 @@ async def test_a_replica_set_that_was_not_begun_is_told_how() -> None:
 async def test_a_replica_set_of_another_name(plain: ReplicaSet) -> None:
     text = await refusal(plain.url("ward").replace("rs0", "rs9"))
     assert "one with replicaSet=rs0, which is its name" in text
+    stranger = plain.url("ward", user="ada:secret").replace("rs0", "rs9")
+    assert "a MongoDB that answers" in await refusal(stranger)
 
 
 async def test_a_replica_set_without_a_majority() -> None:

@@ -1,5 +1,6 @@
 """Indexes of MongoDB's own kinds, and what a node says where one is missing."""
 
+import asyncio
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -8,12 +9,13 @@ from pymongo import MongoClient
 from pymongo.database import Database
 from structlog.testing import capture_logs
 from tests.mongo_roles import administrator_url
+from tests.replica_set import ReplicaSet
 
 from bolide.core.values import Document
 from bolide.server import App, Context
 from bolide.server.livequery.index_advice import MANY_EXAMINED
 from bolide.server.overview import take_overview
-from bolide.server.stores.base import IndexSpec
+from bolide.server.stores.base import IndexSpec, Query
 from bolide.server.stores.mongo import MongoStore
 from bolide.server.testing import TestNode
 
@@ -49,6 +51,17 @@ async def test_options_of_mongodb_are_passed_on(url: str, database: Database[Doc
         ),
     }
     assert database["beds"].index_information()["at_1"]["expireAfterSeconds"] == 60
+
+
+async def test_what_takes_too_long_to_explain_is_not_explained(
+    url: str, replica_set: ReplicaSet
+) -> None:
+    store = MongoStore(url)
+    await store.open()
+    await asyncio.to_thread(lambda: replica_set.fail(1, "explain", errorCode=50))
+    assert await store.examined(Query(collection="beds")) is None
+    assert await store.examined(Query(collection="beds")) == 0
+    await store.close()
 
 
 async def test_a_live_query_without_an_index_is_a_warning_with_the_ready_command(

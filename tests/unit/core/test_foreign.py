@@ -26,6 +26,7 @@ ORDERED: list[Any] = [
     [
         ({}, None),
         ({"a": 1, "b": [1, {"c": "x"}], "d": {"e": None}}, None),
+        ({"a": Regex("x"), "b": [Regex("x")]}, None),
         ({"a": 1, "b": Timestamp(1, 1)}, ("b", "Timestamp")),
         ({"a": {"b": {"c": MinKey()}}, "d": MaxKey()}, ("a.b.c", "MinKey")),
         ({"a": [1, [2, MaxKey()]]}, ("a.1.1", "MaxKey")),
