@@ -27,16 +27,16 @@ def test_an_operator_that_only_mongodb_has_is_found(selector: Any, operator: str
     assert mongodb_only_operator(selector) == operator
 
 
-@pytest.mark.parametrize(
-    ("selector", "operator"),
-    [
-        ({"a": 1, "$or": [{"b": {"$type": "array"}}]}, "$type"),
-        ({"a": {"$not": {"$type": ["string", 1]}}}, "$type"),
-        ({"a": {"$type": ["number", "int", "long", 2, []]}}, ""),
-        ({"a": {"$near": [0, 0]}}, "$near"),
-        ({"a": {"$exists": True}}, ""),
-    ],
-)
+OTHERWISE: list[tuple[Any, str]] = [
+    ({"a": 1, "$or": [{"b": {"$type": "array"}}]}, "$type"),
+    ({"a": {"$not": {"$type": ["string", 1]}}}, "$type"),
+    ({"a": {"$type": ["number", "int", "long", 2, []]}}, ""),
+    ({"a": {"$near": [0, 0]}}, "$near"),
+    ({"a": {"$exists": True}}, ""),
+]
+
+
+@pytest.mark.parametrize(("selector", "operator"), OTHERWISE)
 def test_an_operator_that_mongodb_takes_otherwise_is_found(selector: Any, operator: str) -> None:
     assert differing_operator(selector) == operator
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import pytest
 import pytest_asyncio
@@ -15,7 +15,6 @@ from bolide.core.values import Regex
 from bolide.server.limits import Limits
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.livequery.multiplexer import MAX_KEPT_CHANGES, Multiplexer
-from bolide.server.livequery.polling import Pollable
 from bolide.server.livequery.surroundings import Surroundings
 from bolide.server.livequery.turns import QueryTooExpensive
 from bolide.server.metrics import Metrics
@@ -930,11 +929,8 @@ async def test_a_hint_changes_nothing_that_the_feed_keeps_up_to_date(world: Worl
     assert len(replica.turns) == 1
 
 
-async def test_an_update_is_wanted_where_a_query_looks_or_is_polled(world: World) -> None:
+async def test_an_update_is_wanted_where_a_query_looks(world: World) -> None:
     await world.live.follow(Query(collection="c", selector={"a": 1}), Replica())
     assert world.live.wants_update("c", 1, ["a"])
     assert not world.live.wants_update("c", 1, ["b"])
     assert not world.live.wants_update("d", 1, ["a"])
-    [multiplexer] = world.live
-    world.live._polled.add(cast("Pollable", multiplexer), ["d"])
-    assert world.live.wants_update("d", 1, ["a"])

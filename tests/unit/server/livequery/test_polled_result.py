@@ -10,21 +10,21 @@ from bolide.server.stores.evaluation import Aggregation
 OID = ObjectId("0123456789abcdef01234567")
 
 
-@pytest.mark.parametrize(
-    ("selector", "relevant"),
-    [
-        ({}, {}),
-        ({"$where": "true"}, {}),
-        ({"a": "x", "$expr": True}, {"$and": [{"a": "x"}]}),
-        ({"a": {"$eq": OID}, "b.c": OID}, {"$and": [{"a": {"$eq": OID}}, {"b.c": OID}]}),
-        ({"a": {"$in": ["x", "y"]}}, {"$and": [{"a": {"$in": ["x", "y"]}}]}),
-        ({"$and": [{"a": "x"}, {"$text": {}}, 7]}, {"$and": [{"a": "x"}]}),
-        # Of these minimongo and MongoDB may think differently.
-        ({"a": 1, "b": None, "c": {"d": "x"}, "_id": "", "e": True}, {}),
-        ({"a": {"$in": ["x", 1]}, "b": {"$in": "x"}, "c": {"$gt": "x"}}, {}),
-        ({"a": {"$eq": "x", "$ne": "y"}, "$or": [{"a": "x"}], "$and": {}}, {}),
-    ],
-)
+RELEVANT: list[tuple[Any, Any]] = [
+    ({}, {}),
+    ({"$where": "true"}, {}),
+    ({"a": "x", "$expr": True}, {"$and": [{"a": "x"}]}),
+    ({"a": {"$eq": OID}, "b.c": OID}, {"$and": [{"a": {"$eq": OID}}, {"b.c": OID}]}),
+    ({"a": {"$in": ["x", "y"]}}, {"$and": [{"a": {"$in": ["x", "y"]}}]}),
+    ({"$and": [{"a": "x"}, {"$text": {}}, 7]}, {"$and": [{"a": "x"}]}),
+    # Of these minimongo and MongoDB may think differently.
+    ({"a": 1, "b": None, "c": {"d": "x"}, "_id": "", "e": True}, {}),
+    ({"a": {"$in": ["x", 1]}, "b": {"$in": "x"}, "c": {"$gt": "x"}}, {}),
+    ({"a": {"$eq": "x", "$ne": "y"}, "$or": [{"a": "x"}], "$and": {}}, {}),
+]
+
+
+@pytest.mark.parametrize(("selector", "relevant"), RELEVANT)
 def test_the_relevant_part_is_what_is_certain(
     selector: dict[str, Any], relevant: dict[str, Any]
 ) -> None:

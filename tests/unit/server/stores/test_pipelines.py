@@ -9,30 +9,30 @@ OPEN = AccessFilter("ward", frozenset({"7"}))
 ONLY = {"ward": {"$in": ["7"]}, "ward.0": {"$exists": False}}
 
 
-@pytest.mark.parametrize(
-    ("pipeline", "restricted"),
-    [
-        ([], [{"$match": ONLY}]),
-        ([{"$limit": 1}], [{"$match": ONLY}, {"$limit": 1}]),
-        ([{"$match": {"a": 1}}, {"$limit": 1}], [{"$match": {"a": 1, **ONLY}}, {"$limit": 1}]),
-        ([{"$match": {"ward": "8"}}], [{"$match": {"ward": "8", "$and": [ONLY]}}]),
-        (
-            [{"$geoNear": {"near": [0, 0], "query": {"a": 1}}}],
-            [{"$geoNear": {"near": [0, 0], "query": {"a": 1, **ONLY}}}],
-        ),
-        ([{"$geoNear": {"near": [0, 0]}}], [{"$geoNear": {"near": [0, 0], "query": ONLY}}]),
-        # Whatever is wrong with it, it sees nothing else.
-        ([{"$match": 7}], [{"$match": ONLY}]),
-        ([{"$match": {}, "$limit": 1}], [{"$match": ONLY}, {"$match": {}, "$limit": 1}]),
-    ],
-)
+RESTRICTED: list[tuple[Any, Any]] = [
+    ([], [{"$match": ONLY}]),
+    ([{"$limit": 1}], [{"$match": ONLY}, {"$limit": 1}]),
+    ([{"$match": {"a": 1}}, {"$limit": 1}], [{"$match": {"a": 1, **ONLY}}, {"$limit": 1}]),
+    ([{"$match": {"ward": "8"}}], [{"$match": {"ward": "8", "$and": [ONLY]}}]),
+    (
+        [{"$geoNear": {"near": [0, 0], "query": {"a": 1}}}],
+        [{"$geoNear": {"near": [0, 0], "query": {"a": 1, **ONLY}}}],
+    ),
+    ([{"$geoNear": {"near": [0, 0]}}], [{"$geoNear": {"near": [0, 0], "query": ONLY}}]),
+    # Whatever is wrong with it, it sees nothing else.
+    ([{"$match": 7}], [{"$match": ONLY}]),
+    ([{"$match": {}, "$limit": 1}], [{"$match": ONLY}, {"$match": {}, "$limit": 1}]),
+]
+
+
+@pytest.mark.parametrize(("pipeline", "restricted"), RESTRICTED)
 def test_a_pipeline_begins_inside_the_access_scopes(pipeline: Any, restricted: Any) -> None:
     assert restricted_pipeline(pipeline, OPEN) == restricted
     assert restricted_pipeline(pipeline, None) == pipeline
 
 
 def test_stages_of_inner_pipelines_are_found() -> None:
-    pipeline = [
+    pipeline: list[Any] = [
         {"$facet": {"a": [{"$count": "n"}], "b": [{"$lookup": {"pipeline": [{"$out": "x"}]}}]}},
         {"$unionWith": {"coll": "d", "pipeline": [{"$merge": {}}]}},
         7,
