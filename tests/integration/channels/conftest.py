@@ -9,6 +9,8 @@ from typing import Protocol
 import pytest
 
 from bolide.server import App, Settings
+from bolide.server.clock import Clock, SystemClock, sleep
+from bolide.server.redis import link
 from bolide.server.stores.base import Store
 from bolide.server.stores.mongo import MongoStore
 from bolide.server.stores.sqlite import SQLiteStore
@@ -32,11 +34,20 @@ def new_store(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[], St
 
 @pytest.fixture
 async def start_node(
-    new_store: Callable[[], Store], request: pytest.FixtureRequest
+    new_store: Callable[[], Store],
+    request: pytest.FixtureRequest,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> AsyncIterator[StartNode]:
     """Start nodes; each has a clock of its own. They end with the test."""
     is_redis = request.node.callspec.params["new_store"] == "redis"
     redis = request.getfixturevalue("redis_server").url if is_redis else None
+
+    async def really_sleep(clock: Clock, seconds: float) -> None:
+        del clock
+        await sleep(SystemClock(), seconds)
+
+    # A machine that is busy may lose Redis for a moment; it is found again in real time.
+    monkeypatch.setattr(link, "sleep", really_sleep)
     async with AsyncExitStack() as stack:
 
         async def start(app: App, *, settings: Settings | None = None) -> TestNode:
