@@ -148,3 +148,20 @@ async def test_a_naive_join_is_noticed(
         faults = joins.faults()
         print(f"{len(faults)} faults in {NAIVE_JOINS} naive joins")
         assert faults
+
+
+async def test_what_is_dropped_is_empty_since_then_and_not_before(
+    new_database: Callable[[], str],
+) -> None:
+    async with truth_of(new_database()) as truth:
+        reader = SnapshotReader(truth.collection.database)
+        async with truth.client.start_session() as session:
+            await truth.collection.update_one({"_id": "d1"}, {"$set": {"v": -1}}, session=session)
+            assert session.operation_time is not None
+            before = position_of(session.operation_time)
+            await truth.collection.database.drop_collection(COLLECTION, session=session)
+            assert session.operation_time is not None
+            dropped = position_of(session.operation_time)
+        found = await reader.read({"find": COLLECTION, "filter": {}}, after=before)
+        assert found.documents == []
+        assert dropped <= found.position

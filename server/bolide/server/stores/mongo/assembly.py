@@ -135,6 +135,17 @@ class Assembly:
         self._position = assembled.position
         return assembled
 
+    def lose(self, assembled: Assembled, collection: str) -> None:
+        """Tell now that a collection is lost, as the stream will: missing ones cannot be read."""
+        self._forget_all(assembled, collection)
+        for index, change in enumerate(assembled.changes):
+            if change is not None and change.collection == collection:
+                assembled.changes[index] = None
+        self._cache.remove_collection(collection)
+        assembled.changes.append(
+            Change(assembled.position, collection, None, ChangeKind.COLLECTION_LOST, None, None)
+        )
+
     def finish(
         self, assembled: Assembled, found: Mapping[DocumentKey, Document]
     ) -> Sequence[Change]:
@@ -204,6 +215,10 @@ class Assembly:
         assembled.ids[key] = change.id
         assembled.changes.append(change)
 
+    def _forget_all(self, assembled: Assembled, collection: str) -> None:
+        for key in [key for key in assembled.missing if key[0] == collection]:
+            self._forget(assembled, key)
+
     def _forget(self, assembled: Assembled, key: DocumentKey) -> None:
         index = assembled.missing.pop(key, None)
         if index is not None:
@@ -217,8 +232,7 @@ class Assembly:
             lost = {event["ns"]["coll"]: RENAMED, event["to"]["coll"]: REPLACED}
         for collection in filter(self._is_ours, lost):
             assembled.lost.append((collection, lost[collection]))
-            for key in [key for key in assembled.missing if key[0] == collection]:
-                self._forget(assembled, key)
+            self._forget_all(assembled, collection)
             self._cache.remove_collection(collection)
             position = position_of(event["clusterTime"])
             assembled.changes.append(

@@ -10,7 +10,7 @@ and then everybody is told to read again, at or after its first position.
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from contextlib import suppress
 from typing import Any, Final
 
@@ -40,7 +40,7 @@ from bolide.server.stores.mongo.interruptions import (
     words,
 )
 from bolide.server.stores.mongo.queries import BATCH
-from bolide.server.stores.mongo.reading import SnapshotReader
+from bolide.server.stores.mongo.reading import Found, SnapshotReader
 from bolide.server.stores.mongo.tasks import end
 from bolide.server.stores.own_collections import FENCES
 
@@ -325,17 +325,21 @@ class ChangeStream:
         found: dict[DocumentKey, Document] = {}
         for collection, ids in by_collection.items():
             command = {"find": collection, "filter": {"_id": {"$in": ids}}, "batchSize": BATCH}
-            for document in await self._read_at(command, assembled.position):
+            read = await self._read_at(command, assembled.position)
+            if not read.is_exact:
+                # It is not there any more: what it held at that position cannot be told.
+                self._assembly.lose(assembled, collection)
+            for document in read.documents:
                 found[collection, key_of(document["_id"])] = document
         return found
 
-    async def _read_at(self, command: Mapping[str, Any], position: int) -> Sequence[Document]:
+    async def _read_at(self, command: Mapping[str, Any], position: int) -> Found:
         """Read at a position, as often as it takes: what was taken from the stream is not lost."""
         while True:
             try:
-                documents = (await self._reader.read(command, at=position)).documents
+                found = await self._reader.read(command, at=position)
                 self._health.go_on()
-                return documents
+                return found
             except PyMongoError as error:
                 interruption = interruption_of(error)
                 if interruption in (Interruption.HISTORY_LOST, Interruption.SERVER_ERROR):

@@ -144,9 +144,15 @@ class SnapshotReader:
             if "values" in reply:
                 return Found(0, reply["values"])
             cursor = reply["cursor"]
-            # A collection that does not exist is in no snapshot: it was empty all the time. And
-            # after $where the server does not say which one it was.
+            # A collection that does not exist is in no snapshot. And after $where the server does
+            # not say which one it was.
             is_exact = "atClusterTime" in cursor
+            concern = command["readConcern"]
+            is_bounded = concern["level"] == "snapshot" and "afterClusterTime" in concern
+            if is_bounded and not is_exact and not cursor["firstBatch"]:
+                # It may have been dropped after the lower bound: it is empty now, not then.
+                now = {"level": "snapshot", "atClusterTime": reply["operationTime"]}
+                return await self._read({**command, "readConcern": now})
             time = cursor.get("atClusterTime", _lower_bound(command))
             position = position_of(time)
             documents: list[Document] = cursor["firstBatch"]

@@ -235,3 +235,18 @@ def test_after_another_change_of_its_batch_nobody_can_do_without_an_update() -> 
     stream.is_wanted = False
     assembled = stream.take(event("insert", 1), event("update", 2), event("update", 3), time=3)
     assert assembled.missing == {("beds", key_of(1)): 2}
+
+
+def test_a_collection_that_is_gone_when_it_is_read_is_lost() -> None:
+    stream = Stream()
+    assembled = stream.take(
+        event("insert", 1, 2), event("update", 2), event("insert", 3, coll="wards"), time=4
+    )
+    stream.assembly.lose(assembled, "beds")
+    changes = stream.assembly.finish(assembled, {})
+    assert [(change.collection, change.kind) for change in changes] == [
+        ("wards", INSERT),
+        ("beds", LOST),
+    ]
+    assert changes[-1].position == assembled.position
+    assert len(stream.cache) == 1
