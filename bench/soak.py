@@ -122,9 +122,9 @@ ITEMS = (
     ),
     Item(
         name="mongodb",
-        claim="{count} kills of a primary, 10 step-downs and 5 freezes of 15 s, under 200 writes/s"
-        " that a majority acknowledges and with 200 subscribers on two nodes, lose no acknowledged"
-        " write, close no session and leave every view equal to `find`",
+        claim="{count} kills of a primary, 10 step-downs and 5 freezes of 15 s, with 200 writes/s"
+        " asked of a majority and 200 subscribers on two nodes, lose no acknowledged write, close"
+        " no session and leave every view equal to `find`",
         variable="BOLIDE_TESTS_PRIMARY_KILLS",
         count=20,
         tests=(*_WITH_OUTPUT, "tests/faults/test_failovers.py"),
