@@ -74,12 +74,8 @@ class ChannelHub:
         broadcast.listen(self)
 
     def close(self) -> None:
-        """Pass nothing on any more."""
+        """Pass nothing on any more; the sessions have ended."""
         self._broadcast.unlisten(self)
-        for timer in self._timers.values():
-            timer.cancel()
-        self._timers.clear()
-        self._topics.clear()
 
     def add(self, channel: str, payload: Payload) -> None:
         """Take messages of a channel."""

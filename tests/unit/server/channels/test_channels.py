@@ -392,6 +392,19 @@ def test_no_collection_is_called_like_a_channel(ward: Ward) -> None:
         ward.app.collection("typing")
 
 
+async def test_a_place_may_be_left_twice(ward: Ward, node: TestNode) -> None:
+    class Host:
+        def source_changed(self, source: object, changes: object) -> None:
+            raise AssertionError
+
+    hub = node.node.services.channels
+    assert hub is not None
+    listened = hub.listen("typing", "7", 5, Host())
+    listened.stop()
+    listened.stop()
+    await ward.typing.send("7", Typing(bed=1))
+
+
 async def test_a_topic_that_stops_being_heard_is_forgotten(ward: Ward, node: TestNode) -> None:
     client = await node.connect()
     subscription = await client.subscribe("typing", "7")

@@ -1,13 +1,14 @@
 """Presence on one node: who may enter and look, and when somebody leaves."""
 
 from collections.abc import AsyncIterator
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from structlog.testing import capture_logs
 
 from bolide.core.errors import ConfigurationError, MethodError
 from bolide.server import AccessRequest, App, Context
+from bolide.server.access.invocation import Invocation
 from bolide.server.channels.channel import NotRunningChannel
 from bolide.server.limits import Limits
 from bolide.server.presence.presence import NoSession
@@ -220,6 +221,11 @@ async def test_trusted_code_has_no_session_and_may_look(ward: Ward, node: TestNo
     await ann.call("keep")
     with pytest.raises(NoSession, match="online"):
         await ward.online.enter(seen[0], "7")
+    nobody = Context(
+        Invocation("method", "keep"), cast("Any", None), ward.authorize, lambda name: None
+    )
+    with pytest.raises(NoSession):
+        await ward.online.leave(nobody, "7")
     assert ward.online.members("7") == []
 
 
