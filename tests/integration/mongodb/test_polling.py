@@ -160,7 +160,7 @@ async def test_a_hint_of_a_write_that_only_the_primary_has_waits_for_the_majorit
         prices.insert_one({"_id": "late"})
         live.hinted("prices", "late")
         for _ in range(50):  # far longer than a poll takes
-            await store.read(Query(collection="wards"))
+            await store.read(Query(collection="beds"))
         assert set(rows.documents) == {"beds", "prices"}
     async with asyncio.timeout(10):
         await rows.until(lambda: "late" in rows.documents)
