@@ -92,6 +92,24 @@ GOALS = (
         most=3.0,
         path="time until a subscriber sees a change of another process, to one of its own",
     ),
+    Goal(
+        row="mongodb-backlog",
+        reference="watch",
+        most=1.2,
+        path="change event of MongoDB from stream to routed, a backlog, to a bare watch() loop",
+    ),
+    Goal(
+        row="mongodb-live",
+        reference="watch",
+        most=1.2,
+        path="the same at 50 writes a second",
+    ),
+    Goal(
+        row="mongodb-latency-50",
+        reference="watch",
+        most=1.5,
+        path="write to client on MongoDB at 50 writes a second, to a bare watch() loop",
+    ),
 )
 
 
