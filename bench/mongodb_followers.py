@@ -191,7 +191,7 @@ async def route(url: str, measurement: Measurement, token: Any, queries: int) ->
 
 def _wait_for(gate: asyncio.Event) -> None:
     """Let the stream be read only when all queries are there; its first answer comes before."""
-    read_on = ChangeStream._read_on
+    read_on = ChangeStream._read_on  # pyright: ignore[reportPrivateUsage]
 
     async def wait_and_read(stream: ChangeStream, cursor: Mapping[str, Any]) -> None:
         await gate.wait()
@@ -205,7 +205,7 @@ def _begin_at(token: Any) -> None:
     open_stream, read = ChangeStream.open, SnapshotReader.read
 
     async def open_at(stream: ChangeStream) -> None:
-        stream._token = token
+        stream._token = token  # pyright: ignore[reportPrivateUsage]
         await open_stream(stream)
 
     async def read_at(reader: SnapshotReader, command: Any, **_: Any) -> Found:

@@ -4,7 +4,7 @@ import asyncio
 import json
 import logging
 from collections import Counter
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 # Commands and their answers.
@@ -52,7 +52,7 @@ class Server:
         self._client = client
 
     @contextmanager
-    def counting(self) -> Iterator[Counter[str]]:
+    def counting(self) -> Generator[Counter[str]]:
         """Count commands by their name."""
         counting = _Counting(self.database.name)
         log = logging.getLogger("pymongo.command")

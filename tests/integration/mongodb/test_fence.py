@@ -197,7 +197,7 @@ async def test_a_write_that_changes_nothing_does_not_wait(
 ) -> None:
     gate, fenced = asyncio.Event(), asyncio.Event()
     gate.set()
-    tell = ChangeStream._tell
+    tell = ChangeStream._tell  # pyright: ignore[reportPrivateUsage]
 
     async def tell_later(stream: ChangeStream, *args: Any) -> None:
         await gate.wait()

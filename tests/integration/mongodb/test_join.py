@@ -118,7 +118,7 @@ def _listen_after_reading(
     multiplexer: Multiplexer, changes: Sequence[Change], position: Position | None = None
 ) -> None:
     """Take no changes before the first result is there."""
-    if multiplexer._position is not None:
+    if multiplexer._position is not None:  # pyright: ignore[reportPrivateUsage]
         _TAKE(multiplexer, changes, position)
 
 

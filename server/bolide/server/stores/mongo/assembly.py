@@ -44,6 +44,10 @@ REPLACED: Final = "replaced"
 """What happened to a collection as a whole: another one was renamed onto it, or by ``$out``."""
 
 
+def _always(*_: object) -> bool:
+    return True
+
+
 @dataclass(slots=True)
 class Assembled:
     """Complete events.
@@ -82,7 +86,7 @@ class Assembly:
         self,
         cache: DocumentCache,
         declared: frozenset[str] | None = None,
-        wants: Callable[[str, Any, Collection[str]], bool] = lambda *_: True,
+        wants: Callable[[str, Any, Collection[str]], bool] = _always,
     ) -> None:
         """Begin with nothing held."""
         self.last_event = 0

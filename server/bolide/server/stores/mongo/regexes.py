@@ -40,8 +40,9 @@ def _selector(value: object) -> object:
 def _condition(value: Any) -> Any:
     if isinstance(value, Regex):
         return _rewritten(value)
-    if isinstance(value, Mapping) and _has_operators(cast("Mapping[str, Any]", value)):
-        return _operators(cast("Mapping[str, Any]", value))
+    if isinstance(value, Mapping):
+        operators = cast("Mapping[str, Any]", value)
+        return _operators(operators) if _has_operators(operators) else operators
     return value
 
 

@@ -231,7 +231,8 @@ def test_what_is_left_out_is_not_kept_by_who_reads_it_just_now() -> None:
 
 def test_after_another_change_of_its_batch_nobody_can_do_without_an_update() -> None:
     stream = Stream()
-    stream.cache = stream.assembly._cache = DocumentCache(max_bytes=0)
+    stream.cache = DocumentCache(max_bytes=0)
+    stream.assembly._cache = stream.cache  # pyright: ignore[reportPrivateUsage]
     stream.is_wanted = False
     assembled = stream.take(event("insert", 1), event("update", 2), event("update", 3), time=3)
     assert assembled.missing == {("beds", key_of(1)): 2}
