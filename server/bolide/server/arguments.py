@@ -38,7 +38,7 @@ from bolide.core import values
 from bolide.core.errors import MethodError
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.matcher import Matcher
-from bolide.core.minimongo.mongodb_only import mongodb_only_operator
+from bolide.core.minimongo.mongodb_only import differing_operator, mongodb_only_operator
 
 __all__ = [
     "MAX_SELECTOR_CONDITIONS",
@@ -95,13 +95,18 @@ def _limited(selector: Any) -> Any:
     try:
         Matcher(selector)
     except MinimongoError:
-        operator = mongodb_only_operator(selector)
-        why = f"{operator} is not taken from clients" if operator else "not a supported selector"
-        raise PydanticCustomError(
-            why,  # pyright: ignore[reportArgumentType]
-            "not supported",
-        ) from None
+        raise _not_taken(mongodb_only_operator(selector)) from None
+    if operator := differing_operator(selector):
+        raise _not_taken(operator)
     return selector
+
+
+def _not_taken(operator: str) -> PydanticCustomError:
+    why = f"{operator} is not taken from clients" if operator else "not a supported selector"
+    return PydanticCustomError(
+        why,  # pyright: ignore[reportArgumentType]
+        "not supported",
+    )
 
 
 def _supported(pattern: values.Regex) -> values.Regex:

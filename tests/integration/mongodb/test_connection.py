@@ -101,7 +101,7 @@ async def test_a_single_mongod_is_told_how_to_become_a_replica_set(standalone: s
     for url in (standalone, f"{standalone}?replicaSet=rs0", f"{standalone}?x509=&replicaSet=rs0"):
         text = await refusal(url.replace("x509=", "w=1"))
         assert "--replSet rs0" in text
-        assert "rs.initiate()" in text
+        assert f'mongosh {standalone.split("/")[2]} --eval "rs.initiate()"' in text
 
 
 async def test_a_replica_set_that_was_not_begun_is_told_how() -> None:
@@ -109,7 +109,7 @@ async def test_a_replica_set_that_was_not_begun_is_told_how() -> None:
     try:
         begun.run(begun.members[0])
         text = await refusal(begun.url("ward"))
-        assert "run once: mongosh --eval" in text
+        assert f"run once: mongosh {begun.members[0].address} --eval" in text
     finally:
         begun.stop()
 

@@ -248,6 +248,8 @@ def test_the_conditions_of_a_selector_are_limited() -> None:
         ),
         ({"$or": [{"b": 1}, {"$text": {"$search": SECRET}}]}, "$text is not taken from clients"),
         ({"b": {"$elemMatch": {"$where": SECRET}}}, "$where is not taken from clients"),
+        ({"a": SECRET, "b": {"$type": "array"}}, "$type is not taken from clients"),
+        ({"a": SECRET, "b": {"$near": [0, 0]}}, "$near is not taken from clients"),
         ({"$or": []}, "not a supported selector"),
         ({"$function": {"body": SECRET}}, "not a supported selector"),
         ({"b": Regex("(?i)a")}, "not a supported selector"),

@@ -649,7 +649,9 @@ class Session:
         view, backlog = self._view, self._backlog
         if packet is None:
             packet = view.gate.wire.packet(message)
-        if backlog is not None and not self._may_overtake(message):
+        if backlog is not None and self._may_overtake(message):
+            view.urgent(packet)
+        elif backlog is not None:
             backlog.hold(message, packet)
         else:
             view.message(packet)
@@ -665,7 +667,7 @@ class Session:
         """
         resync = self._resync
         is_awaited = resync is not None and resync.phase is ResyncPhase.AWAITED
-        return type(message) is Result and is_awaited and not self._is_changing_user
+        return type(message) is Result and is_awaited
 
     def _send_urgent(self, message: ServerMessage) -> None:
         if self.state is not SessionState.CLOSED:

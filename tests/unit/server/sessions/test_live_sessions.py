@@ -791,6 +791,17 @@ async def test_a_client_may_log_in_before_it_says_what_it_holds(world: World) ->
     assert kinds(since(client, 5)) == ["Changed"]
 
 
+async def test_results_of_any_size_and_number_come_before_a_client_says_what_it_holds(
+    world: World,
+) -> None:
+    client = await come_back(world)
+    client.send(Method("large", "large", ()))
+    for number in range(39):
+        client.send(Method(str(number), "set", ("a", number)))
+    await world.settle()
+    assert kinds(since(client, 1)) == ["Result"] * 40
+
+
 async def test_a_resync_that_comes_during_the_login_waits_for_it(world: World) -> None:
     client = await come_back(world)
     client.send(Sub("h", "wards.hung"))

@@ -27,7 +27,7 @@ from bolide.core.errors import ConfigurationError
 from bolide.core.values import Document
 from bolide.server.clock import Clock
 from bolide.server.loopback import is_loopback
-from bolide.server.stores.mongo.diagnosis import GENERAL, SINGLE, unreachable
+from bolide.server.stores.mongo.diagnosis import GENERAL, single, unreachable
 
 __all__ = [
     "DEFAULT_DATABASE",
@@ -91,7 +91,8 @@ async def connected(
     try:
         try:
             with startup_refusals():
-                _check_server(await client.admin.command("hello"), clock.wall_ms())
+                hello = await client.admin.command("hello")
+                _check_server(hello, clock.wall_ms(), parsed["nodelist"][0])
                 await client[name].command("ping")
         except _UnreachableError as error:
             raise await _diagnosed(url, client, parsed) from error
@@ -192,13 +193,13 @@ async def _diagnosed(
 ) -> ConfigurationError:
     servers = client.topology_description.server_descriptions()
     if not servers:
-        return _refused(await _without_set_name(url))
+        return _refused(await _without_set_name(url, parsed))
     named = frozenset(host for host, _ in parsed["nodelist"])
     has_tls = bool(parsed["options"].get("tls"))
     return _refused(await unreachable(servers.values(), named=named, has_tls=has_tls))
 
 
-async def _without_set_name(url: str) -> str:
+async def _without_set_name(url: str, parsed: Mapping[str, Any]) -> str:
     """Say what is at an address where no replica set of the name in the URL is."""
     before, mark, options = url.partition("?")
     kept = [one for one in options.split("&") if not one.lower().startswith("replicaset=")]
@@ -209,7 +210,9 @@ async def _without_set_name(url: str) -> str:
         return GENERAL
     finally:
         await anybody.close()
-    return SINGLE if found is None else f"one with replicaSet={found}, which is its name"
+    if found is not None:
+        return f"one with replicaSet={found}, which is its name"
+    return single(parsed["nodelist"][0])
 
 
 def _check_safety(parsed: Mapping[str, Any]) -> None:
@@ -231,7 +234,7 @@ def _check_safety(parsed: Mapping[str, Any]) -> None:
         )
 
 
-def _check_server(hello: Mapping[str, Any], now_ms: int) -> None:
+def _check_server(hello: Mapping[str, Any], now_ms: int, address: tuple[str, int | None]) -> None:
     theirs: datetime = hello["localTime"]
     apart_s = abs(theirs.timestamp() - now_ms / 1000)
     if apart_s > MAX_CLOCK_DIFFERENCE_S:
@@ -245,7 +248,7 @@ def _check_server(hello: Mapping[str, Any], now_ms: int) -> None:
         _log.warning("a sharded cluster is not tested: use a replica set")
         return
     if "setName" not in hello:
-        raise _refused(SINGLE)
+        raise _refused(single(address))
     if not hello["isWritablePrimary"]:
         raise _refused("one without directConnection=true: this member is not the primary")
     if hello.get("arbiters"):

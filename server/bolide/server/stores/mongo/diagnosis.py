@@ -12,19 +12,10 @@ from typing import Final
 from pymongo.server_description import ServerDescription
 from pymongo.server_type import SERVER_TYPE
 
-__all__ = ["GENERAL", "SINGLE", "no_primary", "unreachable"]
+__all__ = ["GENERAL", "no_primary", "single", "unreachable"]
 
 GENERAL: Final = "a MongoDB that answers: look at host, port, and whether a firewall is between"
 
-SINGLE: Final = (
-    "a replica set; this is a single mongod. Start it with --replSet rs0, and run once:"
-    ' mongosh --eval "rs.initiate()"'
-)
-
-_NOT_INITIATED: Final = (
-    "a replica set that was begun: mongod runs with --replSet, so run once:"
-    ' mongosh --eval "rs.initiate()"'
-)
 _UNKNOWN_HOST: Final = "hosts whose names this machine can look up"
 _NO_TLS: Final = (
     "one without tls=true, because this MongoDB speaks no TLS; better, start it with"
@@ -58,6 +49,25 @@ _OF_CERTIFICATES: Final = (
 )
 
 
+def single(address: tuple[str, int | None]) -> str:
+    """Return what is wanted instead of a mongod that is no replica set.
+
+    Args:
+        address: Its host and port.
+    """
+    return (
+        "a replica set; this is a single mongod. Start it with --replSet rs0, and run once:"
+        f" {_beginning(address)}"
+    )
+
+
+def _beginning(address: tuple[str, int | None]) -> str:
+    """Return the command that begins a replica set; without the port it could meet another one."""
+    host, port = address
+    at = f"[{host}]" if ":" in host else host
+    return f'mongosh {at}:{port or 27017} --eval "rs.initiate()"'
+
+
 async def unreachable(
     servers: Iterable[ServerDescription], *, named: Collection[str], has_tls: bool
 ) -> str:
@@ -70,8 +80,12 @@ async def unreachable(
     """
     described = list(servers)
     kinds = [server.server_type for server in described]
-    if SERVER_TYPE.RSGhost in kinds:
-        return _NOT_INITIATED
+    for server in described:
+        if server.server_type == SERVER_TYPE.RSGhost:
+            return (
+                "a replica set that was begun: mongod runs with --replSet, so run once:"
+                f" {_beginning(server.address)}"
+            )
     answering = sum(kind != SERVER_TYPE.Unknown for kind in kinds)
     if answering:
         return no_primary(answering, len(described))

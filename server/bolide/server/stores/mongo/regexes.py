@@ -69,6 +69,8 @@ def _operand(name: str, operand: Any) -> Any:
     if name in _OF_VALUES and isinstance(operand, list):
         values = cast("list[object]", operand)
         return [_rewritten(value) if isinstance(value, Regex) else value for value in values]
+    if name in _COMBINING:  # inside $elemMatch
+        return _part(name, operand)
     if name in _OF_CONDITIONS:
         is_object = isinstance(operand, Mapping)
         if is_object and not _has_operators(cast("Mapping[str, Any]", operand)):

@@ -23,6 +23,10 @@ OLD, NEW = Regex("a$"), Regex(f"a{END}")
         ({"t": {"$not": {"$regex": "a$"}}}, {"t": {"$not": {"$regex": NEW}}}),
         ({"t": {"$elemMatch": {"u": OLD}}}, {"t": {"$elemMatch": {"u": NEW}}}),
         ({"t": {"$elemMatch": {"$nin": [OLD]}}}, {"t": {"$elemMatch": {"$nin": [NEW]}}}),
+        (
+            {"t": {"$elemMatch": {"$or": [{"u": OLD}]}}},
+            {"t": {"$elemMatch": {"$or": [{"u": NEW}]}}},
+        ),
         ({"$or": [{"t": OLD}, {"u": 1}]}, {"$or": [{"t": NEW}, {"u": 1}]}),
     ],
 )
