@@ -26,6 +26,10 @@ class PublicationHost(Protocol):
         """Let the next message of the session begin."""
         ...
 
+    def upholds(self, invocation: Invocation) -> bool:
+        """Tell whether session, user and decisions of the run are still what they were."""
+        ...
+
     # An ``_id`` is what the application made it: mostly str or ObjectId.
     def added(self, collection: str, id: Any, fields: Fields) -> None:
         """Publish a document."""
@@ -61,6 +65,10 @@ class MethodHost(Protocol):
 
     def unblock(self) -> None:
         """Let the next message of the session begin."""
+        ...
+
+    def upholds(self, invocation: Invocation) -> bool:
+        """Tell whether session, user and decisions of the run are still what they were."""
         ...
 
     async def set_user_id(self, user_id: str | None) -> None:
@@ -179,6 +187,14 @@ class Context:
         self._decide(AccessRequest(self._invocation.user_id, permission, access_scope))
         if access_scope is not None:
             self._invocation.opened.add(access_scope)
+
+    @property
+    def is_current(self) -> bool:
+        """Whether the session is still open, of the same user, and all is still allowed that was.
+
+        Much may happen while a handler waits. Only meant where there is a :attr:`session`.
+        """
+        return self._host.upholds(self._invocation)
 
     def unblock(self) -> None:
         """Let the session's next message begin before this handler ends."""

@@ -25,6 +25,9 @@ class RecordingHost:
     def __init__(self) -> None:
         self.calls: list[Any] = []
 
+    def upholds(self, invocation: Invocation) -> bool:
+        return invocation.user_id == "ann"
+
     def unblock(self) -> None:
         self.calls.append("unblock")
 

@@ -3,7 +3,7 @@
 from functools import partial
 from typing import Any, ClassVar
 
-from bolide.core.errors import StateError
+from bolide.core.errors import AuthError, StateError
 from bolide.server.access.invocation import Invocation
 from bolide.server.channels.channel import Exit, NotRunningChannel
 from bolide.server.channels.payload import Payload
@@ -91,7 +91,8 @@ class Presence:
 
         Raises:
             AuthError: If topics are access scopes, and this one was not opened with
-                ``ctx.require(permission, topic)``.
+                ``ctx.require(permission, topic)``; or if meanwhile the session ended, another user
+                logged in, or the permission was lost.
             MethodError: 400 if ``info`` is not of the type, or it or the topic is too large;
                 ``too-many-places``.
             NoSession: If the handler runs for no session.
@@ -100,6 +101,8 @@ class Presence:
         invocation = self.check(topic, "entered")
         if invocation is None or ctx.session is None:
             raise NoSession(self.name)
+        if not ctx.is_current:  # it waited, and was overtaken
+            raise AuthError
         session, place = ctx.session.id, (self.name, topic)
         is_published = invocation.kind == "publication"
         holder = invocation if is_published else SESSION

@@ -8,8 +8,8 @@ gathered in one turn of the event loop in one go.
 from collections.abc import Mapping
 from typing import Literal, assert_never
 
-from bolide.server.access.decisions import decide
-from bolide.server.access.invocation import SessionInfo
+from bolide.server.access.decisions import Question, decide
+from bolide.server.access.invocation import Invocation, SessionInfo
 from bolide.server.clock import Timer
 from bolide.server.methods.errors import log_failure
 from bolide.server.moment import Moment
@@ -243,6 +243,12 @@ class SessionDriver:
             self.session.end_user_change()
             self.pump()
 
+    def upholds(self, invocation: Invocation) -> bool:
+        """Tell whether the session is open, of the same user, and what was allowed still is."""
+        if self.session.state is not SessionState.OPEN or self.user_id != invocation.user_id:
+            return False
+        return not invocation.decisions.difference(self._decide).lost
+
     def access_changed(self, user_id: str | None) -> None:
         """Ask again what the subscriptions were told; run those again that are told otherwise.
 
@@ -256,10 +262,7 @@ class SessionDriver:
             return
         self.runs.ask_again()
         if self.services.presence is not None:
-            authorize = self.services.app.authorize
-            self.services.presence.access_changed(
-                self.info.id, lambda question: decide(question, authorize, lambda: self.log)
-            )
+            self.services.presence.access_changed(self.info.id, self._decide)
 
     @property
     def socket_bytes(self) -> int:
@@ -267,6 +270,9 @@ class SessionDriver:
         return self._transport.waiting_bytes
 
     # Inside
+
+    def _decide(self, question: Question) -> bool:
+        return decide(question, self.services.app.authorize, lambda: self.log)
 
     def _open(self) -> None:
         self.services.metrics.sessions.inc()

@@ -1,12 +1,13 @@
 """Presence on one node: who may enter and look, and when somebody leaves."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
 import pytest
 from structlog.testing import capture_logs
 
-from bolide.core.errors import ConfigurationError, MethodError
+from bolide.core.errors import AuthError, ConfigurationError, MethodError
 from bolide.server import AccessRequest, App, Context
 from bolide.server.access.invocation import Invocation
 from bolide.server.channels.channel import NotRunningChannel
@@ -208,6 +209,39 @@ async def test_what_is_told_of_a_member_is_checked_and_bounded(ward: Ward) -> No
         with pytest.raises(MethodError) as limited:
             await ann.call("enter", "7")
         assert limited.value.error == "too-many-requests"
+
+
+@pytest.mark.parametrize("change", ["ended", "another user", "lost"])
+async def test_who_was_overtaken_does_not_enter(ward: Ward, node: TestNode, change: str) -> None:
+    waits, goes_on, refused = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    @ward.app.method("enterLate")
+    async def enter_late(ctx: Context) -> None:
+        ctx.require("enter", "7")
+        ctx.unblock()
+        waits.set()
+        assert ctx.is_current
+        await goes_on.wait()
+        try:
+            await ward.online.enter(ctx, "7")
+        except AuthError:
+            refused.set()
+            raise
+
+    ann = await node.connect(user_id="ann")
+    call = asyncio.create_task(ann.call("enterLate"))
+    await waits.wait()
+    if change == "ended":
+        await ann.close()
+    elif change == "another user":
+        await ann.call("login", None)
+    else:
+        ward.grants.discard(("ann", "7"))
+        ward.app.access_changed()
+    goes_on.set()
+    await refused.wait()
+    await asyncio.gather(call, return_exceptions=True)
+    assert ward.online.members("7") == []
 
 
 async def test_trusted_code_has_no_session_and_may_look(ward: Ward, node: TestNode) -> None:

@@ -76,6 +76,10 @@ class MethodRun:
         self._driver.session.unblock(self._work)
         self._driver.pump()
 
+    def upholds(self, invocation: Invocation) -> bool:
+        """Tell whether session, user and decisions of the run are still what they were."""
+        return self._driver.upholds(invocation)
+
     async def set_user_id(self, user_id: str | None) -> None:
         """Change who is logged in; every publication runs again."""
         if self._work.was_unblocked:

@@ -189,6 +189,10 @@ class SubscriptionRun:
 
     # The host of the handler's context
 
+    def upholds(self, invocation: Invocation) -> bool:
+        """Tell whether session, user and decisions of the run are still what they were."""
+        return self._driver.upholds(invocation)
+
     def unblock(self) -> None:
         """Let the session's queue go on."""
         if self._work is not None:
