@@ -10,7 +10,7 @@ out:
 - ``{`` that begins no quantifier, and ``[`` inside a class, stand for themselves;
 - ``[]`` matches nothing, ``[^]`` any character; ``\/`` is a slash, ``\k<name>`` a group's text;
 - ``\uXXXX`` and ``\xXX`` are the character itself, two halves of one are one;
-- with ``i`` the dotless and the dotted I are letters of their own.
+- with ``i`` the dotless and the dotted I, the long S and the Kelvin sign are letters of their own.
 
 Which letters are otherwise equal with ``i`` depends on the engine's version of Unicode.
 """
@@ -90,9 +90,10 @@ _PLAIN_ESCAPES: Final = frozenset("fnrt")
 _SPECIAL: Final = frozenset("\\^$.|?*+()[]{}-/")
 
 # Letters that other engines take as one with ``i``, and those that JavaScript does.
-_LETTERS_I: Final = "iI\u0131\u0130"
 _EQUAL_LETTERS: Final = {
     "i": "iI", "I": "iI", "\u0131": "\u0131", "\u0130": "\u0130",
+    "s": "sS", "S": "sS", "\u017f": "\u017f",
+    "k": "kK", "K": "kK", "\u212a": "\u212a",
 }  # fmt: skip
 
 
@@ -173,7 +174,7 @@ def _rewritten_escape(text: str, ignore_case: bool) -> str:
 
 
 def _letter(character: str, ignore_case: bool) -> str:
-    if ignore_case and character in _LETTERS_I:
+    if ignore_case and character in _EQUAL_LETTERS:
         return f"(?-i:[{_EQUAL_LETTERS[character]}])"
     return _written(character)
 
@@ -188,17 +189,17 @@ def _rewritten_class(negation: str, body: str, ignore_case: bool) -> str:
 
 
 def _class_without_case(negation: str, inner: str) -> str:
-    """Write a class for the flag ``i``, in which a letter I is not another one."""
+    """Write a class for the flag ``i``, in which no letter is another alphabet's."""
     try:
         held = re.compile(f"[{inner}]")
     except re.error:
         return f"[{negation}{inner}]"  # whoever compiles it refuses it, too
     other = "".join(
         letter
-        for letter in _LETTERS_I
-        if not any(held.match(equal) for equal in _EQUAL_LETTERS[letter])
+        for letter, equals in _EQUAL_LETTERS.items()
+        if not any(held.match(equal) for equal in equals)
     )
-    if len(other) in (0, len(_LETTERS_I)):
+    if len(other) in (0, len(_EQUAL_LETTERS)):
         return f"[{negation}{inner}]"
     found = f"(?:(?!(?-i:[{other}]))[{inner}])"
     return rf"(?:(?!{found})[\s\S])" if negation else found

@@ -52,6 +52,8 @@ from bolide.core.values import Regex
         ("^[^a-z]$", "i", "\u0130"),
         ("^[\u0130\u0131i]+$", "i", "iI\u0130\u0131"),
         ("^a#b c$", "", "a#b c"),
+        ("^[^\\W]+$", "i", "Kiss"),
+        ("^[a-z]+$", "i", "SsKk"),
     ],
 )
 def test_patterns_of_javascript_match(pattern: str, flags: str, text: str) -> None:
@@ -80,6 +82,9 @@ def test_patterns_of_javascript_match(pattern: str, flags: str, text: str) -> No
         ("\u0131", "i", "i"),
         ("[a-z]", "i", "\u0130\u0131"),
         ("^[^a-z]$", "i", "I"),
+        (r"^[\W]$", "i", "K"),
+        ("s", "i", "\u017f"),
+        ("[k]", "i", "\u212a"),
     ],
 )
 def test_patterns_of_javascript_do_not_match(pattern: str, flags: str, text: str) -> None:
