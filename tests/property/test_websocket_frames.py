@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from websockets.utils import apply_mask
 
@@ -113,6 +113,7 @@ _noise = st.lists(st.binary(max_size=20) | _headers | _message().map(lambda one:
 
 
 @given(_noise, st.integers(0, 1000))
+@example([b"\x00~", b"\x00\x00"], 0)
 def test_any_bytes_end_in_a_legal_close_or_wait_for_more(chunks: list[bytes], limit: int) -> None:
     events = _read(chunks, limit)
     ends = [event for event in events if isinstance(event, (Closed, Violation))]

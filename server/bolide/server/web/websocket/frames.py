@@ -176,13 +176,14 @@ class FrameReader:
             start = at + 2
             if length >= _LENGTH_16:
                 size = 2 if length == _LENGTH_16 else 8
-                if len(data) < start + size:
-                    # What can be seen to be wrong need not wait for the rest.
-                    too_long = length if first & _IS_CONTROL else 0
-                    violation = self._check(first, second, too_long)
-                    return violation or self._wait()
+                is_whole = len(data) >= start + size
+                too_long = length if first & _IS_CONTROL else 0
                 length = int.from_bytes(data[start : start + size], "big")
-                if length < (_LENGTH_16 if size == 2 else _16_BITS):
+                if not is_whole or length < (_LENGTH_16 if size == 2 else _16_BITS):
+                    # What can be seen to be wrong need not wait for the rest.
+                    violation = self._check(first, second, too_long)
+                    if violation or not is_whole:
+                        return violation or self._wait()
                     return self._fail(CloseCode.PROTOCOL_ERROR, "Length not in its shortest form")
                 start += size
             end = start + 4 + length
