@@ -72,12 +72,17 @@ class NodeProcess:
             stderr=asyncio.subprocess.STDOUT,
         )
         self._reading = asyncio.create_task(self._read(self._process))
+        self._port = int((await self.said(_LISTENS))[1])
+
+    async def said(self, pattern: re.Pattern[str]) -> re.Match[str]:
+        """Wait until its output matches; it comes through a pipe, later than what it tells of."""
+        assert self._reading is not None
         async with asyncio.timeout(TIMEOUT_S):
-            while (found := _LISTENS.search(self.output)) is None:
+            while (found := pattern.search(self.output)) is None:
                 assert not self._reading.done(), f"the node ended: {self.output}"
                 self._news.clear()
                 await self._news.wait()
-        self._port = int(found[1])
+        return found
 
     @property
     def pid(self) -> int:
