@@ -76,7 +76,8 @@ async def test_a_failure_is_the_reason_and_it_is_tried_again_without_sending_any
         again = await server.accepted()
         login = await again.receive("method")
         await again.send(msg="result", id=login["id"])
-        await again.receive("unsub")  # the barrier of the catching up
+        barrier = await again.receive("unsub")  # of the catching up
+        await again.send(msg="nosub", id=barrier["id"])
         assert (await again.answer_call(1))["method"] == "m"
         assert await call == 1
 

@@ -51,7 +51,7 @@ __all__ = ["BEAT_EVERY_S", "MESSAGES", "StoreBroadcast"]
 BEAT_EVERY_S: Final = 10.0
 """How often a node says that it is there, seconds."""
 
-JOIN_TIMEOUT_S: Final = 1.0
+JOIN_TIMEOUT_S: Final = 3.0
 """How long a new node waits for those that are there, seconds; one that died never answers."""
 
 CLOSE_TIMEOUT_S: Final = 2.0
@@ -94,6 +94,8 @@ class StoreBroadcast:
         self._waiting = WaitingMessages(limits.max_broadcast_queue_bytes)
         # Those that were there before us and do not know us yet.
         self._unanswered: set[str] = set()
+        # Those that answered before it was read who is there.
+        self._early: set[str] | None = set()
         self._joined = asyncio.Event()
         self._news = asyncio.Event()
         self._again = asyncio.Event()
@@ -121,7 +123,8 @@ class StoreBroadcast:
         except BaseException:
             self._store.unlisten(self)
             raise
-        self._unanswered.update(self._neighbours.ids)
+        early, self._early = self._early or set(), None
+        self._unanswered.update(set(self._neighbours.ids) - early)
         self._sender = asyncio.create_task(self._send())
         self._wait_for_beat()
         await self._join()
@@ -252,6 +255,8 @@ class StoreBroadcast:
             self._miss()
 
     def _answered(self, node: str) -> None:
+        if self._early is not None:
+            self._early.add(node)
         self._unanswered.discard(node)
         if not self._unanswered:
             self._joined.set()

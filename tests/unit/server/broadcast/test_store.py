@@ -20,7 +20,14 @@ from bolide.server.broadcast.store import (
 )
 from bolide.server.broadcast.waiting import MESSAGE_LIFE_S
 from bolide.server.limits import Limits
-from bolide.server.stores.base import Insert, Query, Receipt, WriteOperation
+from bolide.server.stores.base import (
+    Insert,
+    Position,
+    Query,
+    Receipt,
+    Snapshot,
+    WriteOperation,
+)
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.testing import FakeClock
 
@@ -33,6 +40,7 @@ class FaultyStore(MemoryStore):
         loses_answers: Writes are done all the same.
         blocked_because: What it says of itself.
         expiring: What it was told to forget.
+        may_read: Readings wait for it.
     """
 
     def __init__(self) -> None:
@@ -41,6 +49,8 @@ class FaultyStore(MemoryStore):
         self.loses_answers = False
         self.blocked_because = ""
         self.expiring: list[tuple[str, str]] = []
+        self.may_read = asyncio.Event()
+        self.may_read.set()
 
     async def write(self, operation: WriteOperation, *, first: Insert | None = None) -> Receipt:
         if self.error is not None:
@@ -48,6 +58,10 @@ class FaultyStore(MemoryStore):
                 await super().write(operation, first=first)
             raise self.error
         return await super().write(operation, first=first)
+
+    async def read(self, query: Query, *, after: Position | None = None) -> Snapshot:
+        await self.may_read.wait()
+        return await super().read(query, after=after)
 
     async def expire_after(self, collection: str, path: str, seconds: int) -> None:
         self.expiring.append((collection, path))
@@ -177,6 +191,21 @@ async def test_a_dead_node_delays_a_new_one_a_moment_and_is_forgotten(
     assert {one["node"] for one in await written(store)} == {new.node_id}
     await new.close()
     assert await written(store) == []
+
+
+async def test_an_answer_counts_that_comes_before_it_is_read_who_is_there(
+    store: FaultyStore, join: Join
+) -> None:
+    first = await join()
+    store.may_read.clear()
+    opening = asyncio.create_task(join())
+    await quiet()
+    assert first.neighbours == 1  # its answer was written
+    store.may_read.set()
+    with capture_logs() as logs:
+        await quiet()
+        await opening  # no time passes
+    assert logs == []
 
 
 async def test_nobody_is_given_up_because_this_node_was_stopped(
