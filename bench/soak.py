@@ -85,6 +85,14 @@ ITEMS = (
         also=(("BOLIDE_TESTS_SEED", "random"),),
     ),
     Item(
+        name="jobs",
+        claim="{count} random histories of nodes that freeze, are cut off, lose answers, stop and"
+        " die run no job twice at once, and lose none",
+        variable="BOLIDE_TESTS_JOB_HISTORIES",
+        count=2_000,
+        tests=(*_WITH_OUTPUT, "tests/property/test_jobs.py"),
+    ),
+    Item(
         name="joins",
         claim="{count} live queries that join on MongoDB while 8 writers write (updates, inserts,"
         " deletes, transactions) show after every turn a state that the driver's own stream tells"
@@ -208,7 +216,8 @@ def _run(item: Item, say: Callable[[str], object]) -> int:
         return _NO_TESTS
     say(f"{item.name}: {item.command}")
     environment = {**os.environ, **item.environment}
-    pytest = [sys.executable, "-m", "pytest", "-q", "-x", *item.tests]
+    # However long it takes: the limit of a test is for the suite.
+    pytest = [sys.executable, "-m", "pytest", "-q", "-x", "--timeout=0", *item.tests]
     ended = threading.Event()
     started = time.monotonic()
 

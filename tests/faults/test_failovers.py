@@ -9,7 +9,7 @@ each election.
 import asyncio
 import os
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 from statistics import median
@@ -39,6 +39,28 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+class Silence:
+    """The longest time in which something did not happen.
+
+    Args:
+        now: When it happened last.
+    """
+
+    def __init__(self, now: float) -> None:
+        self._longest_s = 0.0
+        self._last = now
+
+    def end(self, now: float) -> None:
+        """Note that it happened."""
+        self._longest_s = max(self._longest_s, now - self._last)
+        self._last = now
+
+    def longest_s(self) -> float:
+        """Return it, and begin anew."""
+        longest_s, self._longest_s = self._longest_s, 0.0
+        return longest_s
+
+
 class Writer:
     """Counts up the cell of one ward.
 
@@ -48,8 +70,9 @@ class Writer:
         refused: How many were certainly not done.
     """
 
-    def __init__(self, ward: str, client: Client, period_s: float) -> None:
+    def __init__(self, ward: str, silence: Silence, client: Client, period_s: float) -> None:
         self.ward = ward
+        self._silence = silence
         self.acknowledged = self.unknown = self.refused = 0
         self._client = client
         self._period_s = period_s
@@ -71,6 +94,7 @@ class Writer:
                     self.refused += 1
             else:
                 self.acknowledged += 1
+                self._silence.end(loop.time())
             # This is the load, not a wait for something.
             due = max(due + self._period_s, loop.time())
             await asyncio.sleep(due - loop.time())
@@ -83,27 +107,18 @@ class Subscriber:
         self.ward = ward
         self.client = client
         self.interruptions = 0
-        self._silence_s = 0.0
-        self._seen_at = 0.0
+        self.silence = Silence(asyncio.get_running_loop().time())
         self._news = asyncio.Event()
 
     async def follow(self) -> None:
         loop = asyncio.get_running_loop()
-        self._seen_at = loop.time()
         async for _ in self.client.collection("cells").find().results():
-            now = loop.time()
-            self._silence_s = max(self._silence_s, now - self._seen_at)
-            self._seen_at = now
+            self.silence.end(loop.time())
             self._news.set()
 
     async def watch(self) -> None:
         async for status in self.client.statuses():
             self.interruptions += status.state is not ConnectionState.CONNECTED
-
-    def longest_silence_s(self) -> float:
-        """Return it, and begin anew."""
-        silence_s, self._silence_s = self._silence_s, 0.0
-        return silence_s
 
     async def sees_a_change(self) -> None:
         self._news.clear()
@@ -165,33 +180,37 @@ async def test_every_client_sees_the_truth_after_every_failover(
         subscribers.append(subscriber)
         following += [group.create_task(subscriber.follow()), group.create_task(subscriber.watch())]
     writers: list[Writer] = []
+    unwritten = {ward: Silence(loop.time()) for ward in wards}
     for number in range(WRITERS):
         client = await stack.enter_async_context(connect(nodes[number % NODES].url))
-        writers.append(Writer(wards[number % WARDS], client, WRITERS / WRITES_PER_S))
+        ward = wards[number % WARDS]
+        writers.append(Writer(ward, unwritten[ward], client, WRITERS / WRITES_PER_S))
     writing = [group.create_task(writer.write()) for writer in writers]
 
     async def all_see_a_change() -> None:
         async with asyncio.timeout(TIMEOUT_S):
             await asyncio.gather(*(subscriber.sees_a_change() for subscriber in subscribers))
 
-    def silence_s() -> float:
-        return max(subscriber.longest_silence_s() for subscriber in subscribers)
+    def silences_s() -> tuple[float, float]:
+        """Return the longest without a write to some ward, and without news for a client."""
+        written = max(silence.longest_s() for silence in unwritten.values())
+        return written, max(subscriber.silence.longest_s() for subscriber in subscribers)
 
     await all_see_a_change()
     started = loop.time()
     events = [_kill] * KILLS + [_step_down] * STEP_DOWNS + [_freeze] * FREEZES
     random.shuffle(events)
-    pairs: dict[str, list[tuple[float, float]]] = {}
+    measured: dict[str, list[tuple[float, float, float]]] = {}
     for hurt in events:
         primary = await asyncio.to_thread(members.primary)
         await all_see_a_change()
-        silence_s()
+        silences_s()
         hurt_at = loop.time()
         heal = await asyncio.to_thread(hurt, members, primary)
         await asyncio.to_thread(members.primary, other_than=primary)
         election_s = loop.time() - hurt_at
         await all_see_a_change()
-        pairs.setdefault(hurt.__name__[1:], []).append((election_s, silence_s()))
+        measured.setdefault(hurt.__name__[1:], []).append((election_s, *silences_s()))
         if hurt is _freeze:
             await asyncio.sleep(max(0.0, hurt_at + FREEZE_S - loop.time()))
         await asyncio.to_thread(heal)
@@ -219,11 +238,15 @@ async def test_every_client_sees_the_truth_after_every_failover(
         f" {sum(one.unknown for one in writers)} unknown,"
         f" {sum(one.refused for one in writers)} not done; {SUBSCRIBERS} subscribers"
     )
-    for name, measured in pairs.items():
-        elections, silences = zip(*measured, strict=True)
+    for name, each in measured.items():
+        elections, unwritten_s, silent_s = zip(*each, strict=True)
         print(
-            f"{name} x {len(measured)}: election median {median(elections):.1f} s,"
-            f" longest {max(elections):.1f} s; longest silence of any client median"
-            f" {median(silences):.1f} s, longest {max(silences):.1f} s; each (election, silence): "
-            + ", ".join(f"{election:.1f} {silence:.1f}" for election, silence in measured)
+            f"{name} x {len(each)}, median and longest: election {_in_words(elections)}; no write"
+            f" to some ward acknowledged {_in_words(unwritten_s)}; a client without news"
+            f" {_in_words(silent_s)}; each: "
+            + ", ".join(" ".join(f"{seconds:.1f}" for seconds in one) for one in each)
         )
+
+
+def _in_words(seconds: Sequence[float]) -> str:
+    return f"{median(seconds):.1f} and {max(seconds):.1f} s"

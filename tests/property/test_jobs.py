@@ -2,9 +2,12 @@
 
 The nodes share an event loop and a clock that the test owns. A node that stands still gets no timer
 and no answer; what it waited for comes when it goes on, before its timers, as in a real process.
+
+``BOLIDE_TESTS_JOB_HISTORIES`` is how many histories are played (40).
 """
 
 import asyncio
+import os
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -30,6 +33,7 @@ from bolide.server.stores.memory import MemoryStore
 from bolide.server.stores.own_collections import JOBS
 from bolide.server.testing import FakeClock
 
+HISTORIES = int(os.environ.get("BOLIDE_TESTS_JOB_HISTORIES", "40"))
 LEASE_S = 12.0
 PERIOD_S = 20
 SKEWS_MS = (0, 900, -900)
@@ -266,7 +270,7 @@ _STEPS = st.lists(
 )
 
 
-@settings(deadline=None, max_examples=100)
+@settings(deadline=None, max_examples=HISTORIES)
 @given(st.integers(2, 3), _STEPS)
 def test_a_job_runs_once_at_a_time_whatever_happens_to_its_nodes(
     count: int, steps: list[Step]
