@@ -49,6 +49,10 @@ async def open_broadcast(kind: str, request: pytest.FixtureRequest) -> AsyncIter
     metrics = Metrics()
     # Begun before and ended after those who use it.
     redis_url = request.getfixturevalue("redis_server").url if kind == "redis" else ""
+    has_store = kind not in ("direct", "redis")
+    new_store: Callable[[], Store] = (
+        request.getfixturevalue("new_store") if has_store else MemoryStore
+    )
 
     async def open_another(
         *, clock: Clock | None = None, limits: Limits | None = None
@@ -65,7 +69,7 @@ async def open_broadcast(kind: str, request: pytest.FixtureRequest) -> AsyncIter
             links.append(link)
             await link.open()
         else:
-            store: Store = request.getfixturevalue("new_store")()
+            store = new_store()
             store.declare({MESSAGES})
             if store not in stores:
                 await store.open()

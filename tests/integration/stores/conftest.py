@@ -17,13 +17,17 @@ from bolide.server.stores.sqlite import SQLiteStore
 async def open_store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[OpenStore]:
     """Open stores that are closed after the test; each is empty."""
     opened: list[Store] = []
+    # Made before and gone after the stores that use it.
+    new_database = (
+        request.getfixturevalue("new_database") if request.param == "mongodb" else lambda: ""
+    )
 
     async def open_another(**options: Any) -> Store:
         store: Store
         if request.param == "memory":
             store = MemoryStore(**options)
         elif request.param == "mongodb":
-            store = MongoStore(request.getfixturevalue("new_database")(), **options)
+            store = MongoStore(new_database(), **options)
         else:
             store = SQLiteStore(tmp_path / f"{len(opened)}.db", **options)
         await store.open()

@@ -54,6 +54,8 @@ from bolide.core.values import Regex
         ("^a#b c$", "", "a#b c"),
         ("^[^\\W]+$", "i", "Kiss"),
         ("^[a-z]+$", "i", "SsKk"),
+        ("^[0-9]+$", "i", "42"),
+        (r"^[\s\S]$", "i", "\u212a"),
     ],
 )
 def test_patterns_of_javascript_match(pattern: str, flags: str, text: str) -> None:
