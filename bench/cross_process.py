@@ -20,8 +20,8 @@ from tempfile import TemporaryDirectory
 from time import monotonic
 
 from bolide.server import App, Context
-from bolide.server.collection import Collection
-from bolide.server.cursor import Cursor
+from bolide.server.collections.collection import Collection
+from bolide.server.collections.cursor import Cursor
 from bolide.server.stores.sqlite import SQLiteStore
 from bolide.server.testing import TestNode
 

@@ -15,7 +15,7 @@ from typing import Any
 from bolide.core.minimongo.matcher import Matcher
 from bolide.server.limits import Limits
 from bolide.server.livequery.live_queries import LiveQueries
-from bolide.server.livequery.router import Router
+from bolide.server.livequery.routing.router import Router
 from bolide.server.sessions.view.source import FollowedView
 from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.stores.base import Change, ChangeBatch, ChangeKind, Query

@@ -27,10 +27,10 @@ from bolide.server.sessions.view.source import FollowedView
 from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.stores.base import ChangeBatch, Position, Query
 from bolide.server.stores.mongo import MongoStore
-from bolide.server.stores.mongo.change_stream import ChangeStream
 from bolide.server.stores.mongo.cluster_time import token_position
-from bolide.server.stores.mongo.queries import BATCH
-from bolide.server.stores.mongo.reading import Found, SnapshotReader
+from bolide.server.stores.mongo.feed.change_stream import ChangeStream
+from bolide.server.stores.mongo.reading.queries import BATCH
+from bolide.server.stores.mongo.reading.snapshots import Found, SnapshotReader
 from bolide.server.turn import Turn
 
 __all__ = ["BATCH", "COLLECTION", "LAST", "PIPELINE"]

@@ -8,7 +8,7 @@ from tests.conformance.rows import Row, load
 
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.matcher import Matcher
-from bolide.server.livequery.router import PredicateIndex
+from bolide.server.livequery.routing.router import PredicateIndex
 
 ROWS: Final = {name: load(name) for name in ("match", "fuzz_match")}
 

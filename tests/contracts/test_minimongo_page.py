@@ -8,7 +8,11 @@ from bolide.core.minimongo.matcher import MAX_SELECTOR_NESTING, Matcher
 from bolide.core.minimongo.modifier import Modifier
 from bolide.core.minimongo.modifiers.target import MAX_PADDING
 from bolide.core.minimongo.paths import MAX_NESTING
-from bolide.core.minimongo.regex import MATCH_TIMEOUT_S, MAX_EXPANDED_LENGTH, MAX_PATTERN_LENGTH
+from bolide.core.minimongo.regexes.regex import (
+    MATCH_TIMEOUT_S,
+    MAX_EXPANDED_LENGTH,
+    MAX_PATTERN_LENGTH,
+)
 from bolide.core.minimongo.selectors.bits import MAX_POSITION
 
 _PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "minimongo.md").read_text()

@@ -13,9 +13,9 @@ from tests.replica_set import ReplicaSet
 
 from bolide.core.ddp.messages import Added, Changed, Removed
 from bolide.server.stores.base import Insert
-from bolide.server.stores.mongo import change_stream
 from bolide.server.stores.mongo.codec import run_command
-from bolide.server.stores.mongo.interruptions import Loss
+from bolide.server.stores.mongo.feed import change_stream
+from bolide.server.stores.mongo.feed.interruptions import Loss
 
 CODES = {
     286: Loss.OPLOG_TOO_SHORT,

@@ -11,15 +11,15 @@ __all__ = ["MUTATIONS"]
 
 _LIVE_QUERIES = "server/bolide/server/livequery/live_queries.py"
 _MULTIPLEXER = "server/bolide/server/livequery/multiplexer.py"
-_ROUTER = "server/bolide/server/livequery/router.py"
+_ROUTER = "server/bolide/server/livequery/routing/router.py"
 _RESULT = "server/bolide/server/livequery/result.py"
 _FOLLOWERS = "server/bolide/server/livequery/followers.py"
 _JOIN = "server/bolide/server/publications/joins/join.py"
 _SUBSCRIPTION = "server/bolide/server/sessions/runs/subscription_run.py"
 _GATEWAY = "server/bolide/server/access/gateway.py"
 _MEMORY = "server/bolide/server/stores/memory.py"
-_MONGO_ASSEMBLY = "server/bolide/server/stores/mongo/assembly.py"
-_MONGO_CACHE = "server/bolide/server/stores/mongo/cache.py"
+_MONGO_ASSEMBLY = "server/bolide/server/stores/mongo/feed/assembly.py"
+_MONGO_CACHE = "server/bolide/server/stores/mongo/feed/cache.py"
 _SQLITE_FILE = "server/bolide/server/stores/sqlite/file.py"
 _SQLITE_WRITER = "server/bolide/server/stores/sqlite/writer.py"
 _WAKE_UP = "server/bolide/server/stores/sqlite/wakeup.py"
@@ -49,7 +49,7 @@ MUTATIONS = (
         "least, greatest = spans.get(kind, (key, key))",
         "least = greatest = key",
         "a query is found by all values of an array together",
-        ("tests/unit/server/livequery/test_router.py",),
+        ("tests/unit/server/livequery/routing/test_router.py",),
     ),
     Mutation(
         "early changes are dropped",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from pymongo import AsyncMongoClient
 from pymongo.errors import WriteError
 
-from bolide.server.stores.mongo.delta import applied
+from bolide.server.stores.mongo.feed.delta import applied
 
 NAMES = st.sampled_from(["a", "b", "c", "0", "1"])
 LEAVES = st.one_of(st.integers(0, 3), st.sampled_from(["x", None, True]))

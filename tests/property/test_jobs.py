@@ -19,7 +19,6 @@ from bolide.core.values import Document
 from bolide.server.jobs.registry import Jobs
 from bolide.server.jobs.runner import JobRunner
 from bolide.server.jobs.schedule import Every
-from bolide.server.metrics import Metrics
 from bolide.server.stores.base import (
     ChangeBatch,
     Insert,
@@ -31,6 +30,7 @@ from bolide.server.stores.base import (
 )
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.stores.own_collections import JOBS
+from bolide.server.telemetry.metrics import Metrics
 from bolide.server.testing import FakeClock
 
 HISTORIES = int(os.environ.get("BOLIDE_TESTS_JOB_HISTORIES", "40"))

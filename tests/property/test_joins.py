@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from bolide.core.ddp.messages import Added, Changed, Ready, Removed
 from bolide.core.values import Document
 from bolide.server import App, Context
-from bolide.server.cursor import Cursor
+from bolide.server.collections.cursor import Cursor
 from bolide.server.limits import Limits
 from bolide.server.testing import TestClient, TestNode, TestSubscription
 

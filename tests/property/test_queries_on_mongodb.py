@@ -28,7 +28,7 @@ from bolide.core.minimongo.projection import Projection
 from bolide.core.minimongo.query import run_query
 from bolide.core.minimongo.sorter import Sorter, with_id
 from bolide.core.values import Decimal128, Document, Regex
-from bolide.server.stores.mongo.queries import server_selector
+from bolide.server.stores.mongo.reading.queries import server_selector
 
 TEXTS: Final = st.text("abiIK\u0130\u0131-\n\r \xa0\u2028\u212a", max_size=4)
 NUMBERS: Final = st.sampled_from(

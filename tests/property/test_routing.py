@@ -14,8 +14,8 @@ from bolide.core.minimongo.predicates import Bound
 from bolide.core.minimongo.query import run_query
 from bolide.core.minimongo.sorter import Sorter, with_id
 from bolide.core.minimongo.window import Window
-from bolide.server.livequery.intervals import Intervals
-from bolide.server.livequery.router import PredicateIndex, Router
+from bolide.server.livequery.routing.intervals import Intervals
+from bolide.server.livequery.routing.router import PredicateIndex, Router
 from bolide.server.stores.base import Change, ChangeKind
 
 NAMES: Final = st.sampled_from(["a", "b", "a.b", "a.0", "b.a", "b.1.a"])

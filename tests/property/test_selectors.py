@@ -13,7 +13,7 @@ from bolide.core.minimongo.compare import compare
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.matcher import Matcher
 from bolide.core.minimongo.query import run_query
-from bolide.core.minimongo.regex import regex_test
+from bolide.core.minimongo.regexes.regex import regex_test
 from bolide.core.minimongo.sorter import Sorter
 from bolide.core.values import Decimal128, Int64, ObjectId, equals
 

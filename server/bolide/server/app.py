@@ -16,11 +16,11 @@ from bolide.server.arguments import Handler
 from bolide.server.audit.sink import AuditSink
 from bolide.server.channels.channel import Channel
 from bolide.server.channels.hub import ChannelHub
-from bolide.server.collection import Collection
-from bolide.server.cursor import Cursor
-from bolide.server.explained import NotBuilt
+from bolide.server.collections.collection import Collection
+from bolide.server.collections.cursor import Cursor
 from bolide.server.jobs.registry import JobHandler, Jobs
 from bolide.server.jobs.schedule import Cron, Every, Schedule
+from bolide.server.logging.explained import NotBuilt
 from bolide.server.methods.registry import Methods
 from bolide.server.presence.hub import PresenceHub
 from bolide.server.presence.presence import Presence

@@ -12,7 +12,7 @@ from bolide.core.values import UNDEFINED, Fields, normalize
 from bolide.server.access.authorize import AccessRequest, Authorize
 from bolide.server.access.decisions import LoginRequest, Question, decide
 from bolide.server.access.invocation import Invocation, PublishedOutside, SessionInfo
-from bolide.server.explained import Explained
+from bolide.server.logging.explained import Explained
 from bolide.server.random_ids import random_seed
 from bolide.server.stores.base import AccessFilter
 

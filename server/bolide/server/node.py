@@ -21,7 +21,6 @@ from bolide.server.lateness import Lateness
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.methods.calls import Calls
 from bolide.server.methods.errors import log_failure
-from bolide.server.metrics import Metrics
 from bolide.server.presence.hub import PresenceHub
 from bolide.server.random_ids import random_id
 from bolide.server.redis.address import RedisAddress
@@ -35,6 +34,7 @@ from bolide.server.settings import Settings
 from bolide.server.stores.base import Blockable, HeldInMemory, Query, Store
 from bolide.server.stores.feed_health import HasFeedHealth
 from bolide.server.stores.own_collections import CALLS
+from bolide.server.telemetry.metrics import Metrics
 from bolide.server.turn import Turn
 
 if TYPE_CHECKING:

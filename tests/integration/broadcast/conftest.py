@@ -11,7 +11,6 @@ from bolide.server.broadcast.direct import DirectBroadcast
 from bolide.server.broadcast.store import MESSAGES, StoreBroadcast
 from bolide.server.clock import Clock, SystemClock
 from bolide.server.limits import Limits
-from bolide.server.metrics import Metrics
 from bolide.server.redis.address import parse_redis_url
 from bolide.server.redis.broadcast import RedisBroadcast
 from bolide.server.redis.link import RedisLink
@@ -19,6 +18,7 @@ from bolide.server.stores.base import Store
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.stores.mongo import MongoStore
 from bolide.server.stores.sqlite import SQLiteStore
+from bolide.server.telemetry.metrics import Metrics
 
 
 @pytest.fixture

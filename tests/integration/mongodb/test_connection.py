@@ -20,8 +20,9 @@ from tests.replica_set import ReplicaSet
 from bolide.core.errors import ConfigurationError, StateError
 from bolide.server.clock import SystemClock
 from bolide.server.stores.base import Query
-from bolide.server.stores.mongo import MongoStore, connection
-from bolide.server.stores.mongo.connection import MAX_CLOCK_DIFFERENCE_S
+from bolide.server.stores.mongo import MongoStore
+from bolide.server.stores.mongo.connecting import connection
+from bolide.server.stores.mongo.connecting.connection import MAX_CLOCK_DIFFERENCE_S
 from bolide.server.testing import FakeClock
 
 

@@ -31,7 +31,7 @@ from bolide.core.ddp.messages import (
 from bolide.server import App, Context
 from bolide.server.stores.base import ChangeBatch, Position
 from bolide.server.stores.mongo import MongoStore
-from bolide.server.stores.mongo.change_stream import ChangeStream
+from bolide.server.stores.mongo.feed.change_stream import ChangeStream
 from bolide.server.stores.own_collections import FENCES
 from bolide.server.testing import TestNode
 

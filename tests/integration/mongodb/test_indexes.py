@@ -13,10 +13,10 @@ from tests.replica_set import ReplicaSet
 
 from bolide.core.values import Document
 from bolide.server import App, Context
-from bolide.server.livequery.index_advice import MANY_EXAMINED
-from bolide.server.overview import take_overview
+from bolide.server.livequery.advice.index_advice import MANY_EXAMINED
 from bolide.server.stores.base import IndexSpec, Query
 from bolide.server.stores.mongo import MongoStore
+from bolide.server.telemetry.overview import take_overview
 from bolide.server.testing import TestNode
 
 

@@ -14,10 +14,11 @@ from tests.integration.mongodb.truth import COLLECTION, Observer, Truth, Writers
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.livequery.multiplexer import Multiplexer
 from bolide.server.stores.base import Change, Position, Query
-from bolide.server.stores.mongo import MongoStore, queries, reading
+from bolide.server.stores.mongo import MongoStore
 from bolide.server.stores.mongo.cluster_time import position_of
 from bolide.server.stores.mongo.codec import run_command
-from bolide.server.stores.mongo.reading import Found, SnapshotReader
+from bolide.server.stores.mongo.reading import queries, snapshots
+from bolide.server.stores.mongo.reading.snapshots import Found, SnapshotReader
 from bolide.server.turn import Turn
 
 JOINS = int(os.environ.get("BOLIDE_TESTS_JOINS", "100"))
@@ -82,7 +83,7 @@ class Joins:
 @pytest.fixture(params=[1000, SMALL_BATCH])
 def answers(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let a result come in one answer of the server, or in several."""
-    for module in (queries, reading):
+    for module in (queries, snapshots):
         monkeypatch.setattr(module, "BATCH", request.param)
 
 
@@ -139,7 +140,7 @@ async def test_a_naive_join_is_noticed(
     name: str,
     naive: Callable[..., Any],
 ) -> None:
-    for module in (queries, reading):
+    for module in (queries, snapshots):
         monkeypatch.setattr(module, "BATCH", SMALL_BATCH)
     monkeypatch.setattr(where, name, naive)
     async with truth_of(new_database()) as truth:

@@ -19,12 +19,12 @@ from tests.view_replica import ViewReplica
 
 from bolide.core.keys import key_of
 from bolide.core.values import Regex
+from bolide.server.livequery.advice.statistics import LiveQueryStatistics
 from bolide.server.livequery.live_queries import LiveQueries
-from bolide.server.livequery.statistics import LiveQueryStatistics
 from bolide.server.stores.base import AccessFilter, Delete, Insert, Position, Query, Update
 from bolide.server.stores.evaluation import Aggregation, CollectionKind, Origin
 from bolide.server.stores.mongo import MongoStore
-from bolide.server.stores.mongo.origins import Origins
+from bolide.server.stores.mongo.reading.origins import Origins
 from bolide.server.turn import Turn
 
 FAR_S = 60.0

@@ -28,8 +28,9 @@ from bolide.core.ddp.messages import Added, Changed, Ready, Removed
 from bolide.server import App, Context
 from bolide.server.limits import Limits
 from bolide.server.stores.base import Query
-from bolide.server.stores.mongo import MongoStore, change_stream
-from bolide.server.stores.mongo.assembly import Assembled, Assembly
+from bolide.server.stores.mongo import MongoStore
+from bolide.server.stores.mongo.feed import change_stream
+from bolide.server.stores.mongo.feed.assembly import Assembled, Assembly
 from bolide.server.testing import TestNode, TestSocket
 
 TRANSACTIONS = int(os.environ.get("BOLIDE_TESTS_TRANSACTIONS", "100"))

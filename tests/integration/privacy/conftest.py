@@ -7,7 +7,7 @@ from collections.abc import Generator
 import pytest
 import structlog
 
-from bolide.server.log import configure_log
+from bolide.server.logging.log import configure_log
 
 MARK = "Mrs-Ada-Lovelace-MRN-1815"
 

@@ -25,8 +25,8 @@ from bolide.ops.top.rates import compare
 from bolide.ops.top.view import plain_lines
 from bolide.server import App, Context, Cursor, EJSONValue, Selector, Settings
 from bolide.server.limits import Limits
-from bolide.server.overview import Overview
 from bolide.server.stores.base import Query
+from bolide.server.telemetry.overview import Overview
 from bolide.server.web.management import create_management
 
 NUMBER = 18151210

@@ -8,9 +8,9 @@ import pytest_asyncio
 from tests.turns import yield_once
 
 from bolide.server.clock import SystemClock
-from bolide.server.metrics import Metrics
 from bolide.server.redis.address import parse_redis_url
 from bolide.server.redis.link import LinkState, RedisLink
+from bolide.server.telemetry.metrics import Metrics
 
 __all__ = ["STREAM", "Links", "until_link", "yield_until"]
 

@@ -13,7 +13,6 @@ from bolide.core.ddp.messages import Added
 from bolide.core.errors import ConfigurationError, MethodError
 from bolide.server import App, Context
 from bolide.server.clock import SystemClock
-from bolide.server.overview import take_overview
 from bolide.server.redis import broadcast
 from bolide.server.redis.state import RedisState
 from bolide.server.sessions.ratelimit import RateLimiter, RateLimitRule, Untold
@@ -21,6 +20,7 @@ from bolide.server.settings import Settings
 from bolide.server.stores.base import Store
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.stores.sqlite import SQLiteStore
+from bolide.server.telemetry.overview import take_overview
 from bolide.server.testing import TestClient, TestNode
 
 

@@ -18,8 +18,8 @@ from itertools import count
 
 from bolide.core.keys import key_of
 from bolide.server.app import App
+from bolide.server.collections.cursor import Cursor
 from bolide.server.context import Context
-from bolide.server.cursor import Cursor
 from bolide.server.stores.base import ChangeBatch, Insert, Position, Query, Update
 from bolide.server.stores.sqlite import SQLiteStore
 from bolide.server.testing import TestNode

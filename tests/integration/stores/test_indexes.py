@@ -10,7 +10,7 @@ from pymongo.errors import (
 from tests.conftest import DropCollection
 from tests.integration.stores.support import EMBEDDED, contents, insert, update
 
-from bolide.server.explained import NeedsMongoDB
+from bolide.server.logging.explained import NeedsMongoDB
 from bolide.server.stores.base import Delete, FindAndModify, IndexSpec, Query, Store, Update
 from bolide.server.stores.embedded.queries import Explanation
 from bolide.server.stores.memory import MemoryStore

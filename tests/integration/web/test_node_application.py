@@ -20,7 +20,7 @@ from websockets.uri import parse_uri
 from bolide.core.errors import ConfigurationError
 from bolide.server import App, Context, Settings
 from bolide.server.limits import Limits
-from bolide.server.overview import Overview
+from bolide.server.telemetry.overview import Overview
 from bolide.server.web.management import create_management
 
 UPGRADE = (

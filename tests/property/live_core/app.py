@@ -31,8 +31,8 @@ from tests.property.live_core.model import (
 from bolide.core.errors import AuthError
 from bolide.core.values import UNDEFINED
 from bolide.server import AccessRequest, App, Context
-from bolide.server.collection import Collection
-from bolide.server.cursor import Cursor
+from bolide.server.collections.collection import Collection
+from bolide.server.collections.cursor import Cursor
 from bolide.server.sessions.view.strategy import PublicationStrategy
 from bolide.server.stores.base import (
     Delete,

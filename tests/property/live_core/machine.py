@@ -37,7 +37,7 @@ from bolide.server.publications.counts import COUNTS
 from bolide.server.stores.base import Query, Store
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.stores.mongo import MongoStore
-from bolide.server.stores.mongo.cache import CACHE_BYTES
+from bolide.server.stores.mongo.feed.cache import CACHE_BYTES
 from bolide.server.stores.sqlite import SQLiteStore
 from bolide.server.testing import FakeClock, TestNode
 

@@ -9,7 +9,7 @@ from tests.property.live_core.model import History, View
 
 from bolide.core.bson_codec import BSON_CODEC_OPTIONS
 from bolide.core.keys import key_of
-from bolide.server.stores.mongo.delta import applied
+from bolide.server.stores.mongo.feed.delta import applied
 
 __all__ = ["MongoHistory"]
 

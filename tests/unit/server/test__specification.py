@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from bolide.core.values import Regex
-from bolide.server._specification import (
+from bolide.server.collections.specification import (
     ProjectionSpec,
     SortSpec,
     copied,

@@ -9,7 +9,7 @@ from bolide.core.errors import ConfigurationError
 from bolide.server import App, Collection, Context, MethodError, PublicationStrategy, Settings
 from bolide.server.access.authorize import AccessRequest, deny
 from bolide.server.access.gateway import NotInTransaction
-from bolide.server.explained import NotBuilt, NotRunning
+from bolide.server.logging.explained import NotBuilt, NotRunning
 
 
 @pytest.fixture

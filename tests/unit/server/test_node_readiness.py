@@ -5,8 +5,8 @@ from tests.unit.server.held_store import HeldStore
 
 from bolide.server import App
 from bolide.server.node import DATABASE_GRACE_S
-from bolide.server.overview import take_overview
 from bolide.server.stores.feed_health import FeedHealth
+from bolide.server.telemetry.overview import take_overview
 from bolide.server.testing import FakeClock, TestNode
 
 

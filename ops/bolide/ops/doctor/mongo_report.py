@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from bolide.server.clock import SystemClock
 from bolide.server.settings import Settings
 from bolide.server.stores.mongo import MongoStore
-from bolide.server.stores.mongo.connection import connected
+from bolide.server.stores.mongo.connecting.connection import connected
 from bolide.server.stores.urls import open_store
 
 __all__ = ["inspect_mongodb", "names_mongodb"]

@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 from urllib.parse import quote
 
-from bolide.server.stores.mongo.connection import database_name
-from bolide.server.stores.mongo.roles import ROLE, node_role
+from bolide.server.stores.mongo.connecting.connection import database_name
+from bolide.server.stores.mongo.connecting.roles import ROLE, node_role
 
 __all__ = ["mongo_role_lines"]
 

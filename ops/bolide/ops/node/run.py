@@ -16,7 +16,7 @@ from bolide.ops.node.service import stop_signals
 from bolide.ops.node.tls import tls_of
 from bolide.ops.race import first_of
 from bolide.server.app import App
-from bolide.server.log import shows_texts
+from bolide.server.logging.log import shows_texts
 from bolide.server.settings import Settings
 
 __all__ = [

@@ -10,8 +10,8 @@ from bolide.ops.terminal.amounts import age_text, count_text, rate_text, size_te
 from bolide.ops.terminal.printable import printable
 from bolide.ops.top.rates import LiveQueryRates, Rates, SessionRates
 from bolide.server.jobs.statistics import JobStatistics
-from bolide.server.livequery.statistics import LiveQueryStatistics
-from bolide.server.overview import PublicationCount, SessionRow
+from bolide.server.livequery.advice.statistics import LiveQueryStatistics
+from bolide.server.telemetry.overview import PublicationCount, SessionRow
 
 __all__ = [
     "WIDE",

@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass, replace
 
-from bolide.server.livequery.statistics import LiveQueryStatistics
-from bolide.server.overview import Overview, SessionRow
+from bolide.server.livequery.advice.statistics import LiveQueryStatistics
+from bolide.server.telemetry.overview import Overview, SessionRow
 
 __all__ = ["LiveQueryRates", "Rates", "SessionRates", "compare"]
 

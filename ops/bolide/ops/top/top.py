@@ -8,7 +8,7 @@ import msgspec
 
 from bolide.ops.top.management_client import Management, ManagementFailed
 from bolide.ops.top.rates import Rates, compare
-from bolide.server.overview import Overview
+from bolide.server.telemetry.overview import Overview
 
 __all__ = ["TopDisplay", "look", "look_for_json", "top"]
 

@@ -19,7 +19,7 @@ from pymongo.errors import OperationFailure, PyMongoError
 from bolide.core.errors import AuthError, StateError
 from bolide.core.values import Document
 from bolide.server.access.invocation import current
-from bolide.server.explained import Explained, NotRunning
+from bolide.server.logging.explained import Explained, NotRunning
 from bolide.server.stores.access import AccessRefused
 from bolide.server.stores.base import (
     IndexSpec,

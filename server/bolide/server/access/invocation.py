@@ -14,7 +14,7 @@ from bolide.core.errors import StateError
 from bolide.server.access.claim import Claim
 from bolide.server.access.decisions import Decisions
 from bolide.server.access.fence import Fence
-from bolide.server.explained import Explained
+from bolide.server.logging.explained import Explained
 from bolide.server.stores.base import Receipt, WriteOutcomeUnknown
 
 __all__ = [

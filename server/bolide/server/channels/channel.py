@@ -7,8 +7,8 @@ from bolide.server.access.invocation import Invocation, current
 from bolide.server.channels.hub import ChannelHub, Listened
 from bolide.server.channels.payload import Payload
 from bolide.server.channels.topic import SourceHost
-from bolide.server.explained import NotRunning
 from bolide.server.limits import Limits
+from bolide.server.logging.explained import NotRunning
 
 __all__ = ["Channel", "Exit", "Listening", "NotRunningChannel"]
 

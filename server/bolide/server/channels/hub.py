@@ -14,7 +14,7 @@ from bolide.server.channels.topic import ChannelSource, SourceHost, Topic
 from bolide.server.clock import Clock, Timer
 from bolide.server.limits import Limits
 from bolide.server.methods.errors import log_failure
-from bolide.server.metrics import Metrics
+from bolide.server.telemetry.metrics import Metrics
 
 __all__ = ["ChannelHub", "Listened"]
 

@@ -10,7 +10,7 @@ from bolide.server.jobs.job_store import JobStore
 from bolide.server.jobs.lease import LeaseTimes
 from bolide.server.jobs.record import JobRecord
 from bolide.server.jobs.registry import Job
-from bolide.server.log import describe_failure
+from bolide.server.logging.log import describe_failure
 from bolide.server.methods.errors import log_failure
 
 __all__ = ["JobRun", "RunEnd"]

@@ -13,8 +13,8 @@ from bolide.server.jobs.lease import LeaseTimes
 from bolide.server.jobs.registry import Jobs
 from bolide.server.jobs.run import RunEnd
 from bolide.server.jobs.statistics import JobStatistics, statistics_of
-from bolide.server.metrics import Metrics
 from bolide.server.stores.base import Store
+from bolide.server.telemetry.metrics import Metrics
 
 __all__ = ["JobRunner", "node_name"]
 

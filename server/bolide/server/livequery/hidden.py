@@ -13,8 +13,8 @@ import structlog
 from bolide.core.ddp.ids import id_stringify
 from bolide.core.foreign import find_foreign
 from bolide.core.keys import Key
-from bolide.server.livequery.shape import path_shape
-from bolide.server.metrics import Metrics
+from bolide.server.livequery.advice.shape import path_shape
+from bolide.server.telemetry.metrics import Metrics
 
 __all__ = ["MAX_TOLD", "HiddenDocument", "HiddenDocuments", "tell_of"]
 

@@ -10,19 +10,19 @@ import structlog
 from bolide.core.keys import Key, key_of
 from bolide.server.clock import Clock, SystemClock
 from bolide.server.limits import Limits
+from bolide.server.livequery.advice.index_advice import IndexAdvice
+from bolide.server.livequery.advice.statistics import LiveQueryStatistics
 from bolide.server.livequery.dependents import Dependents
 from bolide.server.livequery.followers import Follower
-from bolide.server.livequery.index_advice import IndexAdvice
 from bolide.server.livequery.multiplexer import Multiplexer
-from bolide.server.livequery.polling import POLL_INTERVAL_S
+from bolide.server.livequery.polling.polls import POLL_INTERVAL_S
 from bolide.server.livequery.readings import Readings
-from bolide.server.livequery.router import Router
-from bolide.server.livequery.statistics import LiveQueryStatistics
+from bolide.server.livequery.routing.router import Router
 from bolide.server.livequery.surroundings import Surroundings
 from bolide.server.livequery.turns import Turns
-from bolide.server.metrics import Metrics
 from bolide.server.stores.base import ChangeBatch, Position, Query, Store
 from bolide.server.stores.evaluation import Aggregation
+from bolide.server.telemetry.metrics import Metrics
 from bolide.server.turn import Turn
 
 __all__ = ["Following", "LiveQueries"]
@@ -193,8 +193,7 @@ class LiveQueries:
         """Take a hint from a foreign writer: something was written to a collection.
 
         Nobody vouches for it, so it changes no view by itself: the polled queries on the collection
-        are read again, each at most once in
-        :data:`~bolide.server.livequery.polling.POLL_PAUSE_S` however many hints come, and few at
+        are read again, each at most once in ``POLL_PAUSE_S`` however many hints come, and few at
         a time (``max_live_query_rereads``). A forged hint costs these readings; where nothing is
         polled it costs nothing. Queries that the feed keeps up to date know better and ignore it.
 

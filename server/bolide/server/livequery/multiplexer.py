@@ -20,18 +20,18 @@ from bolide.core.minimongo.errors import MatchTimeout, MinimongoError
 from bolide.core.minimongo.matcher import Matcher
 from bolide.core.minimongo.mongodb_only import differing_operator, mongodb_only_operator
 from bolide.core.minimongo.predicates import Conjunct
-from bolide.core.minimongo.regex import MATCH_TIMEOUT_S
-from bolide.server.explained import NeedsMongoDB
-from bolide.server.livequery.drivers import feed_driver
+from bolide.core.minimongo.regexes.regex import MATCH_TIMEOUT_S
+from bolide.server.livequery.advice.shape import pipeline_shape, shape_of, sort_shape
+from bolide.server.livequery.advice.statistics import LiveQueryStatistics
 from bolide.server.livequery.hidden import tell_of
-from bolide.server.livequery.polled_result import PolledResult
-from bolide.server.livequery.polling import Pace
+from bolide.server.livequery.polling.drivers import feed_driver
+from bolide.server.livequery.polling.polled_result import PolledResult
+from bolide.server.livequery.polling.polls import Pace
 from bolide.server.livequery.result import Entry, make_result
-from bolide.server.livequery.shape import pipeline_shape, shape_of, sort_shape
 from bolide.server.livequery.shared_view import SharedView
-from bolide.server.livequery.statistics import LiveQueryStatistics
 from bolide.server.livequery.surroundings import Surroundings
 from bolide.server.livequery.turns import QueryTooExpensive
+from bolide.server.logging.explained import NeedsMongoDB
 from bolide.server.stores.access import effective_selector
 from bolide.server.stores.base import Change, ChangeKind, Position, Query, Snapshot
 from bolide.server.stores.evaluation import Aggregation, CollectionKind, Evaluator
@@ -52,7 +52,7 @@ class Multiplexer(SharedView):
     Attributes:
         number: Its own among all live queries of the node.
         driver: How it is kept up to date, see
-            :class:`~bolide.server.livequery.statistics.LiveQueryStatistics`.
+            :class:`~bolide.server.livequery.advice.statistics.LiveQueryStatistics`.
         reason: Why it is kept in this way.
         reread_count: How often it was read again.
         changes_seen: Changes it was asked about.

@@ -9,7 +9,7 @@ from pymongo.errors import ConnectionFailure, OperationFailure, PyMongoError
 
 from bolide.server.clock import Clock, SystemClock
 from bolide.server.limits import Limits
-from bolide.server.log import describe_failure
+from bolide.server.logging.log import describe_failure
 from bolide.server.stores.base import Snapshot
 
 __all__ = ["FIRST_RETRY_S", "LAST_RETRY_S", "Readings"]

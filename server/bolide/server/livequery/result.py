@@ -19,8 +19,8 @@ from bolide.core.minimongo.sorter import Sorter, with_id
 from bolide.core.minimongo.window import Window
 from bolide.core.values import Document, Fields
 from bolide.server.livequery.hidden import HiddenDocuments
-from bolide.server.livequery.interest import Interest, interest_in
-from bolide.server.livequery.router import Router
+from bolide.server.livequery.routing.interest import Interest, interest_in
+from bolide.server.livequery.routing.router import Router
 from bolide.server.sessions.view.view_change import ViewChange, changed_fields
 from bolide.server.stores.base import Change, ChangeKind, Query
 

@@ -11,10 +11,10 @@ from bolide.core.keys import Key
 from bolide.core.values import Fields
 from bolide.server.livequery.followers import Follower, Followers
 from bolide.server.livequery.result import Entry
-from bolide.server.metrics import Metrics
 from bolide.server.sessions.view.source import Gate, Source
 from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.stores.base import Query
+from bolide.server.telemetry.metrics import Metrics
 from bolide.server.turn import Turn
 
 __all__ = ["SharedView"]

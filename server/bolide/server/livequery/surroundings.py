@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 from bolide.server.clock import Clock, SystemClock
 from bolide.server.limits import Limits
-from bolide.server.livequery.index_advice import IndexAdvice
-from bolide.server.livequery.polling import POLL_INTERVAL_S, Polled
+from bolide.server.livequery.advice.index_advice import IndexAdvice
+from bolide.server.livequery.polling.polls import POLL_INTERVAL_S, Polled
 from bolide.server.livequery.readings import Readings
-from bolide.server.livequery.router import Router
+from bolide.server.livequery.routing.router import Router
 from bolide.server.livequery.turns import Turns
-from bolide.server.metrics import Metrics
 from bolide.server.stores.base import Store
+from bolide.server.telemetry.metrics import Metrics
 from bolide.server.turn import Turn
 
 if TYPE_CHECKING:

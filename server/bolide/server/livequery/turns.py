@@ -13,7 +13,7 @@ from time import perf_counter
 from typing import Final
 
 from bolide.core.errors import MethodError
-from bolide.core.minimongo.regex import MATCH_TIMEOUT_S, TimeLimit
+from bolide.core.minimongo.regexes.regex import MATCH_TIMEOUT_S, TimeLimit
 from bolide.server.limits import Limits
 
 __all__ = ["CHANGE_ALLOWANCE_S", "Account", "QueryTooExpensive", "Turns"]

@@ -8,7 +8,7 @@ from structlog.typing import FilteringBoundLogger
 from bolide.core.ddp.codec import serialize
 from bolide.core.ddp.messages import Nosub, WireError
 from bolide.core.errors import AuthError, Details, MethodError, RateLimited
-from bolide.server.log import describe_failure
+from bolide.server.logging.log import describe_failure
 
 __all__ = ["log_failure", "wire_error"]
 

@@ -5,8 +5,8 @@ from typing import Any, ClassVar
 
 from bolide.core.errors import LocalProtocolError
 from bolide.core.values import UNDEFINED, normalize
-from bolide.server.cursor import Cursor
-from bolide.server.explained import Explained
+from bolide.server.collections.cursor import Cursor
+from bolide.server.logging.explained import Explained
 
 __all__ = ["WrongResult", "result_value"]
 

@@ -9,7 +9,7 @@ from bolide.server.channels.channel import Exit, NotRunningChannel
 from bolide.server.channels.payload import Payload
 from bolide.server.channels.topic import SourceHost
 from bolide.server.context import Context
-from bolide.server.explained import Explained
+from bolide.server.logging.explained import Explained
 from bolide.server.presence.gathering import By
 from bolide.server.presence.hub import PresenceHub, Watched
 from bolide.server.presence.member import Member

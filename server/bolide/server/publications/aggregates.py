@@ -6,11 +6,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Final, cast
 
 from bolide.core.errors import StateError
-from bolide.server._specification import document_of
 from bolide.server.access.gateway import Gateway
-from bolide.server.collection import Collection
-from bolide.server.explained import Explained, NeedsMongoDB
-from bolide.server.livequery.shape import STAGES
+from bolide.server.collections.collection import Collection
+from bolide.server.collections.specification import document_of
+from bolide.server.livequery.advice.shape import STAGES
+from bolide.server.logging.explained import Explained, NeedsMongoDB
 from bolide.server.stores.base import AccessFilter
 from bolide.server.stores.evaluation import Aggregation, Evaluator
 from bolide.server.stores.pipelines import collections_of, stages_of

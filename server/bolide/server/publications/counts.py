@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Final, Protocol
 
 from bolide.core.ddp.messages import Added, Removed
-from bolide.server.cursor import Cursor
+from bolide.server.collections.cursor import Cursor
 from bolide.server.sessions.view.source import FollowedView
 from bolide.server.sessions.view.view_change import ViewChange
 from bolide.server.stores.base import Query

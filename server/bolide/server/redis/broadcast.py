@@ -29,12 +29,12 @@ from bolide.server.broadcast.listeners import Listeners
 from bolide.server.broadcast.waiting import MESSAGE_LIFE_S, WaitingMessage, WaitingMessages
 from bolide.server.clock import Clock, sleep
 from bolide.server.limits import Limits
-from bolide.server.metrics import Metrics
 from bolide.server.random_ids import random_id
 from bolide.server.redis.connection import RedisConnection
 from bolide.server.redis.discovery import Server
 from bolide.server.redis.errors import RedisAway, ReplyTooLarge
 from bolide.server.redis.link import RedisLink, until_one_fails
+from bolide.server.telemetry.metrics import Metrics
 
 __all__ = [
     "CLOSE_TIMEOUT_S",

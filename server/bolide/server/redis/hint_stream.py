@@ -17,11 +17,11 @@ from typing import Final, Protocol
 import structlog
 
 from bolide.server.clock import Clock, sleep
-from bolide.server.metrics import Metrics
 from bolide.server.redis.connection import COMMAND_TIMEOUT_S, Argument, RedisConnection
 from bolide.server.redis.discovery import Server
 from bolide.server.redis.errors import CommandRefused, ReplyTooLarge
 from bolide.server.redis.hint_entries import MAX_ENTRY_BYTES, BadEntry, Hint, read_entry
+from bolide.server.telemetry.metrics import Metrics
 
 __all__ = ["MAX_STREAM_ENTRIES", "HintReader", "Hinted", "publish_hints"]
 

@@ -16,11 +16,11 @@ import structlog
 
 from bolide.core.errors import ConfigurationError
 from bolide.server.clock import Clock, sleep
-from bolide.server.log import describe_failure
-from bolide.server.metrics import Metrics
+from bolide.server.logging.log import describe_failure
 from bolide.server.redis.address import RedisAddress
 from bolide.server.redis.discovery import Server, find_server
 from bolide.server.redis.errors import RedisAway
+from bolide.server.telemetry.metrics import Metrics
 
 __all__ = ["LinkState", "RedisLink", "RedisService", "until_one_fails"]
 

@@ -4,7 +4,6 @@ from collections.abc import Callable, Iterable
 
 from bolide.server.clock import Clock
 from bolide.server.limits import Limits
-from bolide.server.metrics import Metrics
 from bolide.server.redis.address import RedisAddress
 from bolide.server.redis.broadcast import RedisBroadcast, channel_of
 from bolide.server.redis.hint_stream import Hinted, HintReader
@@ -12,6 +11,7 @@ from bolide.server.redis.link import RedisLink
 from bolide.server.redis.shared_counts import SharedCounts
 from bolide.server.redis.state import RedisState
 from bolide.server.sessions.ratelimit import RateLimiter
+from bolide.server.telemetry.metrics import Metrics
 
 __all__ = ["NodeRedis"]
 

@@ -16,10 +16,10 @@ from typing import Final
 import structlog
 
 from bolide.server.clock import Clock, sleep
-from bolide.server.metrics import Metrics
 from bolide.server.redis.discovery import Server
 from bolide.server.redis.errors import RedisFull
 from bolide.server.sessions.ratelimit import RateLimiter, Untold
+from bolide.server.telemetry.metrics import Metrics
 
 __all__ = ["MAX_TOLD", "PAUSE_S", "SharedCounts"]
 

@@ -14,11 +14,11 @@ from bolide.server.clock import Clock
 from bolide.server.limits import Limits
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.methods.calls import Calls
-from bolide.server.metrics import Metrics
 from bolide.server.presence.hub import PresenceHub
 from bolide.server.publications.registry import Publication
 from bolide.server.sessions.ratelimit import RateLimiter
 from bolide.server.settings import Settings
+from bolide.server.telemetry.metrics import Metrics
 from bolide.server.turn import Turn
 
 __all__ = ["Services"]

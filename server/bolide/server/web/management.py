@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from bolide.server.loopback import is_loopback
-from bolide.server.overview import DEFAULT_ROWS, MAX_ROWS, take_overview
+from bolide.server.telemetry.overview import DEFAULT_ROWS, MAX_ROWS, take_overview
 from bolide.server.web.application import NodeApplication
 
 __all__ = ["MAX_DRAIN_S", "create_management"]
@@ -31,7 +31,8 @@ def create_management(application: NodeApplication) -> Starlette:
 
     ``/livez`` answers 200 while the process can answer at all. ``/readyz`` answers 200 while the
     node takes sessions and its store works, else 503; its JSON carries ``sessions``. ``/metrics``
-    is Prometheus' text format. ``/top`` is an :class:`~bolide.server.overview.Overview` as JSON;
+    is Prometheus' text format. ``/top`` is an
+    :class:`~bolide.server.telemetry.overview.Overview` as JSON;
     ``?limit=`` says how many sessions and live queries it tells of. POST ``/drain`` with
     ``{"within": seconds}`` lets the node take no more sessions and asks its clients to go
     elsewhere; the answer says how many there are.

@@ -4,8 +4,8 @@ from dataclasses import replace
 from typing import Any
 
 from bolide.server.jobs.statistics import JobStatistics
-from bolide.server.livequery.statistics import LiveQueryStatistics
-from bolide.server.overview import (
+from bolide.server.livequery.advice.statistics import LiveQueryStatistics
+from bolide.server.telemetry.overview import (
     LiveQueryTotals,
     NodeState,
     Overview,

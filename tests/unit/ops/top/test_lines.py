@@ -22,9 +22,9 @@ from bolide.ops.top.rates import compare
 from bolide.ops.top.view import plain_lines
 from bolide.server.broadcast.state import BroadcastState
 from bolide.server.jobs.statistics import JobStatistics
-from bolide.server.livequery.statistics import LiveQueryStatistics
-from bolide.server.overview import PublicationCount, SessionRow
+from bolide.server.livequery.advice.statistics import LiveQueryStatistics
 from bolide.server.redis.state import RedisState
+from bolide.server.telemetry.overview import PublicationCount, SessionRow
 
 
 def session_texts(*rows: SessionRow, width: int | None = None) -> list[str]:

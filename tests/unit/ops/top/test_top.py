@@ -24,7 +24,7 @@ from bolide.ops.top.rates import Rates, compare
 from bolide.ops.top.top import TopDisplay, look, look_for_json, top
 from bolide.ops.top.view import TopView, plain_lines
 from bolide.server import App, Settings
-from bolide.server.overview import Overview
+from bolide.server.telemetry.overview import Overview
 
 
 class Ward:

@@ -16,7 +16,7 @@ from bolide.server.access.invocation import (
     UnopenedAccess,
     entered,
 )
-from bolide.server.explained import NotRunning
+from bolide.server.logging.explained import NotRunning
 from bolide.server.stores.access import AccessRefused
 from bolide.server.stores.base import (
     AccessFilter,

@@ -1,7 +1,7 @@
 """What an operator sees of channels and presence."""
 
 from bolide.server import App, Context
-from bolide.server.overview import take_overview
+from bolide.server.telemetry.overview import take_overview
 from bolide.server.testing import TestNode
 
 

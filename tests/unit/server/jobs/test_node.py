@@ -8,10 +8,10 @@ from bolide.core.errors import ConfigurationError
 from bolide.core.values import Document
 from bolide.server import App, Context, Settings
 from bolide.server.access.authorize import AccessRequest
-from bolide.server.overview import take_overview
 from bolide.server.stores.base import Query
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.stores.own_collections import JOBS
+from bolide.server.telemetry.overview import take_overview
 from bolide.server.testing import FakeClock, TestNode
 
 

@@ -16,10 +16,10 @@ from bolide.server.jobs.registry import Jobs
 from bolide.server.jobs.runner import JobRunner
 from bolide.server.jobs.schedule import Cron, Every
 from bolide.server.jobs.statistics import JobStatistics
-from bolide.server.metrics import Metrics
 from bolide.server.stores.base import Insert, Query, Update
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.stores.own_collections import JOBS
+from bolide.server.telemetry.metrics import Metrics
 from bolide.server.testing import FakeClock
 
 LEASE_S = 12.0

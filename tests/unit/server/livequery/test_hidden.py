@@ -8,7 +8,7 @@ from structlog.testing import capture_logs
 from tests.unit.server.livequery.test_result import deleted, put, result_of, told
 
 from bolide.server.livequery.hidden import MAX_TOLD, HiddenDocument, tell_of
-from bolide.server.metrics import Metrics
+from bolide.server.telemetry.metrics import Metrics
 
 WHEN = Timestamp(1, 1)
 

@@ -17,7 +17,6 @@ from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.livequery.multiplexer import MAX_KEPT_CHANGES, Multiplexer
 from bolide.server.livequery.surroundings import Surroundings
 from bolide.server.livequery.turns import QueryTooExpensive
-from bolide.server.metrics import Metrics
 from bolide.server.stores.base import (
     Change,
     ChangeBatch,
@@ -30,6 +29,7 @@ from bolide.server.stores.base import (
     Update,
 )
 from bolide.server.stores.memory import MemoryStore
+from bolide.server.telemetry.metrics import Metrics
 from bolide.server.turn import Turn
 
 ALL = Query(collection="c")

@@ -7,9 +7,9 @@ import pytest
 from tests.unit.server.evaluating_store import EvaluatingStore
 
 from bolide.server import App, Context
-from bolide.server.livequery.polling import POLL_PAUSE_S
-from bolide.server.overview import take_overview
+from bolide.server.livequery.polling.polls import POLL_PAUSE_S
 from bolide.server.settings import Settings
+from bolide.server.telemetry.overview import take_overview
 from bolide.server.testing import TestNode
 
 

@@ -13,13 +13,12 @@ from tests.view_replica import ViewReplica
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.values import Document
 from bolide.server.clock import Timer
-from bolide.server.explained import NeedsMongoDB
 from bolide.server.limits import Limits
+from bolide.server.livequery.advice.statistics import LiveQueryStatistics
 from bolide.server.livequery.live_queries import LiveQueries
-from bolide.server.livequery.polled_result import TooManyRows, UnidentifiedRows
-from bolide.server.livequery.polling import POLL_INTERVAL_S, POLL_PAUSE_S
-from bolide.server.livequery.statistics import LiveQueryStatistics
-from bolide.server.metrics import Metrics
+from bolide.server.livequery.polling.polled_result import TooManyRows, UnidentifiedRows
+from bolide.server.livequery.polling.polls import POLL_INTERVAL_S, POLL_PAUSE_S
+from bolide.server.logging.explained import NeedsMongoDB
 from bolide.server.stores.base import (
     AccessFilter,
     Delete,
@@ -31,6 +30,7 @@ from bolide.server.stores.base import (
 )
 from bolide.server.stores.evaluation import Aggregation, CollectionKind, Origin
 from bolide.server.stores.memory import MemoryStore
+from bolide.server.telemetry.metrics import Metrics
 from bolide.server.testing import FakeClock
 from bolide.server.turn import Turn
 

@@ -6,7 +6,7 @@ from bolide.core.ddp.messages import Added, Changed, Removed
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.matcher import Matcher
 from bolide.server.livequery.result import MAX_HELD_SKIP, QueryResult, make_result
-from bolide.server.livequery.router import Router
+from bolide.server.livequery.routing.router import Router
 from bolide.server.stores.base import Change, ChangeKind, Query
 
 

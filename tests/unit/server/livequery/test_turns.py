@@ -3,7 +3,7 @@ import asyncio
 import pytest
 
 from bolide.core.minimongo.errors import MatchTimeout
-from bolide.core.minimongo.regex import regex_test
+from bolide.core.minimongo.regexes.regex import regex_test
 from bolide.server.limits import Limits
 from bolide.server.livequery.turns import CHANGE_ALLOWANCE_S, Account, QueryTooExpensive, Turns
 from bolide.server.methods.errors import wire_error

@@ -6,7 +6,7 @@ from bolide.core.errors import MethodError
 from bolide.core.values import UNDEFINED
 from bolide.server.app import App
 from bolide.server.context import Context
-from bolide.server.explained import Explained
+from bolide.server.logging.explained import Explained
 from bolide.server.methods.results import WrongResult, result_value
 from bolide.server.testing import TestNode
 

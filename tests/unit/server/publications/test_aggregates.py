@@ -8,8 +8,8 @@ from tests.unit.server.evaluating_store import EvaluatingStore
 from bolide.core.errors import MethodError
 from bolide.server import App, Context
 from bolide.server.access.invocation import Invocation, UndecidedAccess, UnopenedAccess, entered
-from bolide.server.explained import NeedsMongoDB, NotRunning
-from bolide.server.livequery.polling import POLL_PAUSE_S
+from bolide.server.livequery.polling.polls import POLL_PAUSE_S
+from bolide.server.logging.explained import NeedsMongoDB, NotRunning
 from bolide.server.publications.aggregates import WrongPipeline
 from bolide.server.stores.base import AccessFilter
 from bolide.server.stores.memory import MemoryStore

@@ -9,7 +9,7 @@ from bolide.core.ddp.messages import Added, Changed
 from bolide.core.errors import MethodError
 from bolide.server import App, Context
 from bolide.server.access.gateway import Gateway
-from bolide.server.collection import Collection
+from bolide.server.collections.collection import Collection
 from bolide.server.publications.counts import LiveCount
 from bolide.server.stores.base import Query
 from bolide.server.testing import TestNode

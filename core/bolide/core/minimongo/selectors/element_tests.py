@@ -14,7 +14,7 @@ from bolide.core.minimongo.compare import (
 )
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.paths import is_array, is_document
-from bolide.core.minimongo.regex import regex_test
+from bolide.core.minimongo.regexes.regex import regex_test
 from bolide.core.minimongo.selectors.bits import bits_of, mask_of
 from bolide.core.minimongo.selectors.conditions import Test, is_missing
 from bolide.core.minimongo.selectors.integers import truncated

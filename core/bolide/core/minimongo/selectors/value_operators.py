@@ -11,7 +11,7 @@ from bolide.core.minimongo.branches import Branch, expand, positions
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.core.minimongo.mongodb_only import MONGODB_ONLY
 from bolide.core.minimongo.paths import is_array, is_document
-from bolide.core.minimongo.regex import regex_test
+from bolide.core.minimongo.regexes.regex import regex_test
 from bolide.core.minimongo.selectors.bson_types import type_test
 from bolide.core.minimongo.selectors.conditions import (
     EVERYTHING,

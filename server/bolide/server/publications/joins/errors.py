@@ -3,7 +3,7 @@
 from typing import ClassVar
 
 from bolide.core.errors import LocalProtocolError
-from bolide.server.explained import Explained
+from bolide.server.logging.explained import Explained
 
 __all__ = [
     "ChildFailed",

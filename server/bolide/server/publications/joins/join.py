@@ -21,11 +21,11 @@ from typing import Any, Final, Protocol, cast
 
 from bolide.core.errors import AuthError, MethodError
 from bolide.server.access.invocation import Invocation, entered
-from bolide.server.cursor import ChildFunction, Cursor
-from bolide.server.explained import Explained
+from bolide.server.collections.cursor import ChildFunction, Cursor
 from bolide.server.limits import Limits
 from bolide.server.livequery.followers import Follower
 from bolide.server.livequery.live_queries import Following
+from bolide.server.logging.explained import Explained
 from bolide.server.publications.joins.errors import (
     ChildFailed,
     JoinTooDeep,

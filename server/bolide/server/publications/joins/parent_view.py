@@ -7,7 +7,7 @@ from typing import Any
 
 from bolide.core.minimongo.projection import Projection
 from bolide.core.values import UNDEFINED, Fields, equals
-from bolide.server._specification import copied
+from bolide.server.collections.specification import copied
 from bolide.server.publications.joins.errors import FieldNotShown
 from bolide.server.sessions.view.view_change import changed_fields
 

@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 from bolide.core.keys import Key, key_of
 from bolide.core.minimongo.paths import is_array, is_document
 from bolide.core.values import Regex
-from bolide.server.cursor import ChildFunction, Cursor
+from bolide.server.collections.cursor import ChildFunction, Cursor
 from bolide.server.stores.base import Query
 
 __all__ = ["ONCE", "Wanted", "functions_key", "merged_query", "read_wanted"]

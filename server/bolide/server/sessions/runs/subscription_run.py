@@ -12,11 +12,11 @@ from bolide.server.access.decisions import Decisions
 from bolide.server.access.invocation import Invocation, current, entered
 from bolide.server.channels.channel import Listening
 from bolide.server.clock import Timer
+from bolide.server.collections.cursor import Cursor
 from bolide.server.context import Context
-from bolide.server.cursor import Cursor
-from bolide.server.explained import Explained
 from bolide.server.livequery.followers import Follower
 from bolide.server.livequery.live_queries import Following
+from bolide.server.logging.explained import Explained
 from bolide.server.methods.errors import log_failure, wire_error
 from bolide.server.moment import Moment
 from bolide.server.presence.presence import Here

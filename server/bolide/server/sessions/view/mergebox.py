@@ -20,7 +20,7 @@ from bolide.core.ddp.messages import Added, Changed, Removed
 from bolide.core.errors import LocalProtocolError
 from bolide.core.keys import Key, key_of
 from bolide.core.values import UNDEFINED, Fields, equals
-from bolide.server.explained import Explained
+from bolide.server.logging.explained import Explained
 from bolide.server.sessions.view.strategy import PublicationStrategy
 from bolide.server.sessions.view.view_change import (
     DataMessage,

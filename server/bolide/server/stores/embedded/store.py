@@ -11,7 +11,7 @@ import structlog
 from bolide.core.errors import StateError
 from bolide.core.values import Document
 from bolide.server.clock import Clock, SystemClock
-from bolide.server.explained import NeedsMongoDB
+from bolide.server.logging.explained import NeedsMongoDB
 from bolide.server.stores.access import effective_selector
 from bolide.server.stores.base import (
     AccessFilter,

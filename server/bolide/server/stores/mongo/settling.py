@@ -17,7 +17,7 @@ from pymongo.asynchronous.database import AsyncDatabase
 from pymongo.errors import PyMongoError
 
 from bolide.core.errors import StateError
-from bolide.server.log import describe_failure
+from bolide.server.logging.log import describe_failure
 from bolide.server.stores.base import Position
 from bolide.server.stores.mongo.cluster_time import position_of
 from bolide.server.stores.mongo.tasks import end

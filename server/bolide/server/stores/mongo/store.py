@@ -36,24 +36,24 @@ from bolide.server.stores.base import (
 )
 from bolide.server.stores.evaluation import Aggregation, Origin
 from bolide.server.stores.feed_health import FeedHealth
-from bolide.server.stores.mongo.assembly import DROPPED, RENAMED, REPLACED
-from bolide.server.stores.mongo.cache import CACHE_BYTES, DocumentCache
-from bolide.server.stores.mongo.change_stream import QUIET_S, ChangeStream
 from bolide.server.stores.mongo.cluster_time import last_write, position_of
 from bolide.server.stores.mongo.codec import CODEC_OPTIONS
-from bolide.server.stores.mongo.connection import connected, startup_refusals
+from bolide.server.stores.mongo.connecting.connection import connected, startup_refusals
 from bolide.server.stores.mongo.errors import UNKNOWN_COMMIT, refusals
-from bolide.server.stores.mongo.explaining import examined
-from bolide.server.stores.mongo.interruptions import Interruption, Loss
-from bolide.server.stores.mongo.origins import Origins
-from bolide.server.stores.mongo.queries import (
+from bolide.server.stores.mongo.feed.assembly import DROPPED, RENAMED, REPLACED
+from bolide.server.stores.mongo.feed.cache import CACHE_BYTES, DocumentCache
+from bolide.server.stores.mongo.feed.change_stream import QUIET_S, ChangeStream
+from bolide.server.stores.mongo.feed.interruptions import Interruption, Loss
+from bolide.server.stores.mongo.reading.explaining import examined
+from bolide.server.stores.mongo.reading.origins import Origins
+from bolide.server.stores.mongo.reading.queries import (
     aggregate_command,
     count_command,
     distinct_command,
     find_command,
     server_selector,
 )
-from bolide.server.stores.mongo.reading import CappedCollection, Found, SnapshotReader
+from bolide.server.stores.mongo.reading.snapshots import CappedCollection, Found, SnapshotReader
 from bolide.server.stores.mongo.settling import Settling
 from bolide.server.stores.mongo.transaction import MongoTransaction
 from bolide.server.stores.mongo.writing import Writer

@@ -10,7 +10,7 @@ from bolide.core.values import Document
 from bolide.server.stores.base import Query, Receipt, WriteOperation
 from bolide.server.stores.mongo.codec import run_command
 from bolide.server.stores.mongo.errors import refusals
-from bolide.server.stores.mongo.queries import BATCH, find_command
+from bolide.server.stores.mongo.reading.queries import BATCH, find_command
 from bolide.server.stores.mongo.writing import Writer
 
 __all__ = ["MongoTransaction"]

@@ -26,7 +26,7 @@ from bolide.server.stores.base import (
 )
 from bolide.server.stores.bson_documents import encode, storable
 from bolide.server.stores.mongo.codec import as_values
-from bolide.server.stores.mongo.queries import server_selector
+from bolide.server.stores.mongo.reading.queries import server_selector
 
 __all__ = ["Writer"]
 

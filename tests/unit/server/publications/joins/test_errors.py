@@ -2,7 +2,7 @@
 
 import pytest
 
-from bolide.server.explained import Explained
+from bolide.server.logging.explained import Explained
 from bolide.server.publications.joins.errors import (
     ChildFailed,
     FieldNotShown,

@@ -7,7 +7,7 @@ import pytest
 
 from bolide.core.keys import key_of
 from bolide.server.access.gateway import Gateway
-from bolide.server.collection import Collection
+from bolide.server.collections.collection import Collection
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.publications.joins.group import Group, Link, Source
 from bolide.server.publications.joins.parent_view import ParentView

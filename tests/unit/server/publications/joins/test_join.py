@@ -13,7 +13,7 @@ from bolide.core.errors import MethodError
 from bolide.core.minimongo.paths import is_document
 from bolide.server import App, Context, PublicationStrategy
 from bolide.server.access.invocation import current
-from bolide.server.cursor import ChildFunction, Cursor
+from bolide.server.collections.cursor import ChildFunction, Cursor
 from bolide.server.limits import Limits
 from bolide.server.livequery.followers import Follower
 from bolide.server.livequery.live_queries import Following, LiveQueries

@@ -8,8 +8,8 @@ import pytest
 from bolide.core.keys import key_of
 from bolide.core.values import Regex
 from bolide.server.access.gateway import Gateway
-from bolide.server.collection import Collection
-from bolide.server.cursor import ChildFunction, Cursor
+from bolide.server.collections.collection import Collection
+from bolide.server.collections.cursor import ChildFunction, Cursor
 from bolide.server.publications.joins.wanted import (
     ONCE,
     Wanted,

@@ -1,0 +1,1 @@
+"""Collections: an app's door to its documents."""

@@ -1,0 +1,1 @@
+"""What operators are told of live queries."""

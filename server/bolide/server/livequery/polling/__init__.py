@@ -1,0 +1,1 @@
+"""Live queries that are read again because nobody can match changes for them."""

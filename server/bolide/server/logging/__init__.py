@@ -1,0 +1,1 @@
+"""The log, and what may be written into it."""

@@ -1,0 +1,1 @@
+"""Reaching a replica set, and saying why that fails."""

@@ -1,0 +1,1 @@
+"""The change stream, and changes made from its events."""

@@ -1,0 +1,1 @@
+"""Queries, and snapshots whose cluster time is known."""
