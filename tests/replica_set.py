@@ -25,6 +25,7 @@ from typing import Any, Final, Self
 from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 from tests.certificates import Authority
+from tests.network import Network, Place
 
 __all__ = ["Member", "ReplicaSet", "find_mongod"]
 
@@ -53,16 +54,25 @@ def find_mongod() -> Path | None:
 
 @dataclass(slots=True)
 class Member:
-    """One mongod and its data."""
+    """One mongod and its data.
+
+    Attributes:
+        place: Where in a network it runs; None beside the test.
+    """
 
     number: int
     port: int
     folder: Path
+    place: Place | None = None
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
+    def host(self) -> str:
+        return self.place.address if self.place is not None else _HOST
+
+    @property
     def address(self) -> str:
-        return f"{_HOST}:{self.port}"
+        return f"{self.host}:{self.port}"
 
     @property
     def is_running(self) -> bool:
@@ -87,6 +97,8 @@ class ReplicaSet:
             do all.
         has_tls: Nothing is said in plain text; the certificates are :attr:`authority`'s.
         asks_for_certificates: Nothing is said to whoever shows none.
+        network: Where they run, each in a place of its own, without users and TLS; None for all
+            beside the test.
 
     Attributes:
         authority: Whose certificates are trusted; None without TLS.
@@ -101,16 +113,18 @@ class ReplicaSet:
         has_users: bool = False,
         has_tls: bool = False,
         asks_for_certificates: bool = False,
+        network: Network | None = None,
     ) -> None:
         mongod = find_mongod()
         assert mongod is not None, "no mongod: set BOLIDE_MONGOD, or install one"
         self._folder = Path(tempfile.mkdtemp(prefix="bolide-mongo-", dir=_fast_place()))
+        places = network.others if network is not None else [None] * members
         self.members = [
-            Member(number, port, self._folder / f"member{number}")
-            for number, port in enumerate(_free_ports(members))
+            Member(number, port, self._folder / f"member{number}", place)
+            for number, (port, place) in enumerate(zip(_free_ports(members), places, strict=True))
         ]
         self._command = [
-            str(mongod), "--bind_ip", _HOST, "--nounixsocket", "--replSet", _NAME,
+            str(mongod), "--nounixsocket", "--replSet", _NAME,
             "--oplogSize", str(oplog_mb), "--wiredTigerCacheSizeGB", "0.25",
             "--setParameter", "enableTestCommands=1",
             "--setParameter", "diagnosticDataCollectionEnabled=false",
@@ -278,16 +292,18 @@ class ReplicaSet:
     def run(self, member: Member) -> None:
         """Start a member on its data, and wait until it takes connections."""
         member.folder.mkdir(exist_ok=True)
+        prefix = member.place.prefix if member.place is not None else []
+        own = ["--dbpath", str(member.folder), "--bind_ip", member.host, "--port", str(member.port)]
         with member.folder.with_suffix(".log").open("ab") as log:
             member.process = subprocess.Popen(
-                [*self._command, "--dbpath", str(member.folder), "--port", str(member.port)],
+                [*prefix, *self._command, *own],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT,
             )  # fmt: skip
 
         def is_open() -> bool:
             assert member.is_running, member.log()[-2000:]
             with socket.socket() as probe:
-                return probe.connect_ex((_HOST, member.port)) == 0
+                return probe.connect_ex((member.host, member.port)) == 0
 
         _until(is_open, "mongod takes no connections")
 
