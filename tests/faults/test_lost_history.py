@@ -13,7 +13,7 @@ from tests.replica_set import ReplicaSet
 
 from bolide.core.ddp.messages import Added, Changed, Removed
 from bolide.server.stores.base import Insert
-from bolide.server.stores.mongo.codec import run_command
+from bolide.server.stores.mongo.codec import run_stream_command
 from bolide.server.stores.mongo.feed import change_stream
 from bolide.server.stores.mongo.feed.interruptions import Loss
 
@@ -114,12 +114,12 @@ async def test_an_answer_that_cannot_be_decoded_is_stepped_over(
     async def run(database: Any, command: Any, session: Any) -> Any:
         if "getMore" in command and failures:
             raise failures.pop()
-        return await run_command(database, command, session)
+        return await run_stream_command(database, command, session)
 
     async with ward(new_database()) as it:
         async with it.writing():
             await it.more_is_acknowledged()
-            monkeypatch.setattr(change_stream, "run_command", run)
+            monkeypatch.setattr(change_stream, "run_stream_command", run)
             await it.more_is_acknowledged()
         await it.agree()
         assert it.health.losses[Loss.UNDECODABLE] == 1

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Any, Final, Protocol, TypeAlias, runtime_checkable
 
+import msgspec
 from pymongo.errors import DuplicateKeyError, OperationFailure
 
 from bolide.core.errors import MethodError
@@ -146,8 +147,8 @@ class ChangeKind(Enum):
     """Dropped, renamed or overwritten as a whole: its observers read again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
+# A struct is made in C. No document holds the change that it is in, so the collector need not look.
+class Change(msgspec.Struct, frozen=True, gc=False):
     """One committed change of one document.
 
     Attributes:
@@ -199,8 +200,8 @@ class SelectiveListener(FeedListener, Protocol):
     def wants_update(self, collection: str, id: Any, paths: Collection[str]) -> bool:
         """Tell whether an update may concern it, by what it was told before.
 
-        A store may ask it when it would have to read the document, and leave out an update that no
-        listener wants. Of whichever it does not ask it tells.
+        A store may ask it, and leave out an update that no listener wants. Of whichever it does not
+        ask it tells.
 
         Args:
             collection: Name of the collection.

@@ -21,6 +21,8 @@ class Feed:
         """Begin at a position, with nobody listening."""
         self.position = position
         self._listeners: list[FeedListener] = []
+        # Those that want some updates only; asking each update of what class they are takes long.
+        self._selective: list[SelectiveListener] = []
         self._waiting: list[tuple[Position, asyncio.Future[None]]] = []
 
     @property
@@ -31,19 +33,24 @@ class Feed:
     def listen(self, listener: FeedListener) -> None:
         """Tell ``listener`` of everything from now on."""
         self._listeners.append(listener)
+        if isinstance(listener, SelectiveListener):
+            self._selective.append(listener)
 
     def unlisten(self, listener: FeedListener) -> None:
         """Tell it nothing more; harmless if it does not listen."""
         if listener in self._listeners:
             self._listeners.remove(listener)
+            if isinstance(listener, SelectiveListener):
+                self._selective.remove(listener)
 
     def wants_update(self, collection: str, id: Any, paths: Collection[str]) -> bool:
         """Tell whether a listener wants an update; one that cannot tell wants all."""
-        return any(
-            not isinstance(listener, SelectiveListener)
-            or listener.wants_update(collection, id, paths)
-            for listener in self._listeners
-        )
+        if len(self._selective) < len(self._listeners):
+            return True
+        for listener in self._selective:  # noqa: SIM110 - a generator costs more than the answers
+            if listener.wants_update(collection, id, paths):
+                return True
+        return False
 
     def deliver(self, batch: ChangeBatch) -> None:
         """Tell of the next batch."""

@@ -11,7 +11,7 @@ from typing import Any, Final, Generic, TypeAlias, TypeVar
 
 from bolide.core.keys import Key, key_of
 from bolide.core.minimongo.branches import Lookup
-from bolide.core.minimongo.paths import Parts, is_array, is_document
+from bolide.core.minimongo.paths import is_array, is_document
 from bolide.core.minimongo.predicates import (
     Conjunct,
     Equality,
@@ -36,6 +36,9 @@ _Found: TypeAlias = dict[_Item, None]
 
 # What a range is taken to let through, where a value that one in n queries ask for lets 1/n.
 _BREADTH_OF_RANGE: Final = {1: 1.5, 2: 1.25}
+
+# Applications set the same few paths again and again; names that are data make many.
+_MOST_KINDS_OF_UPDATES: Final = 1000
 
 
 class Router(Generic[_Item]):
@@ -117,7 +120,7 @@ class Router(Generic[_Item]):
             paths: What was set, removed or cut in it.
         """
         home = self._collections.get(collection)
-        return home is not None and home.is_affected(key_of(id), as_changed(paths))
+        return home is not None and home.is_affected(key_of(id), tuple(paths))
 
     def route(self, changes: Iterable[Change]) -> Iterator[tuple[_Item, Sequence[Change], Change]]:
         """Distribute the changes of one batch.
@@ -154,6 +157,8 @@ class _Collection(Generic[_Item]):
         self._asked = Paths()
         # Items that look at everything.
         self._curious: _Found[_Item] = {}
+        # What was set -> whether it is asked for by somebody; the same is set again and again.
+        self._is_asked: dict[tuple[str, ...], bool] = {}
 
     def add(
         self, item: _Item, selector: Mapping[str, Any], *, leaves_matter: bool
@@ -171,6 +176,7 @@ class _Collection(Generic[_Item]):
         interest = self._interests.pop(item, None)
         if interest is not None:
             self._asked.remove(interest.asked)
+            self._is_asked.clear()
         for id in self._held.pop(item, ()):
             self._let_go(item, id)
 
@@ -181,12 +187,23 @@ class _Collection(Generic[_Item]):
         else:
             self._interests[item] = interest
             self._asked.add(interest.asked)
+            self._is_asked.clear()
 
-    def is_affected(self, key: Key, changed: Sequence[Parts]) -> bool:
-        if self._curious or self.taking_all or self._asked.see(changed):
+    def is_affected(self, key: Key, paths: tuple[str, ...]) -> bool:
+        if self._curious or self.taking_all:
+            return True
+        is_asked = self._is_asked.get(paths)
+        if is_asked is None:
+            if len(self._is_asked) >= _MOST_KINDS_OF_UPDATES:
+                self._is_asked.clear()
+            is_asked = self._is_asked[paths] = self._asked.see(as_changed(paths))
+        if is_asked:
             return True
         holder = self._holder.get(key)
-        holders = self._holders.get(key, ()) if holder is None else (holder,)
+        holders = self._holders.get(key) if holder is None else (holder,)
+        if not holders:
+            return False
+        changed = as_changed(paths)
         return any(self._interests[item].is_in(changed) for item in holders)
 
     def hold(self, item: _Item, id: Key) -> None:
@@ -223,26 +240,28 @@ class _Collection(Generic[_Item]):
         # What a change did to an item is noted only after the batch.
         earlier: dict[Key, _Found[_Item]] = {}
         for change in changes:
-            found = self._affected(change)
-            if len(changes) > 1:
-                key = key_of(change.id)
-                found.update(earlier.get(key, {}))
+            key = key_of(change.id)
+            found = self._affected(change, key)
+            before = earlier.get(key)
+            if before is not None:
+                found.update(before)
+            if found:
                 earlier[key] = found
-            for item in found:
-                routed.setdefault(item, []).append(change)
+                for item in found:
+                    routed.setdefault(item, []).append(change)
         result: dict[_Item, Sequence[Change]] = {**routed}
         result.update(dict.fromkeys(self.taking_all, changes))
         return result
 
-    def _affected(self, change: Change) -> _Found[_Item]:
+    def _affected(self, change: Change, key: Key) -> _Found[_Item]:
         found: _Found[_Item] = {}
         if change.kind is ChangeKind.COLLECTION_LOST:
             found.update(dict.fromkeys(self._followed))
             found.update(dict.fromkeys(self._watched))
             return found
-        key = key_of(change.id)
-        if key in self._holder:
-            found[self._holder[key]] = None
+        holder = self._holder.get(key)
+        if holder is not None:
+            found[holder] = None
         elif key in self._holders:
             found.update(self._holders[key])
         self._followed.find(change.after, found)
@@ -401,21 +420,28 @@ class _Path(Generic[_Item]):
     def find(self, document: Document, found: _Found[_Item]) -> None:
         if self._name is not None:
             value = document.get(self._name, UNDEFINED)
+            # Most values are texts, and stand for themselves.
+            if type(value) is str and not self._ranges:
+                items = self._equal.get(value)
+                if items is not None:
+                    found.update(items)
+                return
             if not is_array(value):
                 self._find_value(value, found)
                 return
         self._find_values(values_at(self._lookup, document), found)
 
     def _find_value(self, value: Any, found: _Found[_Item]) -> None:
-        if not is_document(value) or self._containers:
-            items = self._equal.get(value if type(value) is str else match_key(value))
+        if self._equal and (self._containers or not is_document(value)):
+            items = self._equal.get(match_key(value))
             if items is not None:
                 found.update(items)
         if self._ranges:
             place = order_key(value)
             intervals = None if place is None else self._ranges.get(place[0])
             if place is not None and intervals is not None:
-                found.update(dict.fromkeys(intervals.find(place[1], place[1])))
+                for item in intervals.find(place[1], place[1]):
+                    found[item] = None
 
     def _find_values(self, values: Iterable[Any], found: _Found[_Item]) -> None:
         """Find by several values: one may be above the lower end of a range, another below."""

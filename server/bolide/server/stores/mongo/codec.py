@@ -14,8 +14,9 @@ from pymongo.asynchronous.database import AsyncDatabase
 
 from bolide.core.bson_codec import BSON_CODEC_OPTIONS, restore_custom_values
 from bolide.core.values import Document
+from bolide.server.stores.mongo.events import cut
 
-__all__ = ["CODEC_OPTIONS", "as_values", "run_command"]
+__all__ = ["CODEC_OPTIONS", "as_values", "run_command", "run_stream_command"]
 
 CODEC_OPTIONS: Final[CodecOptions[Document]] = BSON_CODEC_OPTIONS.with_options(
     # One bad string would keep a whole answer from being read, again and again.
@@ -42,13 +43,41 @@ async def run_command(
     Raises:
         PyMongoError: If it failed.
     """
+    return _decoded(await _raw_answer(database, command, session))
+
+
+async def run_stream_command(
+    database: AsyncDatabase[Any], command: Mapping[str, Any], session: AsyncClientSession
+) -> Document:
+    """Run a command of a change stream; as :func:`run_command`.
+
+    Returns:
+        The answer; its events are decoded one by one when they are asked for.
+
+    Raises:
+        PyMongoError: If it failed.
+    """
+    raw = await _raw_answer(database, command, session)
+    answer = None if _is_special(raw) else cut(raw, CODEC_OPTIONS)
+    return _decoded(raw) if answer is None else answer
+
+
+async def _raw_answer(
+    database: AsyncDatabase[Any], command: Mapping[str, Any], session: AsyncClientSession
+) -> bytes:
     reply = await database.command(dict(command), session=session, codec_options=_RAW)
-    raw = reply.raw
+    return bytes(reply.raw)
+
+
+def _decoded(raw: bytes) -> Document:
     answer = BSON(raw).decode(CODEC_OPTIONS)
+    return cast("Document", as_values(answer)) if _is_special(raw) else answer
+
+
+def _is_special(raw: bytes) -> bool:
+    """Tell whether something in an answer may have to be made a value after it was decoded."""
     # Looking for a name in the bytes is a hundred times faster than walking the documents.
-    if _CUSTOM in raw or _REFERENCE in raw:
-        return cast("Document", as_values(answer))
-    return answer
+    return _CUSTOM in raw or _REFERENCE in raw
 
 
 def as_values(value: Any) -> Any:

@@ -105,3 +105,12 @@ def test_an_update_is_wanted_if_one_listener_wants_it_or_cannot_tell() -> None:
     assert not feed.wants_update("beds", 1, ["ward"])
     feed.listen(plain)
     assert feed.wants_update("beds", 1, ["ward"])
+    feed.unlisten(plain)
+    assert not feed.wants_update("beds", 1, ["ward"])
+
+
+def test_who_was_taken_off_wants_no_update() -> None:
+    feed, listener = Feed(0), Selective()
+    feed.listen(listener)
+    feed.unlisten(listener)
+    assert not feed.wants_update("beds", 1, ["bed"])

@@ -6,11 +6,12 @@ answer proves that none is missing. What is complete becomes changes; an update 
 document as it was, if that is known. If not, and if somebody wants it, the document is named in
 :attr:`Assembled.missing`, and :meth:`Assembly.finish` takes it as it is at the end of these
 changes. Earlier updates of the same document are left out then: nobody looks between the changes
-of one batch.
+of one batch. An update that nobody wants is not told of, whether the document is known or not.
 """
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any, Final, TypeAlias
 
 from bolide.core.keys import key_of
@@ -21,13 +22,14 @@ from bolide.server.stores.mongo.cluster_time import (
     position_of,
     token_position,
 )
+from bolide.server.stores.mongo.events import SIZE
 from bolide.server.stores.mongo.feed.cache import DocumentCache, DocumentKey
 from bolide.server.stores.mongo.feed.delta import applied
 from bolide.server.stores.own_collections import FENCES
 
 __all__ = ["DROPPED", "RENAMED", "REPLACED", "Assembled", "Assembly", "Event"]
 
-# What the server sends.
+# What the server sends, and how large a document is.
 Event: TypeAlias = Mapping[str, Any]
 
 _KINDS: Final = {
@@ -76,7 +78,7 @@ class Assembly:
         cache: Documents as they are; it is kept up to date.
         declared: Names of the collections that are told of; None for all.
         wants: Tells whether somebody wants an update (collection, ``_id``, paths) of a document
-            that is missing, by what was told of in earlier batches.
+            by what was told of in earlier batches.
 
     Attributes:
         last_event: Position of the last event that was returned.
@@ -120,24 +122,31 @@ class Assembly:
         position = token_position(token)
         if is_new and is_high_water_mark(token):
             position -= 1
-        complete = [*self._held, *events]
-        self._held.clear()
+        complete: Iterable[Event] = chain(self._held, events) if self._held else events
+        self._held = []
         # An answer without events, or a later time, proves that a transaction is complete.
         if events and "txnNumber" in events[-1]:
             last = position_of(events[-1]["clusterTime"])
             if last >= position:
                 position = last - 1
-                while complete and position_of(complete[-1]["clusterTime"]) == last:
-                    self._held.insert(0, complete.pop())
+                complete = self._without_end(complete, last)
         assembled = Assembled(max(position, self._position))
+        at = 0
         for event in complete:
+            at = position_of(event["clusterTime"])
             # A stream that was resumed before a transaction tells again what came beside it.
-            if position_of(event["clusterTime"]) > self._position:
-                self._add(assembled, event)
-        if complete:
-            self.last_event = max(self.last_event, position_of(complete[-1]["clusterTime"]))
+            if at > self._position:
+                self._add(assembled, event, at)
+        self.last_event = max(self.last_event, at)
         self._position = assembled.position
         return assembled
+
+    def _without_end(self, events: Iterable[Event], last: int) -> Iterable[Event]:
+        """Hold the events of one time at the end; returns those before."""
+        complete = [*events]
+        while complete and position_of(complete[-1]["clusterTime"]) == last:
+            self._held.insert(0, complete.pop())
+        return complete
 
     def lose(self, assembled: Assembled, collection: str) -> None:
         """Tell now that a collection is lost, as the stream will: missing ones cannot be read."""
@@ -175,41 +184,43 @@ class Assembly:
             )
         return [change for change in assembled.changes if change is not None]
 
-    def _add(self, assembled: Assembled, event: Event) -> None:
+    def _add(self, assembled: Assembled, event: Event, position: int) -> None:
         kind = _KINDS.get(event["operationType"])
         if kind is None:
             if event["operationType"] in _LOSSES:
-                self._add_losses(assembled, event)
+                self._add_losses(assembled, event, position)
             return
         collection = event["ns"]["coll"]
         if not self._is_ours(collection):
             return
-        position = position_of(event["clusterTime"])
         id = event["documentKey"]["_id"]
         key = (collection, key_of(id))
         before = None if kind is ChangeKind.INSERT else self._cache.before(key, position)
         if kind is ChangeKind.DELETE:
             after = None
+            self._cache.remove(key)
         elif kind is ChangeKind.UPDATE:
+            description = event["updateDescription"]
             after = None
             if before is not None and key not in assembled.missing:
-                after = applied(before, event["updateDescription"])
-            if after is None:
-                if key in assembled.told or self._wants(collection, id, _paths(event)):
-                    self._miss(assembled, key, Change(position, collection, id, kind, None, None))
-                else:
+                after = applied(before, description)
+            if after is not None:
+                self._cache.put(key, after, only_set=_only_set(description))
+            if key not in assembled.told and not self._wants(collection, id, _paths(description)):
+                if after is None:
                     self._cache.pass_over(key)
+                return
+            if after is None:
+                self._miss(assembled, key, Change(position, collection, id, kind, None, None))
                 return
         else:
             after = event["fullDocument"]
-        # What came before of a document that is missing is not needed any more.
-        self._forget(assembled, key)
+            self._cache.put(key, after, size=event.get(SIZE))
+        if assembled.missing:
+            # What came before of a document that is missing is not needed any more.
+            self._forget(assembled, key)
         assembled.told.add(key)
         assembled.changes.append(Change(position, collection, id, kind, before, after))
-        if after is None:
-            self._cache.remove(key)
-        else:
-            self._cache.put(key, after)
 
     def _miss(self, assembled: Assembled, key: DocumentKey, change: Change) -> None:
         self._forget(assembled, key)
@@ -229,7 +240,7 @@ class Assembly:
             assembled.changes[index] = None
             del assembled.ids[key]
 
-    def _add_losses(self, assembled: Assembled, event: Event) -> None:
+    def _add_losses(self, assembled: Assembled, event: Event, position: int) -> None:
         if event["operationType"] == "drop":
             lost = {event["ns"]["coll"]: DROPPED}
         else:
@@ -238,7 +249,6 @@ class Assembly:
             assembled.lost.append((collection, lost[collection]))
             self._forget_all(assembled, collection)
             self._cache.remove_collection(collection)
-            position = position_of(event["clusterTime"])
             assembled.changes.append(
                 Change(position, collection, None, ChangeKind.COLLECTION_LOST, None, None)
             )
@@ -249,9 +259,16 @@ class Assembly:
         return collection in self._declared
 
 
-def _paths(event: Event) -> Collection[str]:
+def _paths(description: Event) -> tuple[str, ...]:
     """Return what an update set, removed or cut."""
-    description = event["updateDescription"]
     cut = [array["field"] for array in description.get("truncatedArrays") or ()]
     updated, removed = description.get("updatedFields"), description.get("removedFields")
-    return [*(updated or ()), *(removed or ()), *cut]
+    return (*(updated or ()), *(removed or ()), *cut)
+
+
+def _only_set(description: Event) -> Mapping[str, Any] | None:
+    """Return what an update set; None if it did something else too."""
+    if description.get("removedFields") or description.get("truncatedArrays"):
+        return None
+    updated: Mapping[str, Any] | None = description.get("updatedFields")
+    return updated

@@ -5,12 +5,14 @@ what it found counts only for changes after it.
 """
 
 from collections import OrderedDict
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, Final, TypeAlias
 
 import bson
+import msgspec
+from bson import Int64, ObjectId
 
 from bolide.core.bson_codec import BSON_CODEC_OPTIONS
 from bolide.core.keys import Key, key_of
@@ -25,8 +27,8 @@ DocumentKey: TypeAlias = tuple[str, Key]
 """Name of the collection, key of the ``_id``."""
 
 
-@dataclass(slots=True)
-class _Entry:
+# A document holds no object that holds the entry: the collector need not look.
+class _Entry(msgspec.Struct, gc=False):
     document: Document
     size: int
     # Of the reading that found it; None: it is as it is at the feed's position.
@@ -66,9 +68,28 @@ class DocumentCache:
         self._entries.move_to_end(key)
         return entry.document
 
-    def put(self, key: DocumentKey, document: Document) -> None:
-        """Keep a document as it is after a change that the feed told of."""
-        self._put(key, document, None)
+    def put(
+        self,
+        key: DocumentKey,
+        document: Document,
+        *,
+        size: int | None = None,
+        only_set: Mapping[str, Any] | None = None,
+    ) -> None:
+        """Keep a document as it is after a change that the feed told of.
+
+        Args:
+            key: Which document.
+            document: As it is now.
+            size: Bytes of BSON, if they are known.
+            only_set: What is different from the document that is kept, path -> value; None if that
+                is not known.
+        """
+        if only_set is not None:
+            former = self._entries.get(key)
+            growth = None if former is None else _growth(former.document, only_set)
+            size = None if former is None or growth is None else former.size + growth
+        self._put(key, document, None, size)
 
     @contextmanager
     def reading(self) -> Generator["Reading"]:
@@ -113,8 +134,11 @@ class DocumentCache:
         self.size = 0
         self._end_readings()
 
-    def _put(self, key: DocumentKey, document: Document, read_at: int | None) -> None:
-        size = _size(document)
+    def _put(
+        self, key: DocumentKey, document: Document, read_at: int | None, size: int | None = None
+    ) -> None:
+        if size is None:
+            size = _size(document)
         self._forget(key)
         self._entries[key] = _Entry(document, size, read_at)
         self.size += size
@@ -159,6 +183,26 @@ class Reading:
             key = (collection, key_of(document["_id"]))
             if key not in self.outdated:
                 self._cache.add(key, document, position)
+
+
+# Values of one of these types are of one size.
+_OF_ONE_SIZE: Final = frozenset({bool, int, float, type(None), datetime, Int64, ObjectId})
+
+
+def _growth(document: Document, only_set: Mapping[str, Any]) -> int | None:
+    """Return by how many bytes an update makes a document larger; None if it must be measured."""
+    growth = 0
+    for path, value in only_set.items():
+        former = document.get(path)
+        if type(former) is not type(value) or path not in document:
+            return None
+        if isinstance(former, str) and isinstance(value, str):
+            if not (former.isascii() and value.isascii()):
+                return None
+            growth += len(value) - len(former)
+        elif type(former) not in _OF_ONE_SIZE:
+            return None
+    return growth
 
 
 # What BSON decoded, encodes again.

@@ -27,7 +27,7 @@ from bolide.server.stores.base import ChangeBatch
 from bolide.server.stores.feed import Feed
 from bolide.server.stores.feed_health import FeedHealth
 from bolide.server.stores.mongo.cluster_time import seconds_between, token_position
-from bolide.server.stores.mongo.codec import run_command
+from bolide.server.stores.mongo.codec import run_stream_command
 from bolide.server.stores.mongo.feed.assembly import Assembled, Assembly
 from bolide.server.stores.mongo.feed.cache import DocumentCache, DocumentKey
 from bolide.server.stores.mongo.feed.interruptions import (
@@ -301,7 +301,7 @@ class ChangeStream:
         session = self._session
         assert session is not None
         async with asyncio.timeout(timeout_s):
-            return await run_command(self.database, command, session)
+            return await run_stream_command(self.database, command, session)
 
     async def _tell(self, assembled: Assembled, token: Mapping[str, Any]) -> None:
         for collection, how in assembled.lost:

@@ -32,13 +32,17 @@ def applied(document: Document, description: Mapping[str, Any]) -> Document | No
     """
     if description.get("disambiguatedPaths"):
         return None
+    updated: Mapping[str, Any] = description.get("updatedFields") or {}
+    removed, cut = description.get("removedFields"), description.get("truncatedArrays")
+    # Most updates set fields at the top, and no name has a dot.
+    if not removed and not cut and "." not in "".join((*updated, *document)):
+        return {**document, **updated}
     try:
         change = _Change(document)
-        for truncated in description.get("truncatedArrays") or ():
+        for truncated in cut or ():
             change.truncate(truncated["field"], truncated["newSize"])
-        for path in description.get("removedFields") or ():
+        for path in removed or ():
             change.remove(path)
-        updated: Mapping[str, Any] = description.get("updatedFields") or {}
         for path, value in updated.items():
             change.put(path, value)
     except _Doubt:

@@ -7,6 +7,7 @@ from bson.timestamp import Timestamp
 
 from bolide.core.keys import key_of
 from bolide.server.stores.base import ChangeKind
+from bolide.server.stores.mongo.events import SIZE
 from bolide.server.stores.mongo.feed.assembly import Assembled, Assembly
 from bolide.server.stores.mongo.feed.cache import DocumentCache
 from bolide.server.stores.own_collections import FENCES
@@ -251,3 +252,29 @@ def test_a_collection_that_is_gone_when_it_is_read_is_lost() -> None:
     ]
     assert changes[-1].position == assembled.position
     assert len(stream.cache) == 1
+
+
+def test_an_update_of_a_known_document_that_nobody_wants_is_only_kept() -> None:
+    stream = Stream()
+    stream.told(event("insert", 1), time=1)
+    stream.is_wanted = False
+    assert stream.told(event("update", 2), time=2) == []
+    assert stream.asked == [("beds", 1, "n")]
+    stream.is_wanted = True
+    updated = event("update", 3, updateDescription={"updatedFields": {"m": 3}})
+    before, after = {"_id": 1, "n": 2}, {"_id": 1, "n": 2, "m": 3}
+    assert stream.told(updated, time=3) == [(UPDATE, 1, before, after)]
+
+
+def test_after_an_insert_of_its_batch_nobody_can_do_without_a_known_update() -> None:
+    stream = Stream()
+    stream.is_wanted = False
+    told = stream.told(event("insert", 1), event("update", 2), time=2)
+    assert [kind for kind, *_ in told] == [INSERT, UPDATE]
+    assert not stream.asked
+
+
+def test_the_size_of_a_document_is_the_one_that_came_with_it() -> None:
+    stream = Stream()
+    stream.told({**event("insert", 1), SIZE: 123}, time=1)
+    assert stream.cache.size == 123

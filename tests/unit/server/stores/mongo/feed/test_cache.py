@@ -1,7 +1,13 @@
+from datetime import UTC, datetime
 from typing import Any
+
+import bson
+import pytest
+from bson import Int64, ObjectId
 
 from bolide.core.keys import key_of
 from bolide.server.stores.mongo.feed.cache import DocumentCache
+from bolide.server.stores.mongo.feed.delta import applied
 
 KEY = ("beds", key_of(1))
 
@@ -83,3 +89,57 @@ def test_a_lost_collection_takes_its_documents_along() -> None:
     cache.remove_collection("beds")
     assert cache.before(KEY, 9) is None
     assert cache.before(("wards", key_of(1)), 9) == document(1)
+
+
+def test_a_size_that_is_known_is_not_measured() -> None:
+    cache = DocumentCache(max_bytes=100)
+    cache.put(KEY, document(1), size=70)
+    assert cache.size == 70
+    cache.put(("beds", key_of(2)), document(2), size=31)
+    assert (len(cache), cache.size) == (1, 31)
+
+
+DATE = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("before", "only_set"),
+    [
+        ({"n": 1}, {"n": 2}),
+        ({"n": 1}, {"n": 2.5}),
+        ({"n": 1}, {"n": Int64(1 << 40)}),
+        ({"n": Int64(1)}, {"n": Int64(1 << 40)}),
+        ({"n": 1.5, "m": DATE}, {"n": 2.5, "m": DATE}),
+        ({"n": None}, {"n": None}),
+        ({"n": None}, {"n": True}),
+        ({}, {"n": None}),
+        ({"text": "abc"}, {"text": "abcdef"}),
+        ({"text": "abcdef"}, {"text": ""}),
+        ({"text": "abc"}, {"text": "äöü"}),
+        ({"text": "äöü"}, {"text": "abc"}),
+        ({"a": [1]}, {"a": [1, 2]}),
+        ({"a": {"b": 1}}, {"a": {"b": "long"}}),
+        ({"a": {"b": 1}}, {"a.b": "long"}),
+        ({"data": b"x"}, {"data": b"xyz"}),
+        ({"id": ObjectId()}, {"id": ObjectId()}),
+    ],
+)
+def test_the_size_after_an_update_is_what_it_would_be_measured(
+    before: dict[str, Any], only_set: dict[str, Any]
+) -> None:
+    after = applied(before, {"updatedFields": only_set})
+    assert after is not None
+    cache = DocumentCache()
+    cache.put(KEY, before)
+    cache.put(KEY, after, only_set=only_set)
+    assert cache.size == len(bson.encode(after))
+    assert cache.before(KEY, 1) == after
+    cache.put(("beds", key_of(2)), after, only_set=only_set)
+    assert cache.size == 2 * len(bson.encode(after))
+
+
+def test_an_update_counts_for_changes_after_it_like_any_other() -> None:
+    cache = DocumentCache()
+    cache.add(KEY, document(1), 7)
+    cache.put(KEY, {"_id": 1, "text": "y"}, only_set={"text": "y"})
+    assert cache.before(KEY, 7) == {"_id": 1, "text": "y"}

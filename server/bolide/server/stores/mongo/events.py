@@ -1,0 +1,117 @@
+"""The events of one answer of a change stream, decoded one by one.
+
+A thousand events decoded at once are megabytes of objects, which the processor's cache does not
+hold and which Python's collector looks through again and again. One event that is decoded when its
+turn comes, and let go of before the next one, costs half as much (docs/design/performance.md).
+
+Specified by BSON 1.1; that ``cursor`` comes first in an answer, and its batch first in it, is what
+servers do. An answer that looks different is not cut.
+"""
+
+from collections.abc import Iterator, Sequence
+from struct import Struct
+from typing import Final, overload
+
+from bson import decode  # pyright: ignore[reportUnknownVariableType]
+from bson.codec_options import CodecOptions
+
+from bolide.core.values import Document
+
+__all__ = ["SIZE", "Events", "cut"]
+
+SIZE: Final = "size of fullDocument"
+"""Name under which an event holds how many bytes of BSON its document is."""
+
+_INT32: Final = Struct("<i")
+_CURSOR: Final = b"\x03cursor\0"
+_BATCHES: Final = (b"\x04nextBatch\0", b"\x04firstBatch\0")
+_DOCUMENT: Final = b"\x03fullDocument\0"
+_NO_EVENTS: Final = b"\x05\0\0\0\0"
+
+
+def cut(raw: bytes, options: CodecOptions[Document]) -> Document | None:
+    """Decode an answer up to its events.
+
+    Args:
+        raw: The answer.
+        options: How it, and each event, is decoded.
+
+    Returns:
+        The answer with :class:`Events` in it; None if it looks different.
+    """
+    cursor = 4 + len(_CURSOR)
+    name = next((one for one in _BATCHES if raw.startswith(one, cursor + 4)), None)
+    if name is None or not raw.startswith(_CURSOR, 4):
+        return None
+    begin = cursor + 4 + len(name)
+    end = begin + _int32(raw, begin)
+    rest = bytearray(raw[:begin] + _NO_EVENTS + raw[end:])
+    for place in (0, cursor):
+        _INT32.pack_into(rest, place, _int32(raw, place) - (end - begin) + len(_NO_EVENTS))
+    answer = decode(rest, options)
+    answer["cursor"][name[1:-1].decode()] = Events(raw, begin, end, options)
+    return answer
+
+
+class Events(Sequence[Document]):
+    """Events, each decoded when it is asked for; hold none longer than it is needed.
+
+    Args:
+        raw: The answer.
+        begin: Where the array begins in it.
+        end: Where it ends.
+        options: How each is decoded.
+    """
+
+    __slots__ = ("_last", "_options", "_raw", "_spans")
+
+    def __init__(self, raw: bytes, begin: int, end: int, options: CodecOptions[Document]) -> None:
+        """Find where each of them is."""
+        self._raw = raw
+        self._options = options
+        self._spans: list[tuple[int, int]] = []
+        # It is looked at before the others.
+        self._last: Document | None = None
+        place, last = begin + 4, end - 1
+        while place < last:
+            place = raw.index(0, place) + 1  # after its type and its number
+            after = place + _int32(raw, place)
+            self._spans.append((place, after))
+            place = after
+
+    def __len__(self) -> int:
+        return len(self._spans)
+
+    def __iter__(self) -> Iterator[Document]:
+        last = self._last
+        for begin, end in self._spans if last is None else self._spans[:-1]:
+            yield self._decoded(begin, end)
+        if last is not None:
+            yield last
+
+    @overload
+    def __getitem__(self, index: int) -> Document: ...
+    @overload
+    def __getitem__(self, index: slice) -> Sequence[Document]: ...
+
+    def __getitem__(self, index: int | slice) -> Document | Sequence[Document]:
+        if isinstance(index, slice):
+            return list(self)[index]
+        begin, end = self._spans[index]
+        event = self._decoded(begin, end)
+        if index == -1:
+            self._last = event
+        return event
+
+    def _decoded(self, begin: int, end: int) -> Document:
+        raw = self._raw[begin:end]
+        event = decode(raw, self._options)
+        place = raw.find(_DOCUMENT)
+        if place > 0:
+            event[SIZE] = _int32(raw, place + len(_DOCUMENT))
+        return event
+
+
+def _int32(raw: bytes, place: int) -> int:
+    number: int = _INT32.unpack_from(raw, place)[0]
+    return number
