@@ -1,6 +1,6 @@
 """How the server's answers become values, also documents that other programs wrote."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 # What BSON holds.
 from typing import Any, Final, cast
@@ -43,7 +43,8 @@ async def run_command(
     Raises:
         PyMongoError: If it failed.
     """
-    return _decoded(await _raw_answer(database, command, session))
+    reply = await database.command(dict(command), session=session, codec_options=_RAW)
+    return _decoded(bytes(reply.raw))
 
 
 async def run_stream_command(
@@ -51,22 +52,60 @@ async def run_stream_command(
 ) -> Document:
     """Run a command of a change stream; as :func:`run_command`.
 
+    Args:
+        database: Where.
+        command: Without values of classes that only Bolide has.
+        session: Of the cursor.
+
     Returns:
         The answer; its events are decoded one by one when they are asked for.
 
     Raises:
         PyMongoError: If it failed.
     """
-    raw = await _raw_answer(database, command, session)
-    answer = None if _is_special(raw) else cut(raw, CODEC_OPTIONS)
-    return _decoded(raw) if answer is None else answer
+    reply = await database.command(dict(command), session=session, codec_options=_OPENED)
+    return reply.answer
 
 
-async def _raw_answer(
-    database: AsyncDatabase[Any], command: Mapping[str, Any], session: AsyncClientSession
-) -> bytes:
-    reply = await database.command(dict(command), session=session, codec_options=_RAW)
-    return bytes(reply.raw)
+class _Opened(RawBSONDocument):
+    """An answer of a stream that is decoded once: the driver looks for its own fields in it, too.
+
+    Attributes:
+        answer: All of it, events not decoded yet.
+    """
+
+    __slots__ = ("answer",)
+
+    def __init__(
+        self,
+        bson_bytes: bytes | memoryview,
+        codec_options: CodecOptions[RawBSONDocument] | None = None,
+    ) -> None:
+        """Decode it."""
+        super().__init__(bson_bytes, codec_options)
+        raw = bytes(bson_bytes)
+        answer = None if _is_special(raw) else cut(raw, CODEC_OPTIONS)
+        self.answer: Document = _decoded(raw) if answer is None else answer
+
+    def __getitem__(self, item: str) -> Any:
+        return self.answer[item]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.answer)
+
+    def __len__(self) -> int:
+        return len(self.answer)
+
+    # A mapping's own way to say that a field is not there is an error, which takes longer.
+    def get(  # pyright: ignore[reportIncompatibleMethodOverride]
+        self, key: str, default: Any = None
+    ) -> Any:
+        """Return a field."""
+        return self.answer.get(key, default)
+
+
+# Without codecs of types: with them the driver makes options for each answer.
+_OPENED: Final[CodecOptions[_Opened]] = CodecOptions(document_class=_Opened)
 
 
 def _decoded(raw: bytes) -> Document:

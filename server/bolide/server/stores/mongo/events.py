@@ -24,7 +24,7 @@ SIZE: Final = "size of fullDocument"
 
 _INT32: Final = Struct("<i")
 _CURSOR: Final = b"\x03cursor\0"
-_BATCHES: Final = (b"\x04nextBatch\0", b"\x04firstBatch\0")
+_BATCHES: Final = {"nextBatch": b"\x04nextBatch\0", "firstBatch": b"\x04firstBatch\0"}
 _DOCUMENT: Final = b"\x03fullDocument\0"
 _NO_EVENTS: Final = b"\x05\0\0\0\0"
 
@@ -40,16 +40,20 @@ def cut(raw: bytes, options: CodecOptions[Document]) -> Document | None:
         The answer with :class:`Events` in it; None if it looks different.
     """
     cursor = 4 + len(_CURSOR)
-    name = next((one for one in _BATCHES if raw.startswith(one, cursor + 4)), None)
-    if name is None or not raw.startswith(_CURSOR, 4):
+    if not raw.startswith(_CURSOR, 4):
         return None
-    begin = cursor + 4 + len(name)
+    for name, begins in _BATCHES.items():  # noqa: B007 - used after the loop
+        if raw.startswith(begins, cursor + 4):
+            break
+    else:
+        return None
+    begin = cursor + 4 + len(begins)
     end = begin + _int32(raw, begin)
     rest = bytearray(raw[:begin] + _NO_EVENTS + raw[end:])
     for place in (0, cursor):
         _INT32.pack_into(rest, place, _int32(raw, place) - (end - begin) + len(_NO_EVENTS))
     answer = decode(rest, options)
-    answer["cursor"][name[1:-1].decode()] = Events(raw, begin, end, options)
+    answer["cursor"][name] = Events(raw, begin, end, options)
     return answer
 
 
