@@ -176,7 +176,7 @@ class App:
     @property
     def broadcasts(self) -> bool:
         """Whether it has anything to tell to other nodes beside what is in the store."""
-        return bool(self._channels or self._presences)
+        return bool(self._channels or self._presences) or self._authorize is not deny
 
     def strategy_of(self, collection: str) -> PublicationStrategy:
         """Return how sessions merge a collection, registered or not."""
@@ -411,8 +411,8 @@ class App:
         Every live subscription is asked again what it was told with ``ctx.require``. Where an
         answer is a different one, the publication runs again: what a person lost is taken back
         before this returns; what a person gained comes as soon as the new run has it. Calls that
-        are running go on as they were decided. Only this node's subscriptions are looked at: with
-        several nodes, each has to be told.
+        are running go on as they were decided. The other nodes are told, if :attr:`authorize` was
+        set before this one started, and ask their own :attr:`authorize` a moment later.
 
         Call it on the event loop, after the change.
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from bolide.core.errors import StateError
+from bolide.server.access.changes import AccessChanges
 from bolide.server.app import App
 from bolide.server.broadcast.base import Broadcast
 from bolide.server.broadcast.choice import make_broadcast
@@ -119,6 +120,7 @@ class Node:
         self._started_at: float | None = None
         self._next_clean_up: Timer | None = None
         self._jobs: JobRunner | None = None
+        self._access_changes: AccessChanges | None = None
         self._log = structlog.get_logger("bolide.node")
 
     async def start(self) -> None:
@@ -193,6 +195,8 @@ class Node:
         if self._lateness is not None:
             self._lateness.close()
         self.app.unwatch_access(self._access_changed)
+        if self._access_changes is not None:
+            self._access_changes.close()
         if self._next_clean_up is not None:
             self._next_clean_up.cancel()
         jobs_end = asyncio.create_task(self._end_jobs())
@@ -370,7 +374,9 @@ class Node:
             broadcast, services.turn, self.clock, self.limits, self.settings.presence_lease_s
         )
         self.app.attach_channels(hub, presence)
+        changes = AccessChanges(broadcast, self._ask_again, self.clock)
         await broadcast.open()
+        self._access_changes = changes
         presence.start()
         self.metrics.registry.register(BroadcastSeries(broadcast, presence))
 
@@ -418,6 +424,12 @@ class Node:
         await self.redis.open()
 
     def _access_changed(self, user_id: str | None) -> None:
+        """Learn from the app that permissions changed."""
+        self._ask_again(user_id)
+        if self._access_changes is not None:
+            self._access_changes.tell(user_id)
+
+    def _ask_again(self, user_id: str | None) -> None:
         for driver in tuple(self._drivers):
             try:
                 driver.access_changed(user_id)
