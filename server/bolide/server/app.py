@@ -24,13 +24,14 @@ from bolide.server.logging.explained import NotBuilt
 from bolide.server.methods.registry import Methods
 from bolide.server.presence.hub import PresenceHub
 from bolide.server.presence.presence import Presence
-from bolide.server.publications.aggregates import LiveAggregate, WrongPipeline
+from bolide.server.publications.aggregates import LiveAggregate
 from bolide.server.publications.counts import LiveCount
 from bolide.server.publications.registry import Publications
 from bolide.server.sessions.ratelimit import RateLimitRule
 from bolide.server.sessions.view.strategy import PublicationStrategy
 from bolide.server.settings import Settings, read_settings
 from bolide.server.stores.base import Store
+from bolide.server.stores.pipelines import WrongPipeline
 
 if TYPE_CHECKING:
     from bolide.server.web.application import NodeApplication
@@ -194,6 +195,10 @@ class App:
         merging = (PublicationStrategy.SERVER_MERGE, PublicationStrategy.NO_MERGE_MULTI)
         return all(found.strategy in merging for found in self._collections.values())
 
+    @property
+    def _scoped(self) -> frozenset[str]:
+        return frozenset(name for name, found in self._collections.items() if found.access)
+
     def access_of(self, collection: str) -> str | None:
         """Return the field that holds the access scope; None if the collection has none."""
         found = self._collections.get(collection)
@@ -265,7 +270,7 @@ class App:
         that ``$lookup``, ``$graphLookup`` and ``$unionWith`` name, and now and then anyway.
 
         In a collection with access scopes it sees only what is in those that are open. A collection
-        with access scopes cannot be joined.
+        with access scopes cannot be joined, nor a view of one.
 
         Args:
             name: The collection that the rows have in the client; none with access scopes.
@@ -279,7 +284,7 @@ class App:
             TypeError: If an argument is of another type.
             WrongPipeline: If the pipeline cannot be published; the text says why.
         """
-        aggregate = LiveAggregate(self._gateway, name, collection, pipeline, self.access_of)
+        aggregate = LiveAggregate(self._gateway, name, collection, pipeline, self._scoped)
         if name in self._channels:
             raise WrongPipeline(collection.name, f"{name} is a channel: name the rows otherwise")
         return aggregate

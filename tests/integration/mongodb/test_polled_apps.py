@@ -6,12 +6,15 @@ from contextlib import AsyncExitStack
 from typing import Any, cast
 
 import pytest
+from pymongo import MongoClient
+from tests.mongo_roles import administrator_url
 
 from bolide.core.errors import MethodError
 from bolide.server import App, Context, Selector
 from bolide.server.clock import SystemClock
 from bolide.server.settings import Settings
 from bolide.server.stores.mongo import MongoStore
+from bolide.server.stores.mongo.connecting.connection import database_name
 from bolide.server.testing import FakeClock, TestClient, TestNode
 
 
@@ -47,6 +50,10 @@ def make_app() -> App:
     async def joined(ctx: Context) -> object:
         return app.live_aggregate("joined", beds, [{"$unionWith": "patients"}])
 
+    @app.publish("joined.view", public=True)
+    async def joined_view(ctx: Context, name: str) -> object:
+        return app.live_aggregate("joined", beds, [{"$unionWith": name}])
+
     @app.publish("found", public=True)
     async def found(ctx: Context, selector: Selector) -> object:
         return beds.find(selector)
@@ -72,6 +79,12 @@ def make_app() -> App:
 async def clients(new_database: Callable[[], str]) -> AsyncIterator[list[TestClient]]:
     """A client on each of two nodes, whose poll interval no test comes to."""
     url, settings = new_database(), Settings(poll_interval_s=60)
+    with MongoClient[dict[str, Any]](administrator_url(url)) as client:
+        database = client.get_database(database_name(url))
+        database.create_collection("all_wards", viewOn="wards", pipeline=[])
+        database.create_collection("all_patients", viewOn="patients", pipeline=[])
+        above: list[dict[str, Any]] = [{"$unionWith": "all_patients"}]
+        database.create_collection("all_people", viewOn="wards", pipeline=above)
     clock = cast("FakeClock", RealClock())
     async with AsyncExitStack() as stack:
         clients: list[TestClient] = []
@@ -108,6 +121,20 @@ async def test_rows_stay_inside_access_scopes(clients: list[TestClient]) -> None
     with pytest.raises(MethodError, match="Internal server error"):
         await here.subscribe("joined")
     assert here.documents("joined") == []
+
+
+@pytest.mark.parametrize("view", ["all_patients", "all_people"])
+async def test_access_scopes_are_not_passed_through_a_view(
+    clients: list[TestClient], view: str
+) -> None:
+    here, there = clients
+    await here.call("set", "wards", "7", {"name": "ICU"})
+    await there.call("admit", "7")
+    with pytest.raises(MethodError, match="Internal server error"):
+        await here.subscribe("joined.view", view)
+    assert here.documents("joined") == []
+    await here.subscribe("joined.view", "all_wards")
+    assert here.documents("joined") == [{"_id": "7", "name": "ICU"}]
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ from bolide.server.logging.explained import NeedsMongoDB
 from bolide.server.stores.access import effective_selector
 from bolide.server.stores.base import Change, ChangeKind, Position, Query, Snapshot
 from bolide.server.stores.evaluation import Aggregation, CollectionKind, Evaluator
+from bolide.server.stores.pipelines import WrongPipeline, past_scopes
 
 __all__ = ["MAX_KEPT_CHANGES", "Multiplexer"]
 
@@ -284,6 +285,10 @@ class Multiplexer(SharedView):
         joined = query.joined if isinstance(query, Aggregation) else frozenset[str]()
         own = await evaluator.origin(query.collection)
         others = [await evaluator.origin(name) for name in sorted(joined)]
+        if isinstance(query, Aggregation):
+            for name, other in zip(sorted(joined), others, strict=True):
+                if problem := past_scopes(name, other.reads, query.scoped):
+                    raise WrongPipeline(query.collection, f"it {problem}")
         if self._pace is None and own.kind is not CollectionKind.COLLECTION:
             self._be_polled(own.kind.value, self._entries)
         if self._pace is not None:

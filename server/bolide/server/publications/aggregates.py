@@ -1,46 +1,24 @@
 """Published aggregations: the rows of a pipeline, which the database makes again and again."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 # Stages are of applications.
-from typing import Any, ClassVar, Final, cast
+from typing import Any, Final, cast
 
-from bolide.core.errors import StateError
 from bolide.server.access.gateway import Gateway
 from bolide.server.collections.collection import Collection
 from bolide.server.collections.specification import document_of
 from bolide.server.livequery.advice.shape import STAGES
-from bolide.server.logging.explained import Explained, NeedsMongoDB
+from bolide.server.logging.explained import NeedsMongoDB
 from bolide.server.stores.base import AccessFilter
 from bolide.server.stores.evaluation import Aggregation, Evaluator
-from bolide.server.stores.pipelines import collections_of, stages_of
+from bolide.server.stores.pipelines import WrongPipeline, collections_of, past_scopes, stages_of
 
-__all__ = ["LiveAggregate", "WrongPipeline"]
+__all__ = ["LiveAggregate"]
 
 _WRITING: Final = ("$out", "$merge")
 _WITH_OBJECT: Final = ("$match", "$geoNear", "$lookup", "$graphLookup", "$facet")
 _FOREIGN: Final = {"$lookup": "from", "$graphLookup": "from", "$unionWith": "coll"}
-
-
-class WrongPipeline(Explained, StateError):
-    """A pipeline that cannot be published."""
-
-    code: ClassVar[str] = "wrong-pipeline"
-
-    def __init__(self, collection: str, problem: str) -> None:
-        """Keep what is wrong.
-
-        Args:
-            collection: What it is over.
-            problem: In words, without any value of the pipeline.
-        """
-        super().__init__(collection, problem)
-        self.collection = collection
-        self.problem = problem
-
-    def __str__(self) -> str:
-        """Say what is wrong."""
-        return f"app.live_aggregate on {self.collection} cannot be published: {self.problem}."
 
 
 class LiveAggregate:
@@ -51,7 +29,7 @@ class LiveAggregate:
         name: The collection that the rows are in for clients.
         collection: What is aggregated.
         pipeline: MongoDB's stages.
-        access_of: Returns the field with the access scope of a collection, None if it has none.
+        scoped: Names of the collections that have access scopes.
 
     Raises:
         NeedsMongoDB: If the store cannot evaluate a pipeline.
@@ -69,7 +47,7 @@ class LiveAggregate:
         name: str,
         collection: Collection,
         pipeline: Sequence[Mapping[str, Any]],
-        access_of: Callable[[str], str | None],
+        scoped: frozenset[str],
     ) -> None:
         """Check the pipeline; nothing is read yet."""
         # The annotations are a promise of the app.
@@ -81,13 +59,13 @@ class LiveAggregate:
             raise TypeError(f"The pipeline for {name} is a list of stages.")
         if not isinstance(gateway.store, Evaluator):
             raise NeedsMongoDB(f"app.live_aggregate on {collection.name}")
-        if access_of(name) is not None:
+        if name in scoped:
             raise WrongPipeline(
                 collection.name,
                 f"rows cannot be in {name}, which has access=: give them a name of their own",
             )
         stages = tuple([document_of(stage, "a stage") for stage in pipeline])
-        _check(collection.name, stages, access_of)
+        _check(collection.name, stages, scoped)
         self._gateway = gateway
         self.name = name
         self._aggregation = Aggregation(
@@ -95,6 +73,7 @@ class LiveAggregate:
             name=name,
             pipeline=stages,
             joined=collections_of(stages),
+            scoped=scoped,
             access=None if collection.access is None else AccessFilter(collection.access),
         )
 
@@ -112,7 +91,7 @@ class LiveAggregate:
 def _check(
     collection: str,
     pipeline: Sequence[Mapping[str, Any]],
-    access_of: Callable[[str], str | None],
+    scoped: frozenset[str],
 ) -> None:
     """Refuse what cannot be published; deny what is not known.
 
@@ -125,14 +104,12 @@ def _check(
         if name not in STAGES:
             raise WrongPipeline(collection, "it has a stage that is not known")
         if name in _FOREIGN:
-            _check_joined(collection, name, asked, access_of)
+            _check_joined(collection, name, asked, scoped)
         if name in _WITH_OBJECT and not isinstance(asked, Mapping):
             raise WrongPipeline(collection, f"{name} needs an object")
 
 
-def _check_joined(
-    collection: str, stage: str, asked: object, access_of: Callable[[str], str | None]
-) -> None:
+def _check_joined(collection: str, stage: str, asked: object, scoped: frozenset[str]) -> None:
     """Refuse to read another collection past its access scopes, or one that is not the app's."""
     joined = asked
     if isinstance(asked, Mapping):
@@ -142,11 +119,6 @@ def _check_joined(
         joined = fields.get(_FOREIGN[stage])
     if not isinstance(joined, str):
         raise WrongPipeline(collection, f"{stage} needs the name of a collection")
-    if joined.startswith(("_bolide", "system.")):
-        raise WrongPipeline(collection, f"{stage} reads a collection that is not the app's")
-    if access_of(joined) is not None:
-        raise WrongPipeline(
-            collection,
-            f"{stage} would read {joined} past its access scopes, because it has access=:"
-            " publish it with children= instead",
-        )
+    problem = past_scopes(joined, {joined}, scoped)
+    if problem:
+        raise WrongPipeline(collection, f"{stage} {problem}")

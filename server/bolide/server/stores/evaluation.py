@@ -23,11 +23,13 @@ class Aggregation(Query):
         name: The collection that the rows are in for clients.
         pipeline: MongoDB's stages.
         joined: Names of the other collections that these read.
+        scoped: Names of the collections with access scopes, which must not be joined.
     """
 
     name: str
     pipeline: tuple[Mapping[str, Any], ...]
     joined: frozenset[str] = frozenset()
+    scoped: frozenset[str] = frozenset()
 
     @property
     def published_in(self) -> str:

@@ -30,6 +30,7 @@ from bolide.server.stores.base import (
 )
 from bolide.server.stores.evaluation import Aggregation, CollectionKind, Origin
 from bolide.server.stores.memory import MemoryStore
+from bolide.server.stores.pipelines import WrongPipeline
 from bolide.server.telemetry.metrics import Metrics
 from bolide.server.testing import FakeClock
 from bolide.server.turn import Turn
@@ -427,6 +428,24 @@ async def test_an_error_that_does_not_pass_ends_it(world: World) -> None:
     await world.insert({"_id": "b", "n": 4})
     await world.clock.advance(2 * POLL_INTERVAL_S)
     assert len(world.store.polls) == polls
+
+
+async def test_a_view_is_joined_only_if_what_it_is_of_has_no_access_scopes(world: World) -> None:
+    of_patients = Origin(CollectionKind.VIEW, frozenset({"beds", "patients"}), True)
+    rows = replace(JOINED, scoped=frozenset({"patients"}))
+    world.store.origins["d"] = of_patients
+    with pytest.raises(WrongPipeline, match=r"would read patients .* through the view d"):
+        await world.follow(rows)
+    world.store.origins["d"] = replace(of_patients, reads=frozenset({"_bolide_calls"}))
+    with pytest.raises(WrongPipeline, match="not the app's through the view d"):
+        await world.follow(rows)
+    assert not world.store.polls
+    world.store.origins["d"] = replace(of_patients, reads=frozenset({"beds"}))
+    replica = await world.follow(rows)
+    world.store.origins["d"] = of_patients
+    world.live.hinted("d")
+    await world.pass_pause()
+    assert isinstance(replica.error, WrongPipeline)
 
 
 async def test_a_first_poll_that_fails_is_told_and_forgotten(world: World) -> None:

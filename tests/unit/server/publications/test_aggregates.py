@@ -10,9 +10,9 @@ from bolide.server import App, Context
 from bolide.server.access.invocation import Invocation, UndecidedAccess, UnopenedAccess, entered
 from bolide.server.livequery.polling.polls import POLL_PAUSE_S
 from bolide.server.logging.explained import NeedsMongoDB, NotRunning
-from bolide.server.publications.aggregates import WrongPipeline
 from bolide.server.stores.base import AccessFilter
 from bolide.server.stores.memory import MemoryStore
+from bolide.server.stores.pipelines import WrongPipeline
 from bolide.server.testing import TestNode
 
 BY_WARD: list[dict[str, Any]] = [{"$group": {"_id": "$ward", "sum": {"$sum": "$n"}}}]
