@@ -11,6 +11,7 @@ does not say :data:`EJSONValue`, :data:`Selector`, :data:`Modifier` or :data:`Pa
 import inspect
 import warnings
 from collections.abc import Awaitable, Callable, Sequence
+from datetime import datetime
 from types import GenericAlias
 from typing import (
     TYPE_CHECKING,
@@ -22,6 +23,7 @@ from typing import (
     get_type_hints,
 )
 
+from bson import Binary
 from pydantic import ConfigDict, GetPydanticSchema, TypeAdapter
 from pydantic.errors import PydanticUserError
 from pydantic.warnings import ArbitraryTypeWarning
@@ -259,12 +261,27 @@ def _uncarried(schema: _Schema) -> str | None:
         return next(filter(None, map(_uncarried, schema.values())), None)
     if kind in _UNCARRIED:
         return _UNCARRIED[kind]
+    if kind == "is-instance":
+        found: Any = schema["cls"]
+        return None if _may_be_carried(found) else found.__name__
     if kind not in _HOLDERS:
         return None
     inner = (part for key, part in schema.items() if key not in _NO_SCHEMAS)
     return next(filter(None, map(_uncarried, inner)), None)
 
 
+def _may_be_carried(found: Any) -> bool:
+    """Tell whether an instance of a class may be a value that DDP carries."""
+    return not isinstance(found, type) or any(
+        issubclass(found, carried) or issubclass(carried, found) for carried in _CARRIED
+    )
+
+
+_CARRIED: Final[tuple[type, ...]] = (
+    bool, bytearray, bytes, datetime, dict, float, int, list, str, tuple, Binary,
+    values.CustomValue, values.DatetimeMS, values.Decimal128, values.InvalidDate,
+    values.ObjectId, values.Regex,
+)  # fmt: skip
 _UNCARRIED: Final = {"callable": "a function", "complex": "complex", "generator": "a generator"}
 # Schemas that check the parts of a value as they are.
 _HOLDERS: Final = frozenset(
@@ -488,10 +505,17 @@ def read_type(name: str, annotation: Any, where: str) -> Argument:
     Raises:
         TypeError: If it cannot be checked, or no client can send such a value.
     """
+    unchecked = (
+        f"{where} has a type for {name!r} that cannot be checked: write a type, such as str,"
+        " dict[str, str], a dataclass, a TypedDict or a pydantic model."
+    )
+    # Pydantic would take a dict for a schema of its own, and call a function.
+    if isinstance(annotation, dict) or inspect.isroutine(annotation):
+        raise TypeError(unchecked)
     try:
         argument = Argument(name, annotation)
     except (ArbitraryTypeWarning, PydanticUserError, SchemaError, TypeError) as error:
-        raise TypeError(f"{where} has a type for {name!r} that cannot be checked.") from error
+        raise TypeError(unchecked) from error
     if (uncarried := _uncarried(argument.schema)) is not None:
         raise TypeError(
             f"{where} has a type for {name!r} that clients cannot send: {uncarried}; write one"

@@ -9,7 +9,7 @@ from structlog.typing import FilteringBoundLogger
 from bolide.core.ddp.random import SeededStreams
 from bolide.core.errors import AuthError, LocalProtocolError
 from bolide.core.values import UNDEFINED, Fields, normalize
-from bolide.server.access.authorize import AccessRequest, Authorize
+from bolide.server.access.authorize import AccessRequest, Authorize, deny
 from bolide.server.access.decisions import LoginRequest, Question, decide
 from bolide.server.access.invocation import Invocation, PublishedOutside, SessionInfo
 from bolide.server.logging.explained import Explained
@@ -305,6 +305,11 @@ class Context:
         allowed = decide(question, self._authorize, lambda: self.log)
         invocation.decisions.remember(question, allowed)
         if not allowed:
+            if self._authorize is deny and isinstance(question, AccessRequest):
+                self.log.warning(
+                    "ctx.require refuses everybody, because nobody decides: set app.authorize to"
+                    " a function that takes a request and returns True to allow it"
+                )
             raise AuthError
         invocation.is_decided = True
 

@@ -281,6 +281,20 @@ def test_a_refusal_opens_nothing() -> None:
     assert invocation.opened == set()
 
 
+def test_an_app_without_authorize_is_told_why_everybody_is_refused() -> None:
+    def deny_myself(request: AccessRequest, /) -> bool:
+        return False
+
+    for authorize, told in ((deny, ["warning"]), (deny_myself, [])):
+        ctx = Context(Invocation("method", "move"), RecordingHost(), authorize, no_access)
+        with structlog.testing.capture_logs() as records:
+            for refuse in (ctx.require_login, lambda ctx=ctx: ctx.require("ward:read")):
+                with pytest.raises(AuthError):
+                    refuse()
+        assert [record["log_level"] for record in records] == told
+        assert all("set app.authorize" in record["event"] for record in records)
+
+
 def test_an_access_scope_is_a_string() -> None:
     invocation = Invocation("method", "move")
     number: Any = 7

@@ -132,9 +132,10 @@ class Channel:
         Raises:
             AuthError: If topics are access scopes, and this one was not opened with
                 ``ctx.require(permission, topic)``.
-            MethodError: 400 if the message is not of the type, or it or the topic is too large;
+            MethodError: 400 if it or the topic is too large;
                 ``messages-waiting`` if too much waits for other nodes.
             RateLimited: If too much was sent in this second.
+            WrongPayload: If it is not of the type.
         """
         hub = self._running()
         invocation = self._exit.check(topic, "sent to", hub.limits)

@@ -92,9 +92,10 @@ class ChannelHub:
             session: Id of the session that it is sent for, None for the server itself.
 
         Raises:
-            MethodError: 400 if it is not of the type, too large or has a topic that is too long;
+            MethodError: 400 if it is too large or has a topic that is too long;
                 ``messages-waiting`` if other nodes cannot be reached.
             RateLimited: If too much was sent in this second.
+            WrongPayload: If it is not of the type.
         """
         self._rates.check(session, channel, topic, self._clock.now())
         value = self._payloads[channel].value_of(message)

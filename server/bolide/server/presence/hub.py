@@ -144,8 +144,9 @@ class PresenceHub:
             decisions: What was asked before, and answered.
 
         Raises:
-            MethodError: 400 if ``info`` is not of the type or too large; ``too-many-places``.
+            MethodError: 400 if ``info`` is too large; ``too-many-places``.
             RateLimited: If too much was told in this second.
+            WrongPayload: If it is not of the type.
         """
         self._rates.check(session, *place, self._clock.now())
         value = self._payloads[place[0]].value_of(info)

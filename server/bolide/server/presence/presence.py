@@ -93,10 +93,11 @@ class Presence:
             AuthError: If topics are access scopes, and this one was not opened with
                 ``ctx.require(permission, topic)``; or if meanwhile the session ended, another user
                 logged in, or the permission was lost.
-            MethodError: 400 if ``info`` is not of the type, or it or the topic is too large;
+            MethodError: 400 if ``info`` or the topic is too large;
                 ``too-many-places``.
             NoSession: If the handler runs for no session.
             RateLimited: If too much was told in this second.
+            WrongPayload: If it is not of the type.
         """
         invocation = self.check(topic, "entered")
         if invocation is None or ctx.session is None:

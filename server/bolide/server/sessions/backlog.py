@@ -17,7 +17,7 @@ class Backlog:
     Attributes:
         packets: What is sent at the end, in order.
         size: Of the packets, bytes.
-        ready: The subscriptions that became ready, by id; told before the packets.
+        ready: The subscriptions that became ready, each id once; told before the packets.
         ended: Those whose ``nosub`` is among the packets.
     """
 
@@ -27,7 +27,7 @@ class Backlog:
         """Begin empty."""
         self.packets: list[bytes] = []
         self.size = 0
-        self.ready: list[str] = []
+        self.ready: dict[str, None] = {}
         self.ended: set[str] = set()
 
     def hold(self, message: ServerMessage, packet: bytes) -> None:

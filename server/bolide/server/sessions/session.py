@@ -339,7 +339,7 @@ class Session:
         if backlog is None or subscription.id in backlog.ended:
             self._send(Ready((subscription.id,)))
         else:
-            backlog.ready.append(subscription.id)
+            backlog.ready[subscription.id] = None
         if self._resync is not None:
             self._look_at_resync(self._resync)
 

@@ -12,7 +12,8 @@ from typing_extensions import TypedDict
 
 from bolide.core.errors import MethodError
 from bolide.server.arguments import EJSONValue
-from bolide.server.channels.payload import Payload
+from bolide.server.channels.payload import Payload, WrongPayload
+from bolide.server.methods.errors import wire_error
 
 
 class Shift(Enum):
@@ -28,6 +29,10 @@ class Model(BaseModel):
 class Data:
     bed: int
     shift: Shift = Shift.NIGHT
+
+
+class Plain:
+    pass
 
 
 class Typed(TypedDict):
@@ -81,13 +86,37 @@ def test_a_refusal_names_the_field_and_not_the_value(
     if place is None:
         payload.value_of(given)
         return
-    with pytest.raises(MethodError) as refused:
+    with pytest.raises(WrongPayload) as refused:
         payload.value_of(given)
-    assert refused.value.error == 400
-    assert f'"{place}"' in str(refused.value)
+    text = str(refused.value)
+    assert 'app.channel("typing")' in text
+    assert f'"{place}"' in text
+    assert "Meyer" not in text
+    assert wire_error(refused.value).error == 500
+
+
+@pytest.mark.parametrize("given", [object(), {"a": object()}, 2**70, {1: "Meyer"}])
+def test_what_ddp_does_not_carry_is_refused(given: Any) -> None:
+    payload = Payload("message", EJSONValue, 'app.channel("typing")')
+    with pytest.raises(WrongPayload, match='"message" is nothing that DDP carries') as refused:
+        payload.value_of(given)
     assert "Meyer" not in str(refused.value)
+
+
+def test_what_another_node_sent_is_refused_as_a_clients_would_be() -> None:
+    with pytest.raises(MethodError) as refused:
+        Payload("message", Model, 'app.channel("typing")').validated({"bed": "Meyer"})
+    assert refused.value.error == 400
 
 
 def test_what_no_client_can_send_is_no_payload() -> None:
     with pytest.raises(TypeError, match=r'app.channel\("typing"\).*complex'):
         Payload("message", complex, 'app.channel("typing")')
+    with pytest.raises(TypeError, match="clients cannot send: Plain"):
+        Payload("message", list[Plain], 'app.channel("typing")')
+
+
+@pytest.mark.parametrize("annotation", [{"role": str}, [str], 7, lambda: None])
+def test_what_is_no_type_is_refused_with_what_is_one(annotation: Any) -> None:
+    with pytest.raises(TypeError, match=r'app.presence\("here"\).*: write a type, such as str'):
+        Payload("info", annotation, 'app.presence("here")')

@@ -186,6 +186,16 @@ def test_the_slices_of_a_void_resync_are_not_gone_on_with() -> None:
     assert {"msg": "bolide.resync", "void": True} in client.sent()
 
 
+def test_a_user_change_before_the_resync_names_no_subscription_twice() -> None:
+    client = Returning()
+    (new,) = client.session.begin_user_change()
+    client.session.ready(new)
+    client.session.end_user_change()
+    client.session.events_received()
+    client.come_back({})
+    assert client.sent() == [UNCHANGED, {"msg": "ready", "subs": ["1"]}]
+
+
 def test_no_time_is_up_while_digests_are_made() -> None:
     client = Returning()
     client.come_back(client.add(2 * DIGESTS_AT_ONCE))

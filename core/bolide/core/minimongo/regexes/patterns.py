@@ -7,7 +7,9 @@ out:
 - ``$`` is the very end, not the place before a last line feed; with the flag ``m`` it and ``^`` are
   at JavaScript's line terminators, which ``.`` does not match;
 - ``\d``, ``\w`` and ``\b`` know ASCII only, ``\s`` is JavaScript's white space, also with ``i``;
-- ``{`` that begins no quantifier, and ``[`` inside a class, stand for themselves;
+- ``{`` that begins no quantifier stands for itself; inside a class so do ``[``, ``&&``, ``||`` and
+  each ``-`` that makes no range;
+- a quantifier after a quantifier, which would be possessive, is refused;
 - ``[]`` matches nothing, ``[^]`` any character; ``\/`` is a slash, ``\k<name>`` a group's text;
 - ``\uXXXX`` and ``\xXX`` are the character itself, two halves of one are one;
 - with ``i`` the dotless and the dotted I, the long S and the Kelvin sign are letters of their own.
@@ -64,14 +66,14 @@ _TOKEN: Final = re.compile(
     | (?P<character> \\(?: {_CHARACTER} ) )
     | (?P<escape> \\[^ux] )
     | (?P<class> \[ (?P<not>\^?) (?P<body>(?: [^\]\\] | \\. )*) \] )
-    | (?P<quantifier> \{{\d+(?:,\d*)?\}} )
+    | (?P<quantifier> [*+?] | \{{\d+(?:,\d*)?\}} )
     | (?P<brace> \{{ )
     | (?P<dot> \. )
     | (?P<begin> \^ )
     | (?P<end> \$ )
     | (?P<group> \(\?(?: [:=!] | <[=!] | <[A-Za-z_]\w*> ) )
     | (?P<refused> \\ | \[ | \(\? )
-    | (?P<operator> [()|*+?] )
+    | (?P<operator> [()|] )
     | (?P<other> . )
     """,
     re.VERBOSE | re.DOTALL | re.ASCII,
@@ -88,6 +90,8 @@ _IN_CLASS: Final = re.compile(
 )
 _PLAIN_ESCAPES: Final = frozenset("fnrt")
 _SPECIAL: Final = frozenset("\\^$.|?*+()[]{}-/")
+# Twice they make sets of classes, or will; after a bracket they name classes.
+_SPECIAL_IN_CLASS: Final = frozenset("-&|~:.=")
 
 # Letters that other engines take as one with ``i``, and those that JavaScript does.
 _EQUAL_LETTERS: Final = {
@@ -109,7 +113,16 @@ def parts_of(pattern: str, *, multiline: bool, ignore_case: bool) -> list[str]:
         MinimongoError: If something in it is not supported.
     """
     rewrite = partial(_rewritten, multiline=multiline, ignore_case=ignore_case)
-    return [rewrite(token) for token in _TOKEN.finditer(pattern)]
+    parts: list[str] = []
+    repeated = lazy = False
+    for token in _TOKEN.finditer(pattern):
+        is_quantifier = token.lastgroup == "quantifier"
+        if is_quantifier and (lazy or (repeated and token.group() != "?")):
+            raise _refusal(token.group())
+        lazy = is_quantifier and repeated
+        repeated = is_quantifier
+        parts.append(rewrite(token))
+    return parts
 
 
 def expanded_length(parts: Sequence[str]) -> int:
@@ -182,10 +195,29 @@ def _letter(character: str, ignore_case: bool) -> str:
 def _rewritten_class(negation: str, body: str, ignore_case: bool) -> str:
     if not body:
         return r"[\s\S]" if negation else "(?!)"
-    inner = "".join(map(_rewritten_in_class, _IN_CLASS.finditer(body)))
+    inner = _rewritten_body(list(_IN_CLASS.finditer(body)))
     if not ignore_case:
         return f"[{negation}{inner}]"
     return _class_without_case(negation, inner)
+
+
+def _rewritten_body(tokens: Sequence[re.Match[str]]) -> str:
+    """Write what is in a class, so that a ``-`` that makes no range is one for nobody else."""
+    parts = [_rewritten_in_class(token) for token in tokens]
+    many = {index for index, token in enumerate(tokens) if token.group()[1:] in _RANGES}
+    written: list[str] = []
+    index = 0
+    while index < len(parts):
+        end = index + 2
+        if end < len(parts) and tokens[index + 1].group() == "-":
+            # With several characters on a side there is no range, and the hyphen is one.
+            hyphen = r"\-" if index in many or end in many else "-"
+            written += parts[index], hyphen, parts[end]
+            index += 3
+        else:
+            written.append(parts[index])
+            index += 1
+    return "".join(written)
 
 
 def _class_without_case(negation: str, inner: str) -> str:
@@ -218,7 +250,7 @@ def _rewritten_in_class(token: re.Match[str]) -> str:
         case "refused":
             raise _refusal(text)
         case _:
-            return text
+            return f"\\{text}" if text in _SPECIAL_IN_CLASS else text
 
 
 def _character(text: str) -> str:

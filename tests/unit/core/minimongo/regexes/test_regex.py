@@ -56,6 +56,17 @@ from bolide.core.values import Regex
         ("^[a-z]+$", "i", "SsKk"),
         ("^[0-9]+$", "i", "42"),
         (r"^[\s\S]$", "i", "\u212a"),
+        ("^[a&&b]+$", "", "a&b"),
+        ("^[a||b]+$", "", "a|b"),
+        ("^[a~~b]+$", "i", "a~B"),
+        ("^[+--]+$", "", "+,-"),
+        ("^[--/]+$", "", "-./"),
+        ("^[a-c--/]+$", "", "b-./"),
+        (r"^[\d-x]+$", "", "4-x"),
+        (r"^[x-\d]+$", "i", "4-X"),
+        ("^[:alph:]+$", "", ":alp"),
+        ("^[.a.]+$", "", ".a"),
+        ("^a+?b*?c{2}?$", "", "abcc"),
     ],
 )
 def test_patterns_of_javascript_match(pattern: str, flags: str, text: str) -> None:
@@ -87,6 +98,8 @@ def test_patterns_of_javascript_match(pattern: str, flags: str, text: str) -> No
         (r"^[\W]$", "i", "K"),
         ("s", "i", "\u017f"),
         ("[k]", "i", "\u212a"),
+        ("^[a&&b]$", "", "c"),
+        (r"^[\d-x]$", "", "d"),
     ],
 )
 def test_patterns_of_javascript_do_not_match(pattern: str, flags: str, text: str) -> None:
@@ -124,6 +137,13 @@ def test_a_regex_matches_itself() -> None:
         "[z-a]",
         "a)",
         "a{2}{3}",
+        "a++",
+        "a*+",
+        "a?+",
+        "a{2}+",
+        "a??+",
+        "a+??",
+        "[a--b]",
         "(" * 490 + ")" * 490,
     ],
 )
