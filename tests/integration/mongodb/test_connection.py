@@ -23,6 +23,7 @@ from bolide.server.stores.base import Query
 from bolide.server.stores.mongo import MongoStore
 from bolide.server.stores.mongo.connecting import connection
 from bolide.server.stores.mongo.connecting.connection import MAX_CLOCK_DIFFERENCE_S
+from bolide.server.stores.mongo.connecting.members import remote_member
 from bolide.server.testing import FakeClock
 
 
@@ -61,6 +62,7 @@ def standalone() -> Iterator[str]:
         "mongodb://ada:secret@localhost/ward?colour=secret",
         "mongodb://ada:sec:ret@localhost/ward?replicaSet=",
         "mongodb://localhost/wa.rd$",
+        "mongodb://localhost/wa.rd",
         "mongodb://ada:secret@localhost/ward?authMechanism=GSSAPI&authSource=secret",
         "mongodb://ada:secret@localhost/ward?authMechanism=MONGODB-X509",
     ],
@@ -68,6 +70,18 @@ def standalone() -> Iterator[str]:
 @pytest.mark.filterwarnings("ignore:Unknown option:UserWarning")
 async def test_a_url_that_is_none(url: str) -> None:
     assert "a MongoDB URL such as" in await refusal(url)
+
+
+@pytest.mark.parametrize("password", ["sec@ret", "sec:ret", "sec/ret", "sec%ret"])
+async def test_a_password_that_is_not_escaped(password: str) -> None:
+    text = await refusal(f"mongodb://ada:{password}@127.0.0.1/ward")
+    assert "write @ as %40" in text
+    assert password not in text
+
+
+async def test_a_database_with_a_dot_in_its_name() -> None:
+    text = await refusal("mongodb://localhost/wa.rd")
+    assert "a dot cannot be in the name of the database" in text
 
 
 @pytest.fixture(scope="module")
@@ -88,9 +102,21 @@ async def test_a_database_that_does_not_answer() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         port = silent.getsockname()[1]
         text = await refusal(f"mongodb://ada:secret@127.0.0.1:{port}/ward")
-        assert "look at host, port" in text
+        assert "Look at host, port" in text
     text = await refusal(f"mongodb://ada:secret@127.0.0.1:{port}/ward")
-    assert "look at host, port" in text
+    assert "Look at host, port" in text
+
+
+async def test_who_waits_for_a_database_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "_WAIT_TOLD_S", 0.01)
+    with socket.create_server(("127.0.0.1", 0)) as silent, capture_logs() as logs:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        text = await refusal(f"mongodb://ada:secret@{address}/ward")
+    assert f"answers at {address}: is mongod running?" in text
+    assert "BOLIDE_STORE" in text
+    (waiting,) = [log for log in logs if log["event"] == "waiting for the database"]
+    assert address in waiting["wanted"]
+    assert "secret" not in str(waiting)
 
 
 async def test_a_host_that_nobody_knows() -> None:
@@ -216,9 +242,37 @@ async def test_another_machine_needs_tls_and_a_password(url: str, wanted: str) -
     assert "BOLIDE_INSECURE_STORE=1" in text
 
 
+@pytest.mark.parametrize("member", ["192.0.2.1", "[2001:db8::1]", "db3.invalid"])
+@pytest.mark.parametrize("kind", ["passives", "arbiters"])
+async def test_a_member_on_another_machine_needs_tls_and_a_password(kind: str, member: str) -> None:
+    """It is the replica set that names it, not the URL."""
+    members: dict[str, Any] = {kind: ["127.0.0.1:1", f"{member}:27017"]}
+    assert await remote_member({"hosts": members[kind]}) == member.strip("[]")
+    async with posing(**members) as address:
+        url = f"mongodb://{address}/ward"
+        client, _ = await connection.connected(url, SystemClock(), insecure=True)
+        await client.close()
+        client, _ = await connection.connected(f"{url}?directConnection=true", SystemClock())
+        await client.close()
+        text = await refusal(url)
+    assert "tls=true" in text
+    assert f"a member {member.strip('[]')}, which is on another machine" in text
+    assert "BOLIDE_INSECURE_STORE=1" in text
+
+
+async def test_a_member_by_another_name_of_this_machine_needs_neither() -> None:
+    """A bare ``rs.initiate()`` calls it by the machine's name."""
+    own = socket.gethostname()
+    async with posing(
+        passives=[f"{own}:1", "[::1]:1", "0.0.0.0:1", "/tmp/mongodb-1.sock:1"]
+    ) as address:
+        client, _ = await connection.connected(f"mongodb://{address}/ward", SystemClock())
+        await client.close()
+
+
 async def test_a_socket_of_this_machine_needs_neither(tmp_path: Path) -> None:
     path = str(tmp_path / "mongodb-27017.sock").replace("/", "%2F")
-    assert "look at host, port" in await refusal(f"mongodb://{path}/ward")
+    assert "Look at host, port" in await refusal(f"mongodb://{path}/ward")
 
 
 async def test_a_clock_that_is_wrong(plain: ReplicaSet) -> None:
@@ -240,7 +294,7 @@ async def test_a_version_before_5_0(wire_version: int) -> None:
 @pytest.mark.parametrize(
     ("answer", "warning"),
     [
-        ({"arbiters": ["db3.example.org:27017"]}, "the replica set has an arbiter"),
+        ({"arbiters": ["127.0.0.1:1"]}, "the replica set has an arbiter"),
         ({"msg": "isdbgrid", "setName": None}, "a sharded cluster is not tested"),
     ],
 )

@@ -1,6 +1,8 @@
 """Published aggregations: the rows of a pipeline, which the database makes again and again."""
 
+import re
 from collections.abc import Mapping, Sequence
+from difflib import get_close_matches
 
 # Stages are of applications.
 from typing import Any, Final, cast
@@ -16,6 +18,7 @@ from bolide.server.stores.pipelines import WrongPipeline, collections_of, past_s
 
 __all__ = ["LiveAggregate"]
 
+_NAME: Final = re.compile(r"\$[A-Za-z]{1,30}")
 _WRITING: Final = ("$out", "$merge")
 _WITH_OBJECT: Final = ("$match", "$geoNear", "$lookup", "$graphLookup", "$facet")
 _FOREIGN: Final = {"$lookup": "from", "$graphLookup": "from", "$unionWith": "coll"}
@@ -102,11 +105,19 @@ def _check(
         if name in _WRITING:
             raise WrongPipeline(collection, f"{name} writes, and a publication only reads")
         if name not in STAGES:
-            raise WrongPipeline(collection, "it has a stage that is not known")
+            raise WrongPipeline(collection, _unknown(name))
         if name in _FOREIGN:
             _check_joined(collection, name, asked, scoped)
         if name in _WITH_OBJECT and not isinstance(asked, Mapping):
             raise WrongPipeline(collection, f"{name} needs an object")
+
+
+def _unknown(stage: str) -> str:
+    """Name a stage that is not known, if it is a name, and the one that was meant, if any."""
+    if _NAME.fullmatch(stage) is None:
+        return "it has a stage that is not known, whose name is none: it begins with $"
+    meant = get_close_matches(stage, STAGES, n=1)
+    return f"{stage} is a stage that is not known{f': did you mean {meant[0]}?' if meant else ''}"
 
 
 def _check_joined(collection: str, stage: str, asked: object, scoped: frozenset[str]) -> None:

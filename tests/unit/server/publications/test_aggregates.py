@@ -68,6 +68,8 @@ def test_the_rows_of_a_collection_are_what_is_followed(app: App) -> None:
         ({"$currentOp": {}}, "a stage that is not known"),
         ({"$changeStream": {}}, "a stage that is not known"),
         ({"secret": 1}, "a stage that is not known"),
+        ({"$groop": 1}, "$groop is a stage that is not known: did you mean $group?"),
+        ({"$planCacheStats": 1}, "$planCacheStats is a stage that is not known."),
         ({"$match": "secret"}, "$match needs an object"),
         ({"$lookup": {"as": "a"}}, "$lookup needs the name of a collection"),
         ({"$lookup": {"from": {"db": "secret", "coll": "x"}}}, "needs the name of a collection"),

@@ -1,5 +1,6 @@
 """Connecting to a replica set: what is wrong is said in one line, with what to do about it."""
 
+import asyncio
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
@@ -27,7 +28,8 @@ from bolide.core.errors import ConfigurationError
 from bolide.core.values import Document
 from bolide.server.clock import Clock
 from bolide.server.loopback import is_loopback
-from bolide.server.stores.mongo.connecting.diagnosis import GENERAL, single, unreachable
+from bolide.server.stores.mongo.connecting.diagnosis import GENERAL, general, single, unreachable
+from bolide.server.stores.mongo.connecting.members import remote_member
 
 __all__ = [
     "DEFAULT_DATABASE",
@@ -46,6 +48,8 @@ MAX_CLOCK_DIFFERENCE_S: Final = 60.0
 """Most that the clocks of node and database may be apart, seconds."""
 
 _OR: Final = " (or set BOLIDE_INSECURE_STORE=1 if nobody else can read what passes between them)"
+_WAIT_TOLD_S: Final = 2.0
+"""When somebody who waits for the database is told so, seconds."""
 _EXAMPLE: Final = "a MongoDB URL such as mongodb://user:password@host1,host2/ward?replicaSet=rs0"
 _FILES: Final = (
     "one whose tlsCAFile and tlsCertificateKeyFile are readable PEM files, the latter with a"
@@ -83,16 +87,18 @@ async def connected(
     """
     parsed = await _parsed(url)
     if parsed.get("collection"):  # what follows a dot is no part of a database's name
-        raise _refused(_EXAMPLE)
+        raise _refused(f"{_EXAMPLE}; a dot cannot be in the name of the database")
     if not insecure:
         _check_safety(parsed)
     name = parsed["database"] or DEFAULT_DATABASE
     client = _client(url)
     try:
         try:
-            with startup_refusals():
+            with startup_refusals(), _waiting_told(parsed):
                 hello = await client.admin.command("hello")
                 _check_server(hello, clock.wall_ms(), parsed["nodelist"][0])
+                if not insecure:
+                    await _check_members(hello, parsed)
                 await client[name].command("ping")
         except _UnreachableError as error:
             raise await _diagnosed(url, client, parsed) from error
@@ -147,6 +153,19 @@ def startup_refusals() -> Generator[None]:
         raise
 
 
+@contextmanager
+def _waiting_told(parsed: Mapping[str, Any]) -> Generator[None]:
+    """Tell in the log that the database does not answer yet, once that is noticed."""
+    at = general(parsed["nodelist"])
+    timer = asyncio.get_running_loop().call_later(
+        _WAIT_TOLD_S, lambda: _log.warning("waiting for the database", wanted=at)
+    )
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
 class _UnreachableError(ConfigurationError):
     """No server was found that can be written to."""
 
@@ -158,13 +177,22 @@ async def _parsed(url: str) -> Mapping[str, Any]:
         raise _refused(_FILES) from error
     except DriverConfigurationError as error:
         if not url.lower().startswith("mongodb+srv:") or isinstance(error, InvalidURI):
-            raise _refused(_EXAMPLE) from error
+            raise _refused(_EXAMPLE + _escaping(url)) from error
         raise _refused(
             "a host whose DNS has SRV records of MongoDB; or list the members:"
             " mongodb://host1,host2/ward?replicaSet=rs0"
         ) from error
     except (InvalidName, ValueError) as error:
-        raise _refused(_EXAMPLE) from error
+        raise _refused(_EXAMPLE + _escaping(url)) from error
+
+
+def _escaping(url: str) -> str:
+    """Return a hint for a password with characters that mean something else in a URL."""
+    before, _, after = url.rpartition("@")
+    authority = before.partition("://")[2]
+    if not after or (authority.count(":") <= 1 and not set("@/?#[]% ") & set(authority)):
+        return ""
+    return "; in user and password write @ as %40, : as %3A, / as %2F, ? as %3F and % as %25"
 
 
 def _client(url: str) -> AsyncMongoClient[Document]:
@@ -217,21 +245,33 @@ async def _without_set_name(url: str, parsed: Mapping[str, Any]) -> str:
 
 def _check_safety(parsed: Mapping[str, Any]) -> None:
     # A path is that of a socket on this machine.
-    if all(is_loopback(host) or host.startswith("/") for host, _ in parsed["nodelist"]):
-        return
+    if not all(is_loopback(host) or host.startswith("/") for host, _ in parsed["nodelist"]):
+        _check_safe_elsewhere(parsed, "the database is on another machine")
+
+
+async def _check_members(hello: Mapping[str, Any], parsed: Mapping[str, Any]) -> None:
+    """Look at those whom the driver finds through those that the URL names."""
+    if parsed["options"].get("directConnection"):
+        return  # it looks for nobody
+    member = await remote_member(hello)
+    if member is not None:
+        _check_safe_elsewhere(
+            parsed, f"the replica set calls a member {member}, which is on another machine"
+        )
+
+
+def _check_safe_elsewhere(parsed: Mapping[str, Any], why: str) -> None:
     options = parsed["options"]
     if not options.get("tls"):
-        raise _refused(f"one with tls=true, because the database is on another machine{_OR}")
+        raise _refused(f"one with tls=true, because {why}{_OR}")
     unverified = [name for name in _UNVERIFIED if options.get(name)]
     if unverified:
         raise _refused(
-            f"one without {unverified[0]}, because the database is on another machine and anybody"
+            f"one without {unverified[0]}, because {why} and anybody"
             f" could pose as it; tlsCAFile= names who is trusted{_OR}"
         )
     if not parsed["username"] and options.get("authMechanism") != "MONGODB-X509":
-        raise _refused(
-            f"one with a user and a password, because the database is on another machine{_OR}"
-        )
+        raise _refused(f"one with a user and a password, because {why}{_OR}")
 
 
 def _check_server(hello: Mapping[str, Any], now_ms: int, address: tuple[str, int | None]) -> None:

@@ -12,9 +12,12 @@ from typing import Final
 from pymongo.server_description import ServerDescription
 from pymongo.server_type import SERVER_TYPE
 
-__all__ = ["GENERAL", "no_primary", "single", "unreachable"]
+__all__ = ["GENERAL", "general", "no_primary", "single", "unreachable"]
 
-GENERAL: Final = "a MongoDB that answers: look at host, port, and whether a firewall is between"
+_LOOK: Final = (
+    "is mongod running? Look at host, port (BOLIDE_STORE), and whether a firewall is between"
+)
+GENERAL: Final = f"a MongoDB that answers: {_LOOK}"
 
 _UNKNOWN_HOST: Final = "hosts whose names this machine can look up"
 _NO_TLS: Final = (
@@ -49,6 +52,22 @@ _OF_CERTIFICATES: Final = (
 )
 
 
+def general(addresses: Iterable[tuple[str, int | None]]) -> str:
+    """Return what is wanted where nobody answers.
+
+    Args:
+        addresses: Hosts and ports that were tried.
+    """
+    return f"a MongoDB that answers at {', '.join(map(_written, addresses))}: {_LOOK}"
+
+
+def _written(address: tuple[str, int | None]) -> str:
+    host, port = address
+    if host.startswith("/"):  # a socket
+        return host
+    return f"{f'[{host}]' if ':' in host else host}:{port or 27017}"
+
+
 def single(address: tuple[str, int | None]) -> str:
     """Return what is wanted instead of a mongod that is no replica set.
 
@@ -63,9 +82,7 @@ def single(address: tuple[str, int | None]) -> str:
 
 def _beginning(address: tuple[str, int | None]) -> str:
     """Return the command that begins a replica set; without the port it could meet another one."""
-    host, port = address
-    at = f"[{host}]" if ":" in host else host
-    return f'mongosh {at}:{port or 27017} --eval "rs.initiate()"'
+    return f'mongosh {_written(address)} --eval "rs.initiate()"'
 
 
 async def unreachable(
@@ -101,7 +118,7 @@ async def unreachable(
         return _WANTS_CERTIFICATE if has_tls else _WANTS_TLS
     hosts = [server.address[0] for server in described]
     if any(await asyncio.gather(*map(_is_known, hosts))):
-        return GENERAL
+        return general(server.address for server in described)
     configured = [host for host in hosts if host not in named]
     if not configured:
         return _UNKNOWN_HOST
