@@ -18,10 +18,11 @@ from pymongo.errors import (
 )
 from tests.replica_set import ReplicaSet
 
-from bolide.core.ddp.messages import Added, Result, Updated
+from bolide.core.ddp.messages import Added, CallId, Result, Updated
 from bolide.core.errors import MethodError, StateError
 from bolide.core.values import Document
-from bolide.server import App, Context
+from bolide.server import App, Context, Settings
+from bolide.server.clock import SystemClock
 from bolide.server.stores.base import (
     Delete,
     Insert,
@@ -263,6 +264,76 @@ async def test_updated_waits_for_what_may_have_been_written(
 
 def _count(messages: list[Any], kind: type) -> int:
     return sum(isinstance(one, kind) for one in messages)
+
+
+class Counter:
+    """A node that counts in a document, and how often its handler ran."""
+
+    def __init__(self, url: str) -> None:
+        app = App()
+        runs = app.collection("runs")
+        self.runs = 0
+
+        @app.method("count", public=True)
+        async def count(ctx: Context) -> str:
+            self.runs += 1
+            await runs.update_one({"_id": 1}, {"$inc": {"n": 1}}, upsert=True)
+            return "counted"
+
+        # So long a repeat waits for a run on another node.
+        self.node = TestNode(app, store=MongoStore(url), settings=Settings(call_wait_s=0.5))
+        self.node.node.clock = SystemClock()
+
+    async def call(self, id: str) -> str:
+        """Make a call with an id; returns what was answered, an error by its name."""
+        client = await self.node.connect(bolide=True)
+        try:
+            return str(await client.call("count", call=CallId("c" * 16, id)))
+        except MethodError as error:
+            return str(error.error)
+        finally:
+            await client.close()
+
+    async def counted(self) -> list[Document]:
+        found = await self.node.store.read(Query(collection="runs"))
+        return list(found.documents)
+
+
+# What becomes of the answers to the first run -> it was done, and what the repeat is told.
+REPEATED: dict[str, tuple[list[str], dict[str, Any], bool, str]] = {
+    "done": (
+        ["commitTransaction"],
+        {"writeConcernError": {"code": 64, "errmsg": "waiting timed out"}},
+        True,
+        "write-outcome-unknown",
+    ),
+    "not done": (["commitTransaction"], {"closeConnection": True}, False, "counted"),
+}
+
+
+@pytest.mark.parametrize("case", REPEATED)
+async def test_a_call_that_is_repeated_on_another_node_is_not_done_twice(
+    replica_set: ReplicaSet,
+    new_database: Callable[[], str],
+    monkeypatch: pytest.MonkeyPatch,
+    case: str,
+) -> None:
+    commands, failure, is_done, told = REPEATED[case]
+    url = new_database()
+    first, second = Counter(url), Counter(url)
+    async with asyncio.timeout(TIMEOUT_S), first.node, second.node:
+        monkeypatch.setattr(store, "WRITE_TIMEOUT_S", 0.5)
+        monkeypatch.setattr(store, "_COMMIT_TIMEOUT_S", 0.5)
+        with replica_set.failing(*commands, **failure):
+            assert await first.call("1") == "write-outcome-unknown"
+        monkeypatch.undo()
+        assert await second.counted() == ([{"_id": 1, "n": 1}] if is_done else [])
+        assert await second.call("1") == told
+        assert await first.call("1") == told
+        assert await second.counted() == [{"_id": 1, "n": 1}]
+        assert (first.runs, second.runs) == (1, 0 if is_done else 1)
+        assert await second.call("2") == "counted"  # another call is another one
+        assert await second.counted() == [{"_id": 1, "n": 2}]
 
 
 async def test_a_call_is_not_done_if_no_server_was_found(new_database: Callable[[], str]) -> None:
