@@ -132,8 +132,9 @@ ITEMS = (
         name="mongodb",
         claim="{count} kills of a primary, 10 step-downs, 5 freezes of 15 s, 5 cuts of its network"
         " from everybody and 5 from the other members, and one of all nodes from all members for"
-        " 30 s, with 200 writes/s asked of a majority and 200 subscribers on two nodes, lose no"
-        " acknowledged write, close no session and leave every view equal to `find`",
+        " 30 s, and 30 s without any member, with 200 writes/s asked of a majority and 200"
+        " subscribers on two nodes, lose no acknowledged write, close no session and leave every"
+        " view equal to `find`",
         variable="BOLIDE_TESTS_PRIMARY_KILLS",
         count=20,
         tests=(
@@ -145,6 +146,7 @@ ITEMS = (
             ("BOLIDE_TESTS_STEP_DOWNS", "10"),
             ("BOLIDE_TESTS_FREEZES", "5"),
             ("BOLIDE_TESTS_FREEZE_S", "15"),
+            ("BOLIDE_TESTS_AWAY_S", "30"),
             ("BOLIDE_TESTS_PARTITIONS", "5"),
             ("BOLIDE_TESTS_PARTITION_S", "15"),
             ("BOLIDE_TESTS_NODE_PARTITION_S", "30"),

@@ -114,6 +114,11 @@ class Subscriber:
         async for status in self.client.statuses():
             self.interruptions += status.state is not ConnectionState.CONNECTED
 
+    async def is_late(self, because: str) -> None:
+        async for status in self.client.statuses():
+            if status.late_because == because:
+                return
+
     async def sees_a_change(self) -> None:
         self._news.clear()
         await self._news.wait()
@@ -164,6 +169,11 @@ class Load:
         stack.callback(lambda: [task.cancel() for task in (*following, *self._writing)])
         await self.all_see_a_change()
         self._started = asyncio.get_running_loop().time()
+
+    async def all_are_late(self, because: str) -> None:
+        """Wait until every subscriber was told why it sees nothing new."""
+        async with asyncio.timeout(TIMEOUT_S):
+            await asyncio.gather(*(one.is_late(because) for one in self._subscribers))
 
     async def all_see_a_change(self) -> None:
         """Wait until every subscriber has news."""
@@ -233,10 +243,14 @@ class Measured:
 async def loaded(members: ReplicaSet, folder: Path) -> AsyncGenerator[Load]:
     """Put load on a replica set, with nodes that run in a folder."""
     async with AsyncExitStack() as stack:
-        store = {"BOLIDE_STORE": members.url("ward"), "BOLIDE_INSECURE_STORE": "true"}
+        environment = {
+            "BOLIDE_STORE": members.url("ward"),
+            "BOLIDE_INSECURE_STORE": "true",
+            "BOLIDE_MANAGEMENT_PORT": "0",
+        }
         nodes: list[NodeProcess] = []
         for number in range(NODES):
-            node = NodeProcess(folder / f"node{number}", "cells:app", store)
+            node = NodeProcess(folder / f"node{number}", "cells:app", environment)
             nodes.append(node)
             await node.start()
             stack.push_async_callback(node.kill)
