@@ -152,6 +152,8 @@ ITEMS = (
             ("BOLIDE_TESTS_NODE_PARTITION_S", "30"),
             ("BOLIDE_TESTS_SUBSCRIBERS", "200"),
             ("BOLIDE_TESTS_WRITES_PER_S", "200"),
+            # So many that the clients, all in one process, keep up with what they are shown.
+            ("BOLIDE_TESTS_WARDS", "200"),
         ),
     ),
     Item(

@@ -1,7 +1,7 @@
 """The load of the failover tests: writers that count cells up, and subscribers that see it.
 
 Real nodes, real sockets, real clients. ``BOLIDE_TESTS_SUBSCRIBERS`` and ``..._WRITES_PER_S`` (40,
-40) are how much there is of it.
+40) are how much there is of it, over ``BOLIDE_TESTS_WARDS`` (20) wards.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ def number(name: str, default: str) -> int:
 
 
 SUBSCRIBERS, WRITES_PER_S = number("SUBSCRIBERS", "40"), number("WRITES_PER_S", "40")
-WARDS = 20
+WARDS = number("WARDS", "20")
 WRITERS = max(WARDS, WRITES_PER_S // 3)
 NODES = 2
 TIMEOUT_S = 120 * float(os.environ.get("BOLIDE_TESTS_TIMEOUT_FACTOR", "1"))
