@@ -6,14 +6,17 @@ import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 from typer.main import get_command
 
 from bolide.client.limits import ClientLimits
+from bolide.core.errors import MethodError
 from bolide.ops.cli import app as command
 from bolide.server.limits import Limits
 from bolide.server.settings import Settings
+from bolide.server.testing import TestNode
 
 _ROOT = Path(__file__).parents[2]
 _PAGES = sorted([_ROOT / "README.md", _ROOT / "SECURITY.md", *(_ROOT / "docs").rglob("*.md")])
@@ -164,6 +167,24 @@ def test_the_settings_page_names_only_flags_of_the_command() -> None:
 
 def test_the_app_of_the_readme_is_the_one_that_the_tutorial_builds() -> None:
     assert next(_blocks(_ROOT / "README.md", "python")) == next(_blocks(_TUTORIAL, "python"))
+
+
+async def test_the_app_to_try_channels_with_runs() -> None:
+    page = _ROOT / "docs" / "topics" / "channels.md"
+    (code,) = [block for block in _blocks(page, "python") if "set_user_id" in block]
+    found: dict[str, Any] = {}
+    exec(code, found)
+    async with TestNode(found["app"]) as node:
+        ann, bob = await node.connect(), await node.connect()
+        with pytest.raises(MethodError, match="403"):
+            await bob.subscribe("said", "7")
+        for client, name in ((ann, "ann"), (bob, "bob")):
+            await client.call("login", name)
+        await bob.subscribe("said", "7")
+        await ann.call("say", "7", "look at bed 3")
+        await bob.wait_for(lambda: bool(bob.documents("said")))
+        (message,) = bob.documents("said")
+        assert message["message"] == "ann: look at bed 3"
 
 
 def test_the_tutorials_tests_pass_on_the_tutorials_app(tmp_path: Path) -> None:

@@ -32,8 +32,8 @@ MUTATIONS = (
     Mutation(
         "router: forgets who holds a document",
         _ROUTER,
-        "        if key in self._holder:\n            found[self._holder[key]] = None\n",
-        "        if False:\n            found[self._holder[key]] = None\n",
+        "        if holder is not None:\n            found[holder] = None\n",
+        "        if False:\n            found[holder] = None\n",
         "a document that stops matching leaves the queries that hold it",
     ),
     Mutation(

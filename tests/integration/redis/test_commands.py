@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from tests.certificates import Authority
 from tests.redis_server import RedisCluster, RedisServer, tell
+from tests.replica_set import ReplicaSet
 from typer.testing import CliRunner
 
 from bolide.ops.cli import app
@@ -106,13 +107,34 @@ def test_a_redis_that_cannot_be_used_is_told_in_one_line(redis_server: RedisServ
         assert "hunter2" not in err
     with RedisServer("--replicaof", "127.0.0.1", str(redis_server.port)) as replica:
         status, _, err = outcome("feed", "publish", "patients", "p01", "--redis", replica.url)
-        assert (status, err) == (1, "bolide: Redis is a read-only replica.\n")
+        assert (status, err) == (
+            1,
+            "bolide: Redis is a read-only replica. It is that of BOLIDE_REDIS or --redis,"
+            f" 127.0.0.1:{replica.port}.\n",
+        )
     redis_server.fill()
     status, _, err = outcome("feed", "publish", "patients", "p01", "--redis", redis_server.url)
     assert (status, "Redis is full: raise its maxmemory" in err) == (1, True)
     redis_server.kill()
     status, _, err = outcome("feed", "publish", "patients", "p01", "--redis", redis_server.url)
-    assert (status, err) == (1, "bolide: Redis has no connection.\n")
+    assert (status, err) == (
+        1,
+        "bolide: Redis has no connection. It is that of BOLIDE_REDIS or --redis,"
+        f" 127.0.0.1:{redis_server.port}.\n",
+    )
+
+
+def test_a_mongod_is_no_redis() -> None:
+    with ReplicaSet.standalone() as mongod:
+        for path in ("", "/1"):
+            url = f"redis://ada:secret@{mongod.address}{path}"
+            status, _, err = outcome("feed", "publish", "patients", "p01", "--redis", url)
+            assert (status, "does not speak Redis" in err) == (1, True)
+            assert mongod.address in err
+            assert "secret" not in err
+        url = f"redis://{mongod.address}"
+        _, _, err = outcome("feed", "publish", "patients", "p01", "--redis", url)
+        assert "does not speak Redis" in err
 
 
 def test_a_writer_needs_no_other_right_than_to_write(redis_server: RedisServer) -> None:

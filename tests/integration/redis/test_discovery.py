@@ -84,7 +84,7 @@ async def test_tls_is_checked(tmp_path: Path) -> None:
         assert (await found(server.url)).host == ("127.0.0.1", server.port)
         assert "certificate is good" in await refusal(server.url.replace(known, unknown))
         assert "PEM file that this user may read" in await refusal(f"{server.url}.not")
-        assert "no connection" in await away(f"redis://:hunter2@127.0.0.1:{server.port}")
+        assert "wants TLS (rediss://)" in await away(f"redis://:hunter2@127.0.0.1:{server.port}")
 
 
 async def test_a_replica_is_no_place_for_counters(redis_server: RedisServer) -> None:
@@ -142,7 +142,7 @@ async def answering(answer: bytes) -> AsyncGenerator[str]:
 
 async def test_what_is_no_redis_is_told_apart() -> None:
     async with answering(b"HTTP/1.1 400 Bad Request\r\n\r\n") as url:
-        assert "speaks something else" in await refusal(url)
+        assert "does not speak Redis" in await refusal(url)
         assert "speaks TLS" in await refusal(url.replace("redis://", "rediss://"))
     async with answering(b"+OK\r\n") as url:
         assert "what answers there is something else" in await refusal(url)

@@ -13,6 +13,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route, WebSocketRoute
 from starlette.websockets import WebSocket
+from structlog.testing import capture_logs
 from tests.integration.conftest import Serve
 from websockets.asyncio.client import connect
 
@@ -139,6 +140,22 @@ async def test_socket_without_a_whole_head_is_cut(serve: Serve, said: bytes) -> 
     with closing(await Socket.open(await serve(APPLICATION, http=Impatient))) as peer:
         peer.say(said)
         assert await peer.rest() == b""
+
+
+async def test_tls_on_a_port_without_is_explained_once(
+    serve: Serve, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(BolideHTTP, "_has_told_of_tls", False)
+    address = await serve(APPLICATION, http=BolideHTTP)
+    with capture_logs() as logs:
+        for _ in range(2):
+            with closing(await Socket.open(address)) as peer:
+                peer.say(b"\x16\x03\x01\x00\x05\x01\x00\x00\x01\x00")
+                assert (await peer.rest()).endswith(
+                    b"This port speaks no TLS: use http:// or ws://\n"
+                )
+    (told,) = logs
+    assert "open it with http://" in told["event"]
 
 
 @pytest.mark.parametrize("said", [REQUEST, b"\r\n"])

@@ -80,7 +80,9 @@ async def publish(
         finally:
             await connection.close()
     except RedisAway as error:
-        raise FeedFailed(str(error), published) from error
+        raise FeedFailed(
+            f"{error} It is that of BOLIDE_REDIS or --redis, {address.shown}.", published
+        ) from error
     return published
 
 

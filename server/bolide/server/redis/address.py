@@ -67,6 +67,15 @@ class RedisAddress:
     tls_files: Mapping[str, str] = field(default_factory=dict[str, str])
     is_insecure: bool = False
 
+    @property
+    def shown(self) -> str:
+        """Where it is, for people: without user and password."""
+        if not self.hosts:
+            return self.socket or ""
+        return ", ".join(
+            f"[{name}]:{port}" if ":" in name else f"{name}:{port}" for name, port in self.hosts
+        )
+
     def check_host(self, host: str) -> None:
         """Refuse to speak to another machine in plain text, or without a password.
 

@@ -34,6 +34,8 @@ MAX_REPLY_BYTES: Final = 1_048_576
 _ELEMENT_BYTES: Final = 64
 """What a part of an answer takes at least, whatever is in it."""
 
+_STRANGER: Final = ": what listens there does not speak Redis, or wants TLS (rediss://)"
+
 Argument: TypeAlias = bytes | str | int
 
 
@@ -48,11 +50,12 @@ class RedisConnection:
         connection: The driver's, connected.
     """
 
-    __slots__ = ("_connection",)
+    __slots__ = ("_connection", "_has_answered")
 
     def __init__(self, connection: Any) -> None:
         """Take over the driver's connection."""
         self._connection = connection
+        self._has_answered = False
 
     @classmethod
     async def open(
@@ -62,6 +65,7 @@ class RedisConnection:
         *,
         is_sentinel: bool = False,
         max_reply_bytes: int = MAX_REPLY_BYTES,
+        is_known: bool = False,
     ) -> "RedisConnection":
         """Connect, and tell the server who asks.
 
@@ -70,6 +74,7 @@ class RedisConnection:
             host: The server's name and port; None is the address's Unix socket.
             is_sentinel: The server is a Sentinel: it has passwords of its own, and no databases.
             max_reply_bytes: Most that is read as one answer.
+            is_known: It was a Redis before.
 
         Raises:
             ConfigurationError: If it will never be possible; the text says what to do.
@@ -96,13 +101,16 @@ class RedisConnection:
         else:
             opened = driver.Connection(host=host[0], port=host[1], **options)
         connection = cls(opened)
+        connection._has_answered = is_known
         try:
             async with asyncio.timeout(COMMAND_TIMEOUT_S):
                 await opened.connect()
         except BaseException as error:
             await connection.close()
             if isinstance(error, Exception):
-                raise _told(error) from error
+                # The driver connected if it is not that which failed.
+                is_there = not is_known and "connecting to" not in str(error)
+                raise _told(error, is_stranger=is_there) from error
             raise
         return connection
 
@@ -139,7 +147,8 @@ class RedisConnection:
                         refusal = error
         except Exception as error:
             await self.close()
-            raise _told(error) from error
+            raise _told(error, is_stranger=not self._has_answered) from error
+        self._has_answered = True
         if refusal is not None:
             raise _told(refusal) from refusal
         return answers
@@ -190,8 +199,13 @@ class _BoundedParser(_AsyncRESP2Parser):
             raise ReplyTooLarge
 
 
-def _told(error: Exception) -> ConfigurationError | RedisAway:
-    """Return what to raise instead of an error of the driver, whose text may quote anything."""
+def _told(error: Exception, *, is_stranger: bool = False) -> ConfigurationError | RedisAway:
+    """Return what to raise instead of an error of the driver, whose text may quote anything.
+
+    Args:
+        error: What was raised.
+        is_stranger: Something listens at the address, and has said nothing yet.
+    """
     match error:
         case ConfigurationError() | RedisAway():
             return error
@@ -202,7 +216,7 @@ def _told(error: Exception) -> ConfigurationError | RedisAway:
                 "one with a user who may run the commands that docs/topics/redis.md lists"
             )
         case exceptions.InvalidResponse():
-            return refused("that of a Redis: what answers there speaks something else")
+            return refused("that of a Redis: what answers there does not speak Redis")
         case exceptions.OutOfMemoryError():
             return RedisFull()
         case exceptions.ReadOnlyError():
@@ -214,7 +228,8 @@ def _told(error: Exception) -> ConfigurationError | RedisAway:
         case TimeoutError() | exceptions.TimeoutError():
             return RedisAway("does not answer")
         case _:
-            return _told_of_tls(error) or RedisAway("has no connection")
+            lost = "closes the connection" + _STRANGER if is_stranger else "has no connection"
+            return _told_of_tls(error) or RedisAway(lost)
 
 
 def _told_of_password(error: exceptions.AuthenticationError) -> PasswordRefused:

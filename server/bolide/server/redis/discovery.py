@@ -42,7 +42,9 @@ class Server:
 
     async def connect(self, *, max_reply_bytes: int = MAX_REPLY_BYTES) -> RedisConnection:
         """Open a connection to it, as :meth:`RedisConnection.open` does."""
-        return await RedisConnection.open(self.address, self.host, max_reply_bytes=max_reply_bytes)
+        return await RedisConnection.open(
+            self.address, self.host, max_reply_bytes=max_reply_bytes, is_known=True
+        )
 
 
 async def find_server(address: RedisAddress, key: str) -> Server:
@@ -88,7 +90,8 @@ async def locate(address: RedisAddress, key: str) -> tuple[str, int] | None:
 async def _checked(
     address: RedisAddress, host: tuple[str, int] | None, connection: RedisConnection
 ) -> Server:
-    info = _parsed(await connection.command("INFO"))
+    # The word makes it longer than 16 bytes, for which a MongoDB would wait.
+    info = _parsed(await connection.command("INFO", "default"))
     if "redis_version" not in info:
         raise refused("that of a Redis: what answers there is something else")
     version = _version(info["redis_version"])

@@ -25,7 +25,7 @@ from bolide.server.sessions.ratelimit import Request
 from bolide.server.sessions.runs.method_run import MethodRun
 from bolide.server.sessions.runs.subscription_runs import SubscriptionRuns
 from bolide.server.sessions.services import Services
-from bolide.server.sessions.session import Session, SessionState
+from bolide.server.sessions.session import DISCONNECTED, Session, SessionState
 from bolide.server.sessions.slow_reader import SlowReader
 from bolide.server.sessions.transport import Transport
 
@@ -310,7 +310,9 @@ class SessionDriver:
         self._stop_slow_reader()
         if self.session.was_opened:
             self.services.metrics.sessions.dec()
-        self.log.info("session closed", reason=closing.reason)
+        # Clients that leave are no news, and there may be many.
+        log = self.log.debug if closing.reason == DISCONNECTED else self.log.info
+        log("session closed", reason=closing.reason)
         self._transport.close(closing.reason, at_fault=closing.at_fault)
         self.ended.set()
         self._stop_timer()

@@ -24,7 +24,7 @@ Observable behaviour follows Meteor's ``livedata_server``; see ``docs/design/ses
 
 from collections.abc import Callable, Mapping, Sequence
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -76,9 +76,12 @@ from bolide.server.sessions.view.client_view import ClientView
 from bolide.server.sessions.view.strategy import PublicationStrategy
 from bolide.server.sessions.waiting import Queued, Waiting, let_wait, read_again, sub_id
 
-__all__ = ["Session", "SessionState"]
+__all__ = ["DISCONNECTED", "Session", "SessionState"]
 
 _NO_HEARTBEAT_VERSION = "pre1"
+DISCONNECTED: Final = "The client disconnected"
+"""The reason of a session that its client ended."""
+
 _EXTENSIONS = ("call", "late", "move", "resync")
 
 
@@ -249,7 +252,7 @@ class Session:
 
     def disconnected(self) -> None:
         """Learn that the peer is gone."""
-        self.close("The client disconnected")
+        self.close(DISCONNECTED)
 
     # What goes out
 

@@ -8,8 +8,9 @@ import asyncio
 import socket
 import struct
 from asyncio.transports import Transport
-from typing import ClassVar, cast
+from typing import ClassVar, Final, cast
 
+import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bolide.server.limits import Limits
@@ -17,7 +18,9 @@ from bolide.server.web.websocket.handshake import refusing
 
 __all__ = ["BolideHTTP"]
 
+_log = structlog.get_logger("bolide.web")
 _DEFAULTS = Limits()
+_CLIENT_HELLO: Final = b"\x16\x03"
 
 
 class BolideHTTP(HttpToolsProtocol):
@@ -31,6 +34,7 @@ class BolideHTTP(HttpToolsProtocol):
     max_head_bytes: ClassVar[int] = _DEFAULTS.max_head_bytes
     slow_reader_timeout_s: ClassVar[float] = _DEFAULTS.slow_reader_timeout_s
 
+    _has_told_of_tls: ClassVar[bool] = False
     _head_timer: asyncio.TimerHandle | None = None
     _head_bytes = 0
     _is_in_body = False
@@ -66,6 +70,9 @@ class BolideHTTP(HttpToolsProtocol):
         cycle = cast("RequestResponseCycle | None", self.cycle)
         if self._head_timer is None and (cycle is None or cycle.response_complete):
             self._await_head()
+        if data.startswith(_CLIENT_HELLO) and cycle is None and not self._head_bytes:
+            self._refuse_tls()
+            return
         # The parser keeps of a head what it is given, so it is given no more than may be.
         most = self.max_head_bytes
         while data and not self.transport.is_closing() and not self._is_upgraded:
@@ -155,6 +162,16 @@ class BolideHTTP(HttpToolsProtocol):
         if self._reader_timer is not None:
             self._reader_timer.cancel()
             self._reader_timer = None
+
+    def _refuse_tls(self) -> None:
+        """Say what is wrong to whoever looks at the log, once: to browsers it is noise."""
+        if not BolideHTTP._has_told_of_tls:
+            BolideHTTP._has_told_of_tls = True
+            _log.warning(
+                "a client spoke TLS to a node without: open it with http://, or give it a"
+                " certificate (--tls-cert)"
+            )
+        self._refuse(400, b"This port speaks no TLS: use http:// or ws://\n")
 
     def _refuse(self, status: int, text: bytes) -> None:
         self._watch_reader()

@@ -159,7 +159,8 @@ def _trust() -> str:
 def _refused(status: int, where: str, *, has_headers: bool) -> Failure:
     if status == 404:
         return Failure(
-            f"{where} has no DDP endpoint at this path (404); it is usually /websocket.",
+            f"{where} has no DDP endpoint at this path (404); it is usually /websocket,"
+            " and the address without any path then.",
             is_lasting=True,
         )
     if status in (401, 403):
