@@ -30,6 +30,7 @@ _CLIENT_LIMITS = {limit.name for limit in fields(ClientLimits)}
 _OTHER_VARIABLES = {
     "BOLIDE_MONGOD",
     "BOLIDE_PYTHON27",
+    "BOLIDE_TESTS_AWAY_S",
     "BOLIDE_TESTS_COUNTER_UPDATES",
     "BOLIDE_TESTS_FENCES",
     "BOLIDE_TESTS_JOINS",
