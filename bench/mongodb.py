@@ -25,7 +25,7 @@ from tests.replica_set import ReplicaSet
 
 from bench.figures.results import RowResult
 from bench.live_queries import document
-from bench.mongodb_followers import BATCH, COLLECTION, LAST, PIPELINE
+from bench.mongodb_followers import BATCH, COLLECTION, LAST, PIPELINE, PROFILED
 from bench.rig.lock import only_bench
 from bench.rig.material import PROJECT
 
@@ -34,8 +34,10 @@ QUERIES: Final = 100
 MANY_QUERIES: Final = 10_000
 SLOW_RATE, FAST_RATE = 50, 2000
 SECONDS: Final = 8
+SHOWN: Final = 15
 
-Figures = Mapping[str, float]
+# Numbers, and a profile.
+Figures = Mapping[str, Any]
 
 
 class Writer:
@@ -206,21 +208,33 @@ class Row:
 
     async def measure(self, bench: Bench, round_: int) -> dict[str, float]:
         """Measure one round; each second one in the opposite order."""
-        order = self.followers[:: 1 if round_ % 2 else -1]
-        found = await (bench.live(order, self.rate) if self.rate else bench.backlog(order))
+        found = await self._follow(bench, self.followers[:: 1 if round_ % 2 else -1])
         return {name: figures[self.figure] for name, figures in found.items()}
+
+    async def profile(self, bench: Bench) -> None:
+        """Print where the time of the node goes."""
+        os.environ[PROFILED] = "1"
+        found = await self._follow(bench, self.followers[1:2])
+        del os.environ[PROFILED]
+        for name, figures in found.items():
+            for function, share in figures["profile"][:SHOWN]:
+                us = share * figures["cpu_us"]
+                print(f"{self.name} {name}: {100 * share:5.1f} % {us:6.2f} us {function}")
+
+    async def _follow(self, bench: Bench, followers: Sequence[Follower]) -> dict[str, Figures]:
+        return await (bench.live(followers, self.rate) if self.rate else bench.backlog(followers))
 
 
 ROWS: Final = (
     Row("mongodb-backlog", "us of CPU per event", "cpu_us", (WATCH, NODE, BARE)),
-    Row("mongodb-live", "us of CPU per event", "cpu_us", (WATCH, NODE, BARE), SLOW_RATE),
+    Row("mongodb-live", "us of CPU per event", "cpu_us", (WATCH, NODE), SLOW_RATE),
     Row("mongodb-latency-50", "ms from the write (p50)", "p50_ms", (WATCH, CLIENT), SLOW_RATE),
     Row("mongodb-latency-2000", "ms from the write (p50)", "p50_ms", (WATCH, CLIENT), FAST_RATE),
     Row("mongodb-10000-queries", "us of CPU per event", "cpu_us", (WATCH, MANY)),
 )
 
 
-async def run(rows: Sequence[Row], rounds: int) -> None:
+async def run(rows: Sequence[Row], rounds: int, *, with_profile: bool) -> None:
     """Measure rows, and print each as it is known."""
     with only_bench(print), ReplicaSet(1) as members:
         async with AsyncMongoClient[dict[str, Any]](members.url("")) as client:
@@ -235,6 +249,9 @@ async def run(rows: Sequence[Row], rounds: int) -> None:
                         results[row.name].add(name, figure)
                     shown = ", ".join(f"{name} {figure:.2f}" for name, figure in found.items())
                     print(f"{round_}/{rounds} {row.name}: {shown} {row.unit}", flush=True)
+            for row in rows if with_profile else ():
+                if CLIENT not in row.followers:
+                    await row.profile(bench)
     for result in results.values():
         later = [
             ours - theirs
@@ -250,10 +267,11 @@ async def run(rows: Sequence[Row], rounds: int) -> None:
 def main(
     rows: Annotated[list[str] | None, typer.Argument(help="Names of rows; all if none.")] = None,
     rounds: Annotated[int, typer.Option(min=1)] = 9,
+    profile: Annotated[bool, typer.Option(help="Show where the node's time goes, too.")] = False,
 ) -> None:
     """Measure."""
     chosen = [row for row in ROWS if not rows or row.name in rows]
-    asyncio.run(run(chosen, rounds))
+    asyncio.run(run(chosen, rounds, with_profile=profile))
 
 
 if __name__ == "__main__":

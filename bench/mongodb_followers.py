@@ -8,6 +8,7 @@ events, and prints one JSON object: ``cpu_us`` for each, and how late they came,
 import asyncio
 import gc
 import json
+import os
 import re
 import sys
 from collections.abc import Collection, Mapping, Sequence
@@ -21,6 +22,7 @@ from pymongo import AsyncMongoClient
 from websockets.asyncio.client import connect as connect_websocket
 
 from bench.live_queries import MATCHING, selectors
+from bench.profile.profiled import CpuRecording
 from bolide.server.limits import Limits
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.sessions.view.source import FollowedView
@@ -33,9 +35,11 @@ from bolide.server.stores.mongo.reading.queries import BATCH
 from bolide.server.stores.mongo.reading.snapshots import Found, SnapshotReader
 from bolide.server.turn import Turn
 
-__all__ = ["BATCH", "COLLECTION", "LAST", "PIPELINE"]
+__all__ = ["BATCH", "COLLECTION", "LAST", "PIPELINE", "PROFILED"]
 
 COLLECTION: Final = "beds"
+PROFILED: Final = "BOLIDE_BENCH_PROFILE"
+"""Variable that lets a follower record where its time goes."""
 LAST: Final = "last"
 """``_id`` of the document that is inserted last."""
 _FIELDS: Final = (
@@ -47,6 +51,8 @@ PIPELINE: Final[list[dict[str, Any]]] = [
     {"$project": dict.fromkeys(_FIELDS, 1)},
 ]
 """What a node asks for, too."""
+# As clients come: not one after the other.
+_AT_ONCE: Final = 32
 _AT: Final = re.compile(r'"at":([0-9.]+)')
 # Nothing is put off to a later turn, nor ended, because the machine is busy.
 _UNHURRIED: Final = Limits(live_query_turn_ms=60_000, live_query_excess_ms=60_000)
@@ -69,6 +75,8 @@ class Measurement:
         self._delays: list[float] = []
         self._began_at = 0.0
         self._took = 0.0
+        self._recording = CpuRecording() if os.environ.get(PROFILED) else None
+        self._profile: list[tuple[str, float]] = []
 
     def begin(self, missed: int = 0) -> None:
         """Count from here on.
@@ -78,6 +86,8 @@ class Measurement:
         """
         self._count -= missed
         self._delays.clear()
+        if self._recording is not None:
+            self._recording.begin()
         self._began_at = process_time()
         print("ready", flush=True)
 
@@ -89,6 +99,9 @@ class Measurement:
     def end(self) -> None:
         """Take note of the last event."""
         self._took = process_time() - self._began_at
+        if self._recording is not None:
+            found = self._recording.end()
+            self._profile = [(name, count / found["samples"]) for name, count in found["own"]]
         self.over.set()
 
     def print(self) -> None:
@@ -98,6 +111,7 @@ class Measurement:
             "cpu_us": 1e6 * self._took / self._count,
             "p50_ms": 1e3 * delays[len(delays) // 2],
             "p99_ms": 1e3 * delays[len(delays) * 99 // 100],
+            "profile": self._profile,
         }
         print(json.dumps(found), flush=True)
 
@@ -178,8 +192,13 @@ async def route(url: str, measurement: Measurement, token: Any, queries: int) ->
     live = LiveQueries(store, Turn(), limits=_UNHURRIED)
     store.listen(_Listener(measurement))
     asked = selectors(-queries) if queries < 0 else selectors(queries + MATCHING)[MATCHING:]
-    for selector in asked:
-        await live.follow(Query(collection=COLLECTION, selector=selector), _Follower())
+    waiting = iter(asked)
+
+    async def follow_some() -> None:
+        for selector in waiting:
+            await live.follow(Query(collection=COLLECTION, selector=selector), _Follower())
+
+    await asyncio.gather(*(follow_some() for _ in range(_AT_ONCE)))
     gc.collect()
     # The first answer came when the store was opened.
     measurement.begin(0 if token is None else BATCH)

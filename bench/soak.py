@@ -120,6 +120,14 @@ ITEMS = (
         tests=(*_WITH_OUTPUT, "tests/integration/mongodb/test_fence.py"),
     ),
     Item(
+        name="subscriptions",
+        claim="With 1, 100 and {count} subscriptions mongod serves one change stream for a node,"
+        " and ten writes are ten `update` and ten `getMore`, give or take two",
+        variable="BOLIDE_TESTS_SUBSCRIPTIONS",
+        count=10_000,
+        tests=("tests/integration/mongodb/test_costs.py", "-k", "subscriptions"),
+    ),
+    Item(
         name="kills",
         claim="{count} kills (-9) of a node under write load, once with calls that are made again"
         " and once without, lose no acknowledged write, run no call twice and leave no client with"

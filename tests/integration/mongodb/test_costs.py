@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import os
 from collections import Counter
 from collections.abc import AsyncGenerator, Callable, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
@@ -22,6 +23,9 @@ from bolide.server.stores.own_collections import FENCES
 from bolide.server.testing import TestClient, TestNode
 
 WRITES = 10
+SUBSCRIPTIONS = int(os.environ.get("BOLIDE_TESTS_SUBSCRIPTIONS", "100"))
+# One session may have so many.
+A_SESSION = 500
 CALLS = "_bolide_calls"
 
 
@@ -180,11 +184,13 @@ async def test_subscriptions_cost_no_streams_and_writes_no_more_commands(server:
     async with ward(server) as (node, client):
         await client.subscribe("short", "w1")
         known = 0
-        for count in (1, 10, 100):
-            await asyncio.gather(
-                *(client.subscribe("nobody's", number) for number in range(known, count))
-            )
+        for count in sorted({1, min(100, SUBSCRIPTIONS // 2), SUBSCRIPTIONS}):
+            for first in range(known, count, A_SESSION):
+                another = await node.connect()
+                numbers = range(first, min(first + A_SESSION, count))
+                await asyncio.gather(*(another.subscribe("nobody's", one) for one in numbers))
             known = count
+            assert len(node.node.services.live_queries) == count + 1
             await node.node.services.live_queries.index_advice.idle()
             assert server.streams() == 1
             with server.counting() as asked:

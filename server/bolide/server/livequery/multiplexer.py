@@ -335,7 +335,7 @@ class Multiplexer(SharedView):
 
     async def _start(self) -> None:
         began = self._turns.now()
-        snapshot = await self._read()
+        snapshot = await self._surroundings.readings.first(self._read)
         self.reading_s += self._turns.now() - began
         self._result.load(snapshot.documents)
         self._result.flush()

@@ -12,7 +12,11 @@ from bolide.server.limits import Limits
 from bolide.server.logging.log import describe_failure
 from bolide.server.stores.base import Snapshot
 
-__all__ = ["FIRST_RETRY_S", "LAST_RETRY_S", "Readings"]
+__all__ = ["FIRST_RETRY_S", "LAST_RETRY_S", "MAX_FIRST_READINGS", "Readings"]
+
+MAX_FIRST_READINGS: Final = 64
+"""Most live queries that are read for the first time at once: a driver has 100 connections, and
+writes must not wait for one behind thousands of clients that come back together."""
 
 FIRST_RETRY_S: Final = 0.1
 LAST_RETRY_S: Final = 10.0
@@ -49,7 +53,17 @@ class Readings:
         most = (limits or Limits()).max_live_query_rereads
         self._free = asyncio.Semaphore(most)
         self._free_for_polls = asyncio.Semaphore(max(1, most // 2))
+        self._free_for_first = asyncio.Semaphore(MAX_FIRST_READINGS)
         self._log = structlog.get_logger("bolide.livequery")
+
+    async def first(self, read: Callable[[], Awaitable[Snapshot]]) -> Snapshot:
+        """Read a query for the first time, when it is its turn.
+
+        Raises:
+            Exception: What the store raised.
+        """
+        async with self._free_for_first:
+            return await read()
 
     async def poll(self, collection: str, read: Callable[[], Awaitable[Snapshot]]) -> Snapshot:
         """Read a polled query again; as :meth:`read`."""

@@ -8,7 +8,12 @@ from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 from bolide.core.errors import StateError
 from bolide.core.minimongo.errors import MinimongoError
 from bolide.server.limits import Limits
-from bolide.server.livequery.readings import FIRST_RETRY_S, LAST_RETRY_S, Readings
+from bolide.server.livequery.readings import (
+    FIRST_RETRY_S,
+    LAST_RETRY_S,
+    MAX_FIRST_READINGS,
+    Readings,
+)
 from bolide.server.stores.base import Position, Query, Snapshot
 from bolide.server.stores.memory import MemoryStore
 from bolide.server.testing import FakeClock
@@ -137,3 +142,17 @@ async def test_who_gives_up_leaves_no_timer(store: FailingStore) -> None:
     await asyncio.gather(reading, return_exceptions=True)
     await clock.advance(FIRST_RETRY_S)
     assert store.reads == 1
+
+
+async def test_few_queries_are_read_for_the_first_time_at_once(store: FailingStore) -> None:
+    readings = Readings()
+    store.gate.clear()
+    reading = [
+        asyncio.create_task(readings.first(lambda: store.read(ALL)))
+        for _ in range(MAX_FIRST_READINGS + 5)
+    ]
+    await asyncio.sleep(0)
+    assert store.reading == MAX_FIRST_READINGS
+    store.gate.set()
+    await asyncio.gather(*reading)
+    assert (store.most, store.reads) == (MAX_FIRST_READINGS, MAX_FIRST_READINGS + 5)
