@@ -109,7 +109,11 @@ ITEMS = (
         " readers included",
         variable="BOLIDE_TESTS_TRANSACTIONS",
         count=2_000,
-        tests=(*_WITH_OUTPUT, "tests/integration/mongodb/test_transactions.py"),
+        tests=(
+            *_WITH_OUTPUT,
+            "tests/integration/mongodb/test_transactions.py",
+            "tests/integration/mongodb/test_transactions_on_sockets.py",
+        ),
     ),
     Item(
         name="fence",
