@@ -8,6 +8,7 @@ from typing import Any, cast
 import pytest
 from pymongo import MongoClient
 from tests.mongo_roles import administrator_url
+from tests.replica_set import ReplicaSet
 
 from bolide.core.errors import MethodError
 from bolide.server import App, Context, Selector
@@ -155,3 +156,20 @@ async def test_a_client_has_no_code_run(clients: list[TestClient], selector: Any
     await here.subscribe("found", {"n": {"$gt": 0}})
     assert [bed["_id"] for bed in here.documents("beds")] == ["a"]
     assert await here.call("count", {"n": 1}) == 1
+
+
+async def test_a_slow_regular_expression_is_not_tried_again(
+    clients: list[TestClient], replica_set: ReplicaSet
+) -> None:
+    here, _ = clients
+    await here.call("set", "beds", "a", {"name": "aaa"})
+
+    def run_out_of_time() -> None:
+        replica_set.fail(1, "find", errorCode=50)
+
+    await asyncio.to_thread(run_out_of_time)
+    with pytest.raises(MethodError, match="takes too long"):
+        await here.subscribe("found", {"name": {"$regex": "(a+)+b"}})
+    await asyncio.to_thread(run_out_of_time)
+    await here.subscribe("found", {"name": "aaa"})
+    assert here.documents("beds") == [{"_id": "a", "name": "aaa"}]

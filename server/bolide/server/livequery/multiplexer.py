@@ -15,6 +15,8 @@ from collections.abc import Mapping, Sequence
 # Selectors are of applications.
 from typing import Any, Final
 
+from pymongo.errors import OperationFailure
+
 from bolide.core.keys import Key
 from bolide.core.minimongo.errors import MatchTimeout, MinimongoError
 from bolide.core.minimongo.matcher import Matcher
@@ -36,6 +38,7 @@ from bolide.server.stores.access import effective_selector
 from bolide.server.stores.base import Change, ChangeKind, Position, Query, Snapshot
 from bolide.server.stores.evaluation import Aggregation, CollectionKind, Evaluator
 from bolide.server.stores.pipelines import WrongPipeline, past_scopes
+from bolide.server.stores.slowness import is_too_slow
 
 __all__ = ["MAX_KEPT_CHANGES", "Multiplexer"]
 
@@ -484,12 +487,17 @@ class Multiplexer(SharedView):
         evaluator, asks = self._evaluator, self._asks
         if evaluator is not None:
             await self._look_at_origins(evaluator)
-        if evaluator is None or self._pace is None:
-            store = self._surroundings.store
-            return await store.read(self._result.reading, after=self._stale_since)
-        self._pace.begin()
-        after = None if self._is_asked else self._stale_since
-        snapshot = await evaluator.evaluate(self._result.reading, after=after)
+        try:
+            if evaluator is None or self._pace is None:
+                store = self._surroundings.store
+                return await store.read(self._result.reading, after=self._stale_since)
+            self._pace.begin()
+            after = None if self._is_asked else self._stale_since
+            snapshot = await evaluator.evaluate(self._result.reading, after=after)
+        except OperationFailure as error:
+            if is_too_slow(error, effective_selector(self.query)):
+                raise QueryTooExpensive from error
+            raise
         # Who asked since then wants another reading.
         self._answered = asks
         return snapshot

@@ -5,6 +5,7 @@ every call of the session it looks for new events (:meth:`SessionDriver.pump`), 
 gathered in one turn of the event loop in one go.
 """
 
+import asyncio
 from collections.abc import Mapping
 from typing import Literal, assert_never
 
@@ -53,6 +54,7 @@ class SessionDriver:
 
     __slots__ = (
         "_closing",
+        "_first_readings",
         "_slow_reader",
         "_timed",
         "_timer",
@@ -105,7 +107,15 @@ class SessionDriver:
         self._timer: Timer | None = None
         self._timer_at: float | None = None
         self._closing: SessionClosed | None = None
+        self._first_readings: asyncio.Semaphore | None = None
         self._watch_time()
+
+    @property
+    def first_readings(self) -> asyncio.Semaphore:
+        """What is held while a live query is joined, which may read the database."""
+        if self._first_readings is None:
+            self._first_readings = asyncio.Semaphore(self.services.limits.max_first_readings)
+        return self._first_readings
 
     # The socket's side
 

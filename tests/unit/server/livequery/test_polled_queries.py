@@ -11,13 +11,14 @@ from tests.unit.server.evaluating_store import EvaluatingStore
 from tests.view_replica import ViewReplica
 
 from bolide.core.minimongo.errors import MinimongoError
-from bolide.core.values import Document
+from bolide.core.values import Document, Regex
 from bolide.server.clock import Timer
 from bolide.server.limits import Limits
 from bolide.server.livequery.advice.statistics import LiveQueryStatistics
 from bolide.server.livequery.live_queries import LiveQueries
 from bolide.server.livequery.polling.polled_result import TooManyRows, UnidentifiedRows
 from bolide.server.livequery.polling.polls import POLL_INTERVAL_S, POLL_PAUSE_S
+from bolide.server.livequery.turns import QueryTooExpensive
 from bolide.server.logging.explained import NeedsMongoDB
 from bolide.server.stores.base import (
     AccessFilter,
@@ -446,6 +447,18 @@ async def test_a_view_is_joined_only_if_what_it_is_of_has_no_access_scopes(world
     world.live.hinted("d")
     await world.pass_pause()
     assert isinstance(replica.error, WrongPipeline)
+
+
+@pytest.mark.parametrize("asked", [{"a": Regex("(a+)+b")}, {"$or": [{"a": {"$regex": "(a+)+b"}}]}])
+async def test_a_regular_expression_that_takes_too_long_is_not_tried_again(
+    world: World, asked: Document
+) -> None:
+    world.store.error = OperationFailure("operation exceeded time limit", 50)
+    with pytest.raises(QueryTooExpensive):
+        await world.follow(Query(collection="c", selector={"$where": "n > 3", **asked}))
+    with pytest.raises(OperationFailure):
+        await world.follow(LARGE)
+    assert len(world.store.polls) == 2
 
 
 async def test_a_first_poll_that_fails_is_told_and_forgotten(world: World) -> None:

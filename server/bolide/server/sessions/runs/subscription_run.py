@@ -154,8 +154,9 @@ class SubscriptionRun:
     # The host of its join and its counts
 
     async def follow(self, query: Query, follower: Follower) -> Following:
-        """Follow a live query."""
-        return await self._driver.services.live_queries.follow(query, follower)
+        """Follow a live query; a few at a time."""
+        async with self._driver.first_readings:
+            return await self._driver.services.live_queries.follow(query, follower)
 
     def source_changed(self, source: Hashable, changes: Sequence[ViewChange]) -> None:
         """Pass on what changed in the result of one source."""

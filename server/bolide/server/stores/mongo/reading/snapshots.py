@@ -17,6 +17,7 @@ from bolide.core.values import Document
 from bolide.server.stores.mongo.cluster_time import position_of, time_of
 from bolide.server.stores.mongo.codec import run_command
 from bolide.server.stores.mongo.reading.queries import BATCH
+from bolide.server.stores.slowness import is_too_slow
 
 __all__ = ["READ_TIMEOUT_S", "CappedCollection", "Found", "SnapshotReader"]
 
@@ -25,6 +26,7 @@ READ_TIMEOUT_S: Final = 30.0
 _FIRST_ATTEMPT_S: Final = 5.0
 """How long the first attempt may take, seconds, each further one twice as long: a primary that is
 frozen says nothing, and there is another one long before the time of all attempts is over."""
+_SERVERS_PART: Final = 0.8
 _FIRST_PAUSE_S: Final = 0.01
 _LAST_PAUSE_S: Final = 1.0
 
@@ -120,6 +122,8 @@ class SnapshotReader:
             except PyMongoError as error:
                 if _is_of_capped(error):
                     raise CappedCollection from error
+                if is_too_slow(error, command):
+                    raise
                 too_old = is_exact and getattr(error, "code", None) == _SNAPSHOT_TOO_OLD
                 if too_old or not _may_pass(error) or loop.time() + pause >= deadline:
                     raise
@@ -130,7 +134,8 @@ class SnapshotReader:
 
     async def _attempt(self, command: Mapping[str, Any], timeout_s: float) -> Found:
         # Not pymongo.timeout(): the server refuses the time that it would give each getMore.
-        limited = {**command, "maxTimeMS": max(1, round(timeout_s * 1000))}
+        # The server gives up first, and says so: a frozen one says nothing.
+        limited = {**command, "maxTimeMS": max(1, round(timeout_s * _SERVERS_PART * 1000))}
         try:
             async with asyncio.timeout(timeout_s):
                 return await self._read(limited)
