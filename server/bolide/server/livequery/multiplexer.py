@@ -15,8 +15,6 @@ from collections.abc import Mapping, Sequence
 # Selectors are of applications.
 from typing import Any, Final
 
-from pymongo.errors import OperationFailure
-
 from bolide.core.keys import Key
 from bolide.core.minimongo.errors import MatchTimeout, MinimongoError
 from bolide.core.minimongo.matcher import Matcher
@@ -38,7 +36,7 @@ from bolide.server.stores.access import effective_selector
 from bolide.server.stores.base import Change, ChangeKind, Position, Query, Snapshot
 from bolide.server.stores.evaluation import Aggregation, CollectionKind, Evaluator
 from bolide.server.stores.pipelines import WrongPipeline, past_scopes
-from bolide.server.stores.slowness import is_too_slow
+from bolide.server.stores.slowness import QueryTooSlow
 
 __all__ = ["MAX_KEPT_CHANGES", "Multiplexer"]
 
@@ -494,10 +492,8 @@ class Multiplexer(SharedView):
             self._pace.begin()
             after = None if self._is_asked else self._stale_since
             snapshot = await evaluator.evaluate(self._result.reading, after=after)
-        except OperationFailure as error:
-            if is_too_slow(error, effective_selector(self.query)):
-                raise QueryTooExpensive from error
-            raise
+        except QueryTooSlow as error:
+            raise QueryTooExpensive from error
         # Who asked since then wants another reading.
         self._answered = asks
         return snapshot

@@ -6,7 +6,9 @@ from pymongo.errors import AutoReconnect, OperationFailure
 from bolide.core.values import Regex
 from bolide.server.stores.slowness import is_too_slow
 
-SLOW = OperationFailure("operation exceeded time limit", 50)
+LOOKED = "Executor error during find command :: caused by :: operation exceeded time limit"
+WAITED = "operation exceeded time limit"
+SLOW = OperationFailure(LOOKED, 50, {"errmsg": LOOKED})
 
 
 @pytest.mark.parametrize(
@@ -20,6 +22,8 @@ SLOW = OperationFailure("operation exceeded time limit", 50)
 def test_a_regular_expression_is_to_blame(asked: Any) -> None:
     assert is_too_slow(SLOW, asked)
     assert not is_too_slow(OperationFailure("no", 2), asked)
+    assert not is_too_slow(OperationFailure(WAITED, 50, {"errmsg": WAITED}), asked)
+    assert not is_too_slow(OperationFailure(WAITED, 50), asked)
     assert not is_too_slow(AutoReconnect("away"), asked)
 
 

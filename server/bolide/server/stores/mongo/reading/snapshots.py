@@ -17,7 +17,7 @@ from bolide.core.values import Document
 from bolide.server.stores.mongo.cluster_time import position_of, time_of
 from bolide.server.stores.mongo.codec import run_command
 from bolide.server.stores.mongo.reading.queries import BATCH
-from bolide.server.stores.slowness import is_too_slow
+from bolide.server.stores.slowness import QueryTooSlow, is_too_slow
 
 __all__ = ["READ_TIMEOUT_S", "CappedCollection", "Found", "SnapshotReader"]
 
@@ -123,7 +123,7 @@ class SnapshotReader:
                 if _is_of_capped(error):
                     raise CappedCollection from error
                 if is_too_slow(error, command):
-                    raise
+                    raise QueryTooSlow from error
                 too_old = is_exact and getattr(error, "code", None) == _SNAPSHOT_TOO_OLD
                 if too_old or not _may_pass(error) or loop.time() + pause >= deadline:
                     raise
