@@ -12,9 +12,9 @@ from bolide.server.limits import Limits
 from bolide.server.logging.log import describe_failure
 from bolide.server.stores.base import Snapshot
 
-__all__ = ["FIRST_RETRY_S", "LAST_RETRY_S", "MAX_FIRST_READINGS", "Readings"]
+__all__ = ["FIRST_RETRY_S", "LAST_RETRY_S", "MAX_FIRST_READINGS_OF_NODE", "Readings"]
 
-MAX_FIRST_READINGS: Final = 64
+MAX_FIRST_READINGS_OF_NODE: Final = 64
 """Most live queries that are read for the first time at once: a driver has 100 connections, and
 writes must not wait for one behind thousands of clients that come back together."""
 
@@ -53,7 +53,7 @@ class Readings:
         most = (limits or Limits()).max_live_query_rereads
         self._free = asyncio.Semaphore(most)
         self._free_for_polls = asyncio.Semaphore(max(1, most // 2))
-        self._free_for_first = asyncio.Semaphore(MAX_FIRST_READINGS)
+        self._free_for_first = asyncio.Semaphore(MAX_FIRST_READINGS_OF_NODE)
         self._log = structlog.get_logger("bolide.livequery")
 
     async def first(self, read: Callable[[], Awaitable[Snapshot]]) -> Snapshot:

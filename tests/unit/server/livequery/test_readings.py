@@ -11,7 +11,7 @@ from bolide.server.limits import Limits
 from bolide.server.livequery.readings import (
     FIRST_RETRY_S,
     LAST_RETRY_S,
-    MAX_FIRST_READINGS,
+    MAX_FIRST_READINGS_OF_NODE,
     Readings,
 )
 from bolide.server.stores.base import Position, Query, Snapshot
@@ -149,10 +149,10 @@ async def test_few_queries_are_read_for_the_first_time_at_once(store: FailingSto
     store.gate.clear()
     reading = [
         asyncio.create_task(readings.first(lambda: store.read(ALL)))
-        for _ in range(MAX_FIRST_READINGS + 5)
+        for _ in range(MAX_FIRST_READINGS_OF_NODE + 5)
     ]
     await asyncio.sleep(0)
-    assert store.reading == MAX_FIRST_READINGS
+    assert store.reading == MAX_FIRST_READINGS_OF_NODE
     store.gate.set()
     await asyncio.gather(*reading)
-    assert (store.most, store.reads) == (MAX_FIRST_READINGS, MAX_FIRST_READINGS + 5)
+    assert (store.most, store.reads) == (MAX_FIRST_READINGS_OF_NODE, MAX_FIRST_READINGS_OF_NODE + 5)
