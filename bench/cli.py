@@ -12,6 +12,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from bench.balancer_rows import BALANCER_ROWS
 from bench.figures.results import RowResult, markdown_table
 from bench.figures.surroundings import Surroundings, describe_surroundings
 from bench.outside import OUTSIDE_ROWS, is_there, run_outside
@@ -24,6 +25,8 @@ from bench.rows import NODE_ROWS, node_row
 
 __all__ = ["main"]
 
+_ROWS = (*NODE_ROWS, *BALANCER_ROWS)
+_BY_NAME = {row.name: row for row in _ROWS}
 _MISUSED = 2
 _WIDTH = 150  # of tables in a file
 
@@ -59,12 +62,14 @@ def bench(
     console = Console()
     if not console.is_terminal:
         console = Console(width=_WIDTH)
-    names = rows or [row.name for row in NODE_ROWS] + list(filter(is_there, OUTSIDE_ROWS))
+    names = rows or [row.name for row in _ROWS] + list(filter(is_there, OUTSIDE_ROWS))
     if profile is not None:
         names = [profile]
-    unknown = [name for name in names if node_row(name) is None and name not in OUTSIDE_ROWS]
+    unknown = [name for name in names if name not in _BY_NAME and name not in OUTSIDE_ROWS]
     if unknown or (profile is not None and node_row(profile) is None):
-        known = [row.name for row in NODE_ROWS] + ([] if profile is not None else [*OUTSIDE_ROWS])
+        known = [row.name for row in NODE_ROWS]
+        if profile is None:
+            known = [*_BY_NAME, *OUTSIDE_ROWS]
         console.print(f"Unknown row {', '.join(unknown or names)}; there are {', '.join(known)}.")
         raise typer.Exit(_MISUSED)
     if not {MEASURED_CPU, LOAD_CPU} <= os.sched_getaffinity(0):
@@ -80,7 +85,7 @@ def bench(
         surroundings = describe_surroundings()
         take_precedence()
         try:
-            ours = [row for name in names if (row := node_row(name)) is not None]
+            ours = [row for name in names if (row := _BY_NAME.get(name)) is not None]
             if ours:
                 material = prepare_material(console.print)
                 os.sched_setaffinity(0, {LOAD_CPU})

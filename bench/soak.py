@@ -169,6 +169,41 @@ ITEMS = (
         ),
     ),
     Item(
+        name="balanced",
+        claim="{count} kills of a node, 10 of a worker, 5 rolling restarts with drain and 20 new"
+        " certificates, with 500 SDK clients and 2,000 messages/s through a balancer to three"
+        " nodes, TLS on every hop, bring no session to a wrong node, lose no acknowledged call and"
+        " run none twice; clients are back within 10 s, and no session is lost and no request"
+        " fails by a rolling restart or a new certificate",
+        variable="BOLIDE_TESTS_NODE_KILLS",
+        count=20,
+        tests=(*_WITH_OUTPUT, "tests/faults/balanced/test_faults_under_load.py"),
+        also=(
+            ("BOLIDE_TESTS_WORKER_KILLS", "10"),
+            ("BOLIDE_TESTS_ROLLING_RESTARTS", "5"),
+            ("BOLIDE_TESTS_RELOADS", "20"),
+            ("BOLIDE_TESTS_DRAIN_S", "30"),
+            # So long a session must last to count as good: sooner, clients wait before they return.
+            ("BOLIDE_TESTS_REST_S", "10"),
+            ("BOLIDE_TESTS_NODES", "3"),
+            ("BOLIDE_TESTS_PERSONS", "500"),
+            ("BOLIDE_TESTS_CROWDS", "2"),
+            # Few write and many see it: an SQLite file is no faster on two busy processors.
+            ("BOLIDE_TESTS_WARD", "100"),
+            ("BOLIDE_TESTS_MESSAGES_PER_S", "2000"),
+            ("BOLIDE_TESTS_PAGES_PER_S", "20"),
+        ),
+    ),
+    Item(
+        name="stickiness",
+        claim="{count} clients come back 10 times each, while a worker is killed each time and the"
+        " key of the cookie is changed every other time, and find their node",
+        variable="BOLIDE_TESTS_STICKY_CLIENTS",
+        count=1_000,
+        tests=(*_WITH_OUTPUT, "tests/faults/balanced/test_stickiness.py"),
+        also=(("BOLIDE_TESTS_RETURNS", "10"),),
+    ),
+    Item(
         name="counters",
         claim="Four processes on one SQLite file with 4 writers each lose none of {count} updates",
         variable="BOLIDE_TESTS_COUNTER_UPDATES",

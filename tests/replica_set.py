@@ -26,6 +26,7 @@ from pymongo import MongoClient
 from pymongo.errors import AutoReconnect, OperationFailure, PyMongoError
 from tests.certificates import Authority
 from tests.network import Network, Place
+from tests.ports import free_ports
 
 __all__ = ["Member", "ReplicaSet", "find_mongod"]
 
@@ -97,8 +98,7 @@ class ReplicaSet:
             do all.
         has_tls: Nothing is said in plain text; the certificates are :attr:`authority`'s.
         asks_for_certificates: Nothing is said to whoever shows none.
-        network: Where they run, each in a place of its own, without users and TLS; None for all
-            beside the test.
+        network: Where they run, each in a place of its own; None for all beside the test.
 
     Attributes:
         authority: Whose certificates are trusted; None without TLS.
@@ -121,11 +121,11 @@ class ReplicaSet:
         places = network.others if network is not None else [None] * members
         self.members = [
             Member(number, port, self._folder / f"member{number}", place)
-            for number, (port, place) in enumerate(zip(_free_ports(members), places, strict=True))
+            for number, (port, place) in enumerate(zip(free_ports(members), places, strict=True))
         ]
         self._command = [
             str(mongod), "--nounixsocket", "--replSet", _NAME,
-            "--oplogSize", str(oplog_mb), "--wiredTigerCacheSizeGB", "0.25",
+            "--oplogSize", str(oplog_mb), "--wiredTigerCacheSizeGB", "0.5",
             "--setParameter", "enableTestCommands=1",
             "--setParameter", "diagnosticDataCollectionEnabled=false",
             # A secondary gives up a frozen primary soon.
@@ -144,7 +144,8 @@ class ReplicaSet:
         self.certificate = ""
         self._tls: dict[str, str] = {}
         if self.authority is not None:
-            self.certificate = self.authority.issue_in_one()
+            hosts = dict.fromkeys((_HOST, "localhost", *(one.host for one in self.members)))
+            self.certificate = self.authority.issue_in_one(*hosts)
             trusted = str(self.authority.file())
             self._command += [
                 "--tlsMode", "requireTLS",
@@ -363,14 +364,6 @@ def _until(holds: Any, complaint: str) -> None:
     while not holds():
         assert time.monotonic() < deadline, complaint
         time.sleep(_LOOK_EVERY_S)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server((_HOST, 0)) for _ in range(count)]
-    ports: list[int] = [one.getsockname()[1] for one in sockets]
-    for one in sockets:
-        one.close()
-    return ports
 
 
 def _fast_place() -> str | None:

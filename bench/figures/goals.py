@@ -1,4 +1,4 @@
-"""The goals of the node, as data: what DESIGN 15 asks for."""
+"""The goals, as data: what DESIGN 15 asks for."""
 
 from dataclasses import dataclass
 
@@ -73,6 +73,52 @@ GOALS = (
         reference=None,
         most=40.0,
         path="session with one subscription to a shared 50-document publication, kB",
+    ),
+    Goal(
+        row="balancer-message",
+        reference="haproxy",
+        most=1.05,
+        stretch=0.9,
+        path="balancer, relayed WebSocket message",
+    ),
+    Goal(
+        row="balancer-large-message",
+        reference="haproxy",
+        most=1.05,
+        stretch=0.9,
+        path="the same, 4 KiB on 500 connections",
+    ),
+    Goal(
+        row="balancer-http",
+        reference="haproxy",
+        most=1.3,
+        stretch=1.1,
+        path="balancer, HTTP request with head parsed",
+    ),
+    Goal(
+        row="balancer-connection",
+        reference="haproxy",
+        most=1.35,
+        stretch=1.15,
+        path="balancer, new WebSocket connection, both handshakes",
+    ),
+    Goal(
+        row="balancer-idle",
+        reference=None,
+        most=60.0,
+        path="balancer, idle proxied connection, kB",
+    ),
+    Goal(
+        row="balancer-workers",
+        reference="bolide",
+        most=1.1,
+        path="balancer, relayed WebSocket message, two workers to one",
+    ),
+    Goal(
+        row="balancer-idle-busy",
+        reference="bolide-2-workers",
+        most=1.15,
+        path="balancer, relayed WebSocket message of 200 connections, beside 10,000 idle to none",
     ),
     Goal(
         row="live-queries",

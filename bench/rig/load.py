@@ -20,6 +20,7 @@ __all__ = [
     "Reading",
     "broadcast_load",
     "read_report",
+    "relay_load",
     "request_load",
 ]
 
@@ -118,6 +119,22 @@ def request_load(
     return _reading(report, "cpu_us_per_rt", wanted=None)
 
 
+def relay_load(
+    server: Server, running: Running, material: Material, *, key: str, words: Sequence[str]
+) -> Reading:
+    """Let a balancer carry what the load generator sends.
+
+    Args:
+        server: Which.
+        running: The same, started.
+        material: The tools.
+        key: Of the report: what is measured.
+        words: Arguments of the load generator.
+    """
+    report = _run(server, running, material, [*words, "-W", "0.5"])
+    return _reading(report, key, wanted=None)
+
+
 def read_report(text: str) -> dict[str, Any]:
     """Read the line of JSON; numbers that are none (0 divided by 0) become null.
 
@@ -132,7 +149,8 @@ def _run(
     server: Server, running: Running, material: Material, arguments: Sequence[str]
 ) -> dict[str, Any]:
     command = ["taskset", "-c", str(LOAD_CPU), str(material.load_generator)]
-    command += ["-P", str(running.port), "-C", str(running.pid), "-p", server.path]
+    command += ["-P", str(running.port), "-C", ",".join(map(str, (running.pid, *running.others)))]
+    command += ["-p", server.path]
     command += ["-T"] if server.tls else []
     rest = QuietSpan()
     with subprocess.Popen(

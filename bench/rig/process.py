@@ -49,11 +49,13 @@ class Running:
         pid: Its process.
         port: Where it listens on loopback.
         log: What it wrote.
+        others: Processes of its own that are measured, too.
     """
 
     pid: int
     port: int
     log: Path
+    others: tuple[int, ...] = ()
 
     def cpu_s(self) -> float:
         """Return the CPU time of all its threads so far, seconds."""
@@ -102,8 +104,9 @@ def running(
     environment: Mapping[str, str],
     log: Path,
     find_port: Callable[[str], int | None],
+    processor: int = MEASURED_CPU,
 ) -> Generator[Running]:
-    """Run a server on the measured processor for the time of the block.
+    """Run a server on a processor for the time of the block.
 
     Args:
         command: Its words.
@@ -111,13 +114,14 @@ def running(
         environment: Its variables.
         log: Takes what it writes.
         find_port: Is given what it wrote so far; returns the port when it listens.
+        processor: Where it and its children run.
 
     Raises:
         DidNotStart: If it ends or does not listen in time.
     """
     with log.open("wb") as output:
         process = subprocess.Popen(
-            ["taskset", "-c", str(MEASURED_CPU), *command],
+            ["taskset", "-c", str(processor), *command],
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=subprocess.STDOUT,

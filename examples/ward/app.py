@@ -4,6 +4,7 @@ Everybody may do everything here (``public=True``): people and access rights com
 """
 
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -49,9 +50,8 @@ class Readings(TypedDict):
 
 @app.on_startup
 async def open_ward() -> None:
-    """Furnish the ward when the first node starts."""
-    async with app.transaction():
-        await furnish(beds, patients, notes)
+    """Furnish the ward when the first node starts; others that start with it wait."""
+    await app.with_transaction(partial(furnish, beds, patients, notes))
 
 
 @app.publish("ward.board", public=True)

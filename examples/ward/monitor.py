@@ -7,6 +7,7 @@ import argparse
 import asyncio
 from dataclasses import asdict
 from random import Random
+from ssl import SSLContext
 
 from bolide.client import Client, connect
 from bolide.core.errors import MethodError
@@ -76,15 +77,18 @@ class Gateway:
         return PatientModel(Baseline(**(at_rest | _UNWELL.get(patient, {}))), random)
 
 
-async def monitor(url: str, *, ward: str = WARD, interval_s: float = 1.0) -> None:
+async def monitor(
+    url: str, *, ward: str = WARD, interval_s: float = 1.0, ssl: SSLContext | None = None
+) -> None:
     """Send the readings of a ward until cancelled, through lost connections too.
 
     Args:
         url: Where the node is.
         ward: Whose patients.
         interval_s: Time between two readings, seconds.
+        ssl: For ``https``; None for the authorities of this machine.
     """
-    async with connect(url, wait=False) as client:
+    async with connect(url, wait=False, ssl=ssl) as client:
         await client.subscribe("ward.board", ward)
         gateway = Gateway(client)
         while True:

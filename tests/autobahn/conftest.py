@@ -65,9 +65,9 @@ class Autobahn:
 
 
 @contextmanager
-def serving(how: str) -> Generator[int]:
-    """Serve the echo in a process of its own; gives its port."""
-    command = [sys.executable, str(_ECHO), how]
+def serving(how: str, *files: str) -> Generator[int]:
+    """Serve the echo in a process of its own, over TLS with two files; gives its port."""
+    command = [sys.executable, str(_ECHO), how, *files]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout is not None

@@ -2,19 +2,22 @@
 
 import asyncio
 import os
+import re
 import shutil
 import signal
 import sys
 from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack
+from contextlib import AsyncExitStack, suppress
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, ConsoleMessage, Page, async_playwright, expect
 
-__all__ = ["Node", "OpenBoard", "StartNode"]
+from bolide.ops.balancer.management import ask
+
+__all__ = ["Cluster", "Node", "OpenBoard", "StartNode"]
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 TIMEOUT_S = 30 * float(os.environ.get("BOLIDE_TESTS_TIMEOUT_FACTOR", "1"))
@@ -22,6 +25,8 @@ ARGUMENTS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
 )
+
+_IS_URL = re.compile("https?://").match
 
 expect.set_options(timeout=TIMEOUT_S * 1000)
 
@@ -80,7 +85,98 @@ class Node:
             while not self.url:
                 line = (await self._process.stdout.readline()).decode()
                 assert line, "the server ended before it listened"
-                self.url = next((word for word in line.split() if word.startswith("http://")), "")
+                self.url = next((word for word in line.split() if _IS_URL(word)), "")
+
+
+class Cluster:
+    """What ``bolide up`` runs.
+
+    Attributes:
+        url: Where its board is.
+    """
+
+    def __init__(self, process: asyncio.subprocess.Process, state: Path) -> None:
+        self.url = ""
+        self._process = process
+        self._state = state
+        self._said = ""
+        self._news = asyncio.Event()
+        self._reading = asyncio.create_task(self._read())
+
+    @classmethod
+    async def start(cls, folder: Path, store: str) -> Self:
+        state = folder / "state"
+        process = await asyncio.create_subprocess_exec(
+            *(sys.executable, "-m", "bolide.ops", "up", "ward.app:app", "--port", "0"),
+            *("--app-dir", str(EXAMPLES), "--state", str(state), "--workers", "1"),
+            env={**os.environ, "BOLIDE_STORE": store},
+            stdout=asyncio.subprocess.PIPE,
+        )
+        cluster = cls(process, state)
+        try:
+            cluster.url = (await cluster.said(r"serves at (https://\S+) with 2 nodes"))[1]
+        except BaseException:
+            await cluster.stop()
+            raise
+        return cluster
+
+    async def said(self, pattern: str) -> re.Match[str]:
+        """Wait until it has said something; return it."""
+        async with asyncio.timeout(TIMEOUT_S * 2):
+            while not (found := re.search(pattern, self._said)):
+                self._news.clear()
+                assert self._process.returncode is None, self._said
+                await self._news.wait()
+        return found
+
+    async def ask(self, path: str, wish: object = None) -> Any:
+        """Ask the balancer's management socket."""
+        return await asyncio.to_thread(ask, self._state / "management.sock", path, wish)
+
+    async def busy_node(self, *, but: str = "") -> str:
+        """Wait until one node carries all connections, and another one than that; return it."""
+        async with asyncio.timeout(TIMEOUT_S):
+            while True:
+                rows = (await self.ask("/nodes"))["nodes"]
+                busy = [str(row["name"]) for row in rows if row["connections"]]
+                if len(busy) == 1 and busy != [but]:
+                    return busy[0]
+
+    async def quiet_node(self, name: str) -> None:
+        """Wait until a node carries no connection."""
+        async with asyncio.timeout(TIMEOUT_S):
+            while True:
+                rows = (await self.ask("/nodes"))["nodes"]
+                if not next(row["connections"] for row in rows if row["name"] == name):
+                    return
+
+    async def kill(self, name: str) -> None:
+        """End a node in the middle of what it does."""
+        os.kill(_pid_of(self._state / "cluster" / f"{name}.pem"), signal.SIGKILL)
+
+    async def stop(self) -> None:
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGTERM)
+        async with asyncio.timeout(TIMEOUT_S):
+            await self._process.wait()
+            await self._reading
+
+    async def _read(self) -> None:
+        assert self._process.stdout is not None
+        while line := await self._process.stdout.readline():
+            self._said += line.decode()
+            self._news.set()
+        await self._process.wait()
+        self._news.set()
+
+
+def _pid_of(certificate: Path) -> int:
+    """Return the number of the node that has a certificate."""
+    for place in Path("/proc").glob("[0-9]*"):
+        with suppress(OSError):
+            if f"BOLIDE_TLS_CERT={certificate}".encode() in (place / "environ").read_bytes():
+                return int(place.name)
+    pytest.fail(f"no node has {certificate}")
 
 
 class StartNode:
@@ -108,6 +204,12 @@ class StartNode:
         node = await Node.start("demo", "--port", "0", "--interval", "0.1", "--store", str(folder))
         self._stack.push_async_callback(node.stop)
         return node
+
+    async def cluster(self, folder: Path) -> "Cluster":
+        """Start two nodes behind a balancer, and wait until clients find them."""
+        cluster = await Cluster.start(folder, self._store)
+        self._stack.push_async_callback(cluster.stop)
+        return cluster
 
     async def monitors(self, url: str) -> None:
         """Start the monitor gateway, which outlives the server."""
@@ -148,7 +250,11 @@ class OpenBoard:
             height: Of the window, pixels.
             own_clock: Let the test move the page's clock.
         """
-        page = await self._browser.new_page(viewport={"width": width, "height": height})
+        page = await self._browser.new_page(
+            viewport={"width": width, "height": height},
+            # An authority made by `bolide up` is in no browser; the tests of clients look at it.
+            ignore_https_errors=True,
+        )
         self._stack.push_async_callback(page.close)
         page.on("console", self._note)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))

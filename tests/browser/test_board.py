@@ -159,10 +159,11 @@ async def test_the_board_is_usable_on_a_phone(ward: Node, open_board: OpenBoard)
         await _record(client, "p07", ILL | {"systolic": 165, "diastolic": 101})
     page = await open_board(ward.url, width=PHONE, height=844)
     await expect(page.locator("article")).to_have_count(12)
-    for box in [await page.locator("article").nth(index).bounding_box() for index in range(12)]:
-        assert box is not None
-        assert box["x"] >= 0
-        assert box["x"] + box["width"] <= PHONE
+    # All at once: the cards are drawn anew once a second.
+    edges = "all => all.map(one => one.getBoundingClientRect()).map(box => [box.left, box.right])"
+    for left, right in await page.locator("article").evaluate_all(edges):
+        assert left >= 0
+        assert right <= PHONE
 
     await page.get_by_role("link", name="Notes").click()
     form = page.locator("#note")

@@ -5,12 +5,27 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from dataclasses import fields
+from inspect import Parameter, signature
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.main import get_command
 
+from bolide.balancer.management.metrics import FAMILIES
+from bolide.balancer.members.member import Member
+from bolide.balancer.settings.places import lines_of_keys
+from bolide.balancer.settings.reading import SECTIONS
+from bolide.balancer.settings.settings import (
+    AffinitySettings,
+    BalancerSettings,
+    DNSName,
+    HealthSettings,
+    NodesSettings,
+    NodeTLSSettings,
+)
+from bolide.balancer.worker.messages import Limits as WorkerLimits
+from bolide.balancer.worker.messages import ServerCertificate
 from bolide.client.limits import ClientLimits
 from bolide.core.errors import MethodError
 from bolide.ops.cli import app as command
@@ -25,9 +40,22 @@ _FRAGMENTS = sorted((_ROOT / "newsfragments").glob("*.md"))
 _NOT_SETTINGS = {"limits", "origins"}
 _SETTINGS = {setting.name for setting in fields(Settings)} - _NOT_SETTINGS
 _LIMITS = {limit.name for limit in fields(Limits)}
+_BALANCER_TABLES: dict[str, type[Any]] = {
+    "At the top": BalancerSettings,
+    "`[[certificate]]`": ServerCertificate,
+    "`[nodes]`": NodesSettings,
+    "`[[nodes.static]]`": Member,
+    "`[[nodes.dns]]`": DNSName,
+    "`[nodes.tls]`": NodeTLSSettings,
+    "`[affinity]`": AffinitySettings,
+    "`[health]`": HealthSettings,
+    "`[limits]`": WorkerLimits,
+}
+_BALANCER_SETTINGS = {name for table in SECTIONS.values() for name in table}
 _CLIENT_LIMITS = {limit.name for limit in fields(ClientLimits)}
-# Variables that are no settings: of the tests, and of the scripts.
+# Variables that are no settings: of `bolide ca`, of the tests, and of the scripts.
 _OTHER_VARIABLES = {
+    "BOLIDE_CA_PASSPHRASE",
     "BOLIDE_MONGOD",
     "BOLIDE_PYTHON27",
     "BOLIDE_TESTS_AWAY_S",
@@ -35,6 +63,8 @@ _OTHER_VARIABLES = {
     "BOLIDE_TESTS_FENCES",
     "BOLIDE_TESTS_JOINS",
     "BOLIDE_TESTS_KILLS",
+    "BOLIDE_TESTS_MESSAGES_PER_S",
+    "BOLIDE_TESTS_PERSONS",
     "BOLIDE_TESTS_SCHEDULES",
     "BOLIDE_TESTS_SEED",
     "BOLIDE_TESTS_SHRINK",
@@ -42,6 +72,7 @@ _OTHER_VARIABLES = {
     "BOLIDE_TESTS_SUBSCRIPTIONS",
     "BOLIDE_TESTS_TIMEOUT_FACTOR",
     "BOLIDE_TESTS_TRANSACTIONS",
+    "BOLIDE_TESTS_WARD",
 }
 
 _FENCE = re.compile(r"^( *)```(\w*)\n(.*?)^\1```$", re.MULTILINE | re.DOTALL)
@@ -127,7 +158,7 @@ def test_every_variable_is_a_setting_or_a_limit(page: Path) -> None:
 
 @pytest.mark.parametrize("page", [*_PAGES, *_FRAGMENTS], ids=_name)
 def test_every_limit_and_time_that_is_named_exists(page: Path) -> None:
-    known = _SETTINGS | _LIMITS | _CLIENT_LIMITS | _CLIENT_TIMES
+    known = _SETTINGS | _LIMITS | _CLIENT_LIMITS | _CLIENT_TIMES | _BALANCER_SETTINGS
     assert set(_LIMIT_NAME.findall(page.read_text())) <= known
 
 
@@ -158,6 +189,43 @@ def test_the_limits_page_lists_each_limit_with_its_default() -> None:
     for part, limits in ((ours, Limits()), (client, ClientLimits())):
         rows = dict(re.findall(r"^\| `(\w+)` \| (\d+) \|", part, re.MULTILINE))
         assert rows == {limit.name: str(getattr(limits, limit.name)) for limit in fields(limits)}
+
+
+def _default_of(kind: type[Any], name: str) -> str:
+    """Return how a page writes the default of a field of a dataclass or a Struct."""
+    parameter = signature(kind).parameters[name]
+    if parameter.default is Parameter.empty:
+        return "required"
+    if parameter.default in (None, (), ""):
+        return "none"
+    is_switch = isinstance(parameter.default, bool)
+    return str(parameter.default).lower() if is_switch else str(parameter.default)
+
+
+@pytest.mark.parametrize("heading", _BALANCER_TABLES)
+def test_the_balancer_page_lists_each_setting_with_its_default(heading: str) -> None:
+    text = (_ROOT / "docs" / "reference" / "balancer.md").read_text()
+    (part,) = re.findall(rf"^## {re.escape(heading)}\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*?) \|", part, re.MULTILINE))
+    names = SECTIONS[heading.strip("`[]") if heading != "At the top" else ""]
+    kind = _BALANCER_TABLES[heading]
+    assert {name: shown.strip("`") for name, shown in rows.items()} == {
+        name: _default_of(kind, name) for name in names
+    }
+
+
+def test_the_balancer_page_lists_each_metric() -> None:
+    text = (_ROOT / "docs" / "reference" / "balancer.md").read_text()
+    (part,) = re.findall(r"^## Metrics\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)
+    rows = dict(re.findall(r"^\| `(\w+)` \| (\w+) \|", part, re.MULTILINE))
+    assert rows == {family.name: family.kind for family in FAMILIES}
+
+
+def test_the_file_of_the_balancer_page_has_settings_only() -> None:
+    (text,) = _blocks(_ROOT / "docs" / "reference" / "balancer.md", "toml")
+    for path in lines_of_keys(text):
+        *table, key = [part for part in path if isinstance(part, str)]
+        assert ".".join([*table, key]) in SECTIONS or key in SECTIONS[".".join(table)], path
 
 
 def test_the_settings_page_names_only_flags_of_the_command() -> None:

@@ -14,8 +14,9 @@ may_end = asyncio.Semaphore(0)
 @app.every(seconds=1, name="slow")
 async def slow() -> None:
     selector = {"_id": secrets.token_hex(4)}
-    await runs.insert_one({**selector, "process": os.getpid(), "state": "began"})
     try:
+        # Others may see it before this process does: it may be stopped in between.
+        await runs.insert_one({**selector, "process": os.getpid(), "state": "began"})
         await may_end.acquire()
     except asyncio.CancelledError:
         await runs.update_one(selector, {"$set": {"state": "cancelled"}})

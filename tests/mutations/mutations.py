@@ -237,7 +237,7 @@ MUTATIONS = (
     Mutation(
         "nobody is woken",
         _WAKE_UP,
-        '                self._socket.sendto(b"!", f"{self._reach}/{name}")',
+        '                self._socket.sendto(b"", f"{self._reach}/{name}")',
         "                pass",
         "a commit wakes the other processes",
         ("tests/integration/sqlite/test_processes.py::test_processes_wake_each_other",),

@@ -6,11 +6,13 @@ import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, ClassVar, Final, cast
 
 from bolide.core.errors import ConfigurationError
+from bolide.core.identity import is_name
 from bolide.server.limits import Limits
 from bolide.server.loopback import is_loopback
 from bolide.server.typed_urls import shown_as_typed
@@ -70,6 +72,13 @@ class Settings:
         management_port: Its port; 0 is any free one, None: there is no such listener.
         tls_cert: PEM file with the node's certificate, None for plain HTTP.
         tls_key: PEM file with its key.
+        cluster: Name of the cluster in the certificates of its balancers.
+        tls_client_ca: PEM file with the authorities of the cluster; a node that has it takes
+            balancers only.
+        tls_denied: File with fingerprints of certificates that are refused all the same.
+        announce: Host at which balancers reach this node; it is announced in the store. None: it
+            is not, and balancers know it from elsewhere.
+        announce_weight: Share of new sessions beside other nodes that are announced.
         build_id: What clients are told of the build; None: made of the pages' content.
         publication_timeout_s: Until a publish function is ready, seconds.
         method_timeout_s: Until the session's queue goes on without a method, seconds.
@@ -102,6 +111,11 @@ class Settings:
     management_port: int | None = None
     tls_cert: str | None = None
     tls_key: str | None = None
+    cluster: str | None = None
+    tls_client_ca: str | None = None
+    tls_denied: str | None = None
+    announce: str | None = None
+    announce_weight: float = 1
     build_id: str | None = None
     publication_timeout_s: float = 30
     method_timeout_s: float = 60
@@ -125,6 +139,16 @@ class Settings:
             given, missing = ("tls_key", "tls_cert") if self.tls_key else ("tls_cert", "tls_key")
             spell = _spelling(self.origins.get(given, ""))
             raise ConfigurationError(spell(missing), None, f"set together with {spell(given)}")
+        for given, missing in (
+            ("tls_client_ca", "tls_cert"),
+            ("tls_client_ca", "cluster"),
+            ("cluster", "tls_client_ca"),
+            ("tls_denied", "tls_client_ca"),
+            ("announce", "tls_client_ca"),
+        ):
+            if getattr(self, given) is not None and getattr(self, missing) is None:
+                spell = _spelling(self.origins.get(given, ""))
+                raise ConfigurationError(spell(missing), None, f"set together with {spell(given)}")
 
 
 def read_settings(
@@ -296,10 +320,25 @@ def _is_stream_name(value: Any) -> bool:
     return _is_text(value) and value.isprintable() and not {" ", "{", "}"} & {*value}
 
 
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
 def _is_seconds(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 < value < math.inf
+    return _is_number(value) and 0 < value < math.inf
 
 
+def _is_host(value: Any) -> bool:
+    if not _is_text(value):
+        return False
+    try:
+        return bool(ip_address(value))
+    except ValueError:
+        return _HOST(value) is not None
+
+
+_HOST: Final = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]{0,252})").fullmatch
+_MOST_WEIGHT: Final = 1_000
 # A sixth of it is the time for a write to the store.
 _LEAST_LEASE_S: Final = 3
 _TEXT: Final = _Kind(_is_text, str, "a text that is not empty")
@@ -328,6 +367,19 @@ _KINDS: Final[Mapping[str, _Kind]] = {
     "management_port": _PORT.or_none(),
     "tls_cert": _TEXT.or_none(),
     "tls_key": _TEXT.or_none(),
+    "cluster": _Kind(
+        lambda value: isinstance(value, str) and is_name(value),
+        str,
+        "a name of small letters, digits, dots and hyphens",
+    ).or_none(),
+    "tls_client_ca": _TEXT.or_none(),
+    "tls_denied": _TEXT.or_none(),
+    "announce": _Kind(_is_host, str, "a host name or an IP address, without port").or_none(),
+    "announce_weight": _Kind(
+        lambda value: _is_number(value) and 0 <= value <= _MOST_WEIGHT,
+        float,
+        f"a number, 0 to {_MOST_WEIGHT}",
+    ),
     "build_id": _TEXT.or_none(),
     "publication_timeout_s": _SECONDS,
     "method_timeout_s": _SECONDS,

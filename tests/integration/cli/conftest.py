@@ -54,6 +54,12 @@ class Command:
                 assert self.process.returncode is None, f"it ended: {self.out}{self.err}"
                 await self._news.wait()
 
+    async def more(self) -> None:
+        """Wait until it says something."""
+        self._news.clear()
+        assert self.process.returncode is None, f"it ended: {self.out}{self.err}"
+        await self._news.wait()
+
     async def url(self) -> str:
         """Wait until a node listens; return where."""
         return (await self.said(r"https?://127\.0\.0\.1:\d+(?=/)"))[0]
@@ -77,18 +83,18 @@ Start: TypeAlias = Callable[..., Awaitable[Command]]
 
 @pytest.fixture
 async def bolide(tmp_path: Path) -> AsyncGenerator[Start]:
-    """Start ``bolide`` in a folder of the test; ``terminal=True`` gives it a terminal."""
+    """Start ``bolide`` in a folder, the test's own one; ``terminal=True`` gives it a terminal."""
     commands: list[Command] = []
     readers: list[asyncio.Task[None]] = []
 
-    async def start(*args: str, terminal: bool = False) -> Command:
+    async def start(*args: str, terminal: bool = False, folder: Path = tmp_path) -> Command:
         words = (sys.executable, "-m", "bolide.ops", *args)
         environment = {**os.environ, "TERM": "xterm-256color", "PYTHONUNBUFFERED": "1"}
         if terminal:
             ours, theirs = pty.openpty()
             fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
             process = await asyncio.create_subprocess_exec(
-                *words, cwd=tmp_path, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+                *words, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
             )
             os.close(theirs)
             command = Command(process, ours)
@@ -96,7 +102,7 @@ async def bolide(tmp_path: Path) -> AsyncGenerator[Start]:
         else:
             process = await asyncio.create_subprocess_exec(
                 *words,
-                cwd=tmp_path,
+                cwd=folder,
                 env=environment,
                 stdout=asyncio.subprocess.PIPE,
                 stderr=asyncio.subprocess.PIPE,

@@ -9,8 +9,11 @@ from typer.testing import CliRunner
 
 from bolide.ops.cli import app
 
-# The driver forgets the sockets of connections that come to nothing.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+# The driver forgets the sockets of connections that come to nothing, here and in tests before.
+pytestmark = [
+    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning"),
+]
 
 ROWS = ("MongoDB", "database", "replica set", "members")
 

@@ -400,5 +400,20 @@ async def test_after_lost_history_collections_are_looked_at_again(
     assert (await origins.find("log")).kind is CollectionKind.COLLECTION
 
 
+async def test_what_the_stream_does_not_tell_of_is_looked_at_each_time(
+    foreign: Database[dict[str, Any]], store: MongoStore, live: LiveQueries
+) -> None:
+    origins = Origins(foreign_database(store), frozenset({"log", "shown"}))
+    foreign.create_collection("shown", viewOn="log")
+    foreign.create_collection("names")
+    assert (await origins.find("shown")).reads == {"log"}
+    assert (await origins.find("names")).reads == {"names"}
+    foreign.command("collMod", "shown", viewOn="patients", pipeline=[])
+    foreign.drop_collection("names")
+    foreign.create_collection("names", viewOn="patients")
+    assert (await origins.find("shown")).reads == {"patients"}
+    assert (await origins.find("names")).reads == {"patients"}
+
+
 def foreign_database(store: MongoStore) -> Any:
     return store.raw_collection("log").database

@@ -36,7 +36,7 @@ LAST = "last"
 MOST_MESSAGES = (10_000, 500, 10, 2)
 """That each of the clients reads for a turn."""
 # Where there is no time for all queries in one turn, a client that follows several sees some later.
-UNHURRIED = Limits(live_query_turn_ms=60_000)
+UNHURRIED = Limits(live_query_turn_ms=60_000, slow_reader_timeout_s=3600)
 
 
 class Told:
@@ -142,7 +142,8 @@ async def test_nothing_that_is_written_at_once_holds_a_part(
     async def everything(ctx: Context) -> object:
         return beds.find({}, {"v": 1})
 
-    app.settings = Settings(store=url, limits=UNHURRIED)
+    # Clients that answer no ping, and two that read too little for too long.
+    app.settings = Settings(store=url, limits=UNHURRIED, heartbeat_interval_s=3600)
     listener = socket.create_server(("127.0.0.1", 0))
     # What the kernel takes is out of the node's hands; those that are accepted inherit it.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, KERNEL_BYTES)

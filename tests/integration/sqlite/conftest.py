@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import shutil
 import sys
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -62,6 +63,16 @@ class StartWorker(Protocol):
     """Starts a worker on the file of the test and waits until it is ready."""
 
     async def __call__(self, *arguments: str) -> Worker: ...
+
+
+@pytest.fixture
+def strace() -> str:
+    found = shutil.which("strace")
+    if found is None:
+        if "CI" in os.environ:
+            pytest.fail("strace is missing.")
+        pytest.skip("strace is missing: what a process asks of the system was not seen.")
+    return found
 
 
 @pytest.fixture

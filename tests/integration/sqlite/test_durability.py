@@ -3,7 +3,6 @@
 import asyncio
 import os
 import re
-import shutil
 import signal
 import sys
 from dataclasses import dataclass
@@ -16,16 +15,6 @@ ACKNOWLEDGED = 25
 
 CALL = re.compile(r"(\d+) +(\w+)\((\d+)<([^>]*)>,? ?(.*)")
 RESUMED = re.compile(r"(\d+) +<\.\.\. (\w+) resumed>.* = (-?\d+)")
-
-
-@pytest.fixture
-def strace() -> str:
-    found = shutil.which("strace")
-    if found is None:
-        if "CI" in os.environ:
-            pytest.fail("strace is missing.")
-        pytest.skip("strace is missing: what is on the disk at an acknowledgement was not seen.")
-    return found
 
 
 @dataclass(frozen=True)

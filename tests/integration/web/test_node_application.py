@@ -250,7 +250,13 @@ async def test_the_management_listener_tells_how_the_node_is(serve: Serve) -> No
         peer = await serve.peer(address)
         await peer.connect()
         ready = await http.get("/readyz")
-        assert (ready.status_code, ready.json()) == (200, {"ready": True, "sessions": 1})
+        said = ready.json()
+        run = said.pop("run")
+        assert (ready.status_code, said) == (200, {"ready": True, "sessions": 1})
+        assert (await http.get("/readyz")).json()["run"] == run
+        again = await serve(create_management(app.asgi), lifespan="off")
+        async with httpx.AsyncClient(base_url=f"http://{again}") as other:
+            assert (await other.get("/readyz")).json()["run"] != run
         node = app.asgi.node
         assert node is not None
         await node.store.close()

@@ -23,7 +23,7 @@ class Length:
 
 
 MOMENT = datetime(2026, 1, 1, 12, tzinfo=UTC)
-ID = ObjectId()
+ID = ObjectId("6b09b04a0bcad06c28211112")
 
 SAME: list[tuple[Any, Any]] = [
     (1, 1.0),

@@ -87,7 +87,7 @@ def refusal(annotation: Any, value: Any) -> str:
 
 
 WHEN = datetime(2026, 1, 2, tzinfo=UTC)
-OID = ObjectId()
+OID = ObjectId("6b09b04a0bcad06c28211112")
 
 
 TAKEN: list[tuple[Any, Any, Any]] = [

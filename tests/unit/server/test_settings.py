@@ -235,6 +235,50 @@ def test_certificate_and_key_come_together(given: str, missing: str) -> None:
     assert Settings(tls_cert="node.pem", tls_key="key.pem").tls_key == "key.pem"
 
 
+_TLS = {"tls_cert": "node.pem", "tls_key": "key.pem"}
+
+
+@pytest.mark.parametrize(
+    ("options", "missing", "given"),
+    [
+        ({"tls_client_ca": "ca.pem", "cluster": "ward"}, "tls_cert", "tls_client_ca"),
+        ({**_TLS, "tls_client_ca": "ca.pem"}, "cluster", "tls_client_ca"),
+        ({**_TLS, "cluster": "ward"}, "tls_client_ca", "cluster"),
+        ({**_TLS, "tls_denied": "denied.txt"}, "tls_client_ca", "tls_denied"),
+        ({**_TLS, "announce": "10.0.0.11"}, "tls_client_ca", "announce"),
+    ],
+)
+def test_what_a_cluster_needs_comes_together(
+    options: dict[str, Any], missing: str, given: str
+) -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        Settings(**options)
+    assert str(caught.value) == f"{missing} is not set, but must be set together with {given}."
+
+
+_OF_CLUSTER = {**_TLS, "tls_client_ca": "ca.pem", "cluster": "ward"}
+
+
+@pytest.mark.parametrize("host", ["", "10.0.0.11:3000", "[fd00::1]", "-n1", "a b", "x" * 300])
+def test_what_is_no_host_is_not_announced(host: str) -> None:
+    with pytest.raises(ConfigurationError, match="without port"):
+        Settings(announce=host, **_OF_CLUSTER)  # type: ignore[arg-type]
+    for good in ("10.0.0.11", "fd00::1", "n1.example.org"):
+        assert Settings(announce=good, **_OF_CLUSTER).announce == good  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("weight", [-1, 1001, True, "1"])
+def test_a_weight_that_cannot_be_is_refused(weight: Any) -> None:
+    with pytest.raises(ConfigurationError, match="0 to 1000"):
+        Settings(announce_weight=weight)
+
+
+@pytest.mark.parametrize("name", ["", "Ward", "ward 7", "x" * 64])
+def test_a_cluster_that_no_certificate_can_name_is_refused(name: str) -> None:
+    with pytest.raises(ConfigurationError, match="small letters, digits"):
+        Settings(tls_cert="node.pem", tls_key="key.pem", tls_client_ca="ca.pem", cluster=name)
+
+
 def test_what_is_missing_is_spelled_as_what_was_given() -> None:
     with pytest.raises(ConfigurationError, match=r"^--tls-key is not .* with --tls-cert\.$"):
         read_settings({"tls_cert": "node.pem"})

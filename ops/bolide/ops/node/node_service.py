@@ -4,7 +4,7 @@ import socket
 import ssl
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager, closing
-from typing import ClassVar
+from typing import ClassVar, TypeAlias
 
 from starlette.types import ASGIApp
 
@@ -15,11 +15,16 @@ from bolide.ops.node.tls import tls_of
 from bolide.server.app import App
 from bolide.server.loopback import is_loopback
 from bolide.server.node import Node
+from bolide.server.registry.announcer import Announcer
+from bolide.server.registry.signer import Signer
 from bolide.server.settings import Settings
 from bolide.server.web.application import NodeApplication
 from bolide.server.web.management import create_management
+from bolide.server.web.tls.transport import Admit
 
 __all__ = ["NodeNotStarted", "check_exposure", "node_running"]
+
+_Served: TypeAlias = tuple[ASGIApp, socket.socket, ssl.SSLContext | None, Admit | None]
 
 
 class NodeNotStarted(BolideError):
@@ -63,11 +68,23 @@ def check_exposure(settings: Settings) -> None:
             f"what people type into their browsers: host is {settings.host}, and a node that"
             " others reach answers to no other name",
         )
-    if settings.management_port is not None and not is_loopback(settings.management_host):
+    if settings.tls_client_ca and not (settings.public_url or settings.allowed_origins):
+        raise ConfigurationError(
+            "public_url",
+            None,
+            "what people type into their browsers, because a balancer passes that name on to the"
+            " node (tls_client_ca is set)",
+        )
+    if (
+        settings.management_port is not None
+        and settings.tls_client_ca is None
+        and not is_loopback(settings.management_host)
+    ):
         raise ConfigurationError(
             "management_host",
             settings.management_host,
-            "127.0.0.1 or ::1: the management listener answers everybody who reaches it",
+            "127.0.0.1 or ::1: the management listener answers everybody who reaches it, unless"
+            " tls_client_ca is set",
         )
 
 
@@ -92,15 +109,22 @@ async def node_running(
     """
     application = NodeApplication.of_app(app, settings)
     tls = tls_of(settings)
+    signer = None
+    if settings.announce is not None:
+        assert settings.tls_cert is not None  # Settings refuse an announcement without
+        assert settings.tls_key is not None
+        signer = Signer.read(settings.tls_cert, settings.tls_key)
     context = None if tls is None else tls.context
-    served: list[tuple[ASGIApp, socket.socket, ssl.SSLContext | None]] = [
-        (application, listener, context)
-    ]
+    clients = None if tls is None else tls.clients
+    managers = None if tls is None else tls.managers
+    served: list[_Served] = [(application, listener, context, clients)]
     if management_listener is not None:
         # First up and last down: whoever asks for health is answered while sessions end.
-        served.insert(0, (create_management(application), management_listener, None))
+        management = create_management(application, asks_for_roles=managers is not None)
+        own_context = None if managers is None else context
+        served.insert(0, (management, management_listener, own_context, managers))
     async with AsyncExitStack() as stack:
-        for _, socket_, _ in served:
+        for _, socket_, _, _ in served:
             stack.enter_context(closing(socket_))
         try:
             await stack.enter_async_context(application.lifespan())
@@ -108,10 +132,36 @@ async def node_running(
             raise
         except Exception as error:
             raise NodeNotStarted(error) from error
-        for part, socket_, part_tls in served:
+        for part, socket_, part_tls, admit in served:
             await stack.enter_async_context(
-                serving(part, socket_, limits=settings.limits, tls=part_tls)
+                serving(part, socket_, limits=settings.limits, tls=part_tls, admit=admit)
             )
         node = application.node
         assert node is not None  # inside its lifespan
+        if signer is not None:
+            announcer = _announcer(node, settings, signer, listener, management_listener)
+            await stack.enter_async_context(announcer.announcing())
         yield node
+
+
+def _announcer(
+    node: Node,
+    settings: Settings,
+    signer: Signer,
+    listener: socket.socket,
+    management_listener: socket.socket | None,
+) -> Announcer:
+    host = settings.announce or ""
+    shown = f"[{host}]" if ":" in host else host
+    addresses = [
+        "" if one is None else f"{shown}:{one.getsockname()[1]}"
+        for one in (listener, management_listener)
+    ]
+    return Announcer(
+        node.store,
+        node.clock,
+        signer,
+        address=addresses[0],
+        management=addresses[1],
+        weight=settings.announce_weight,
+    )

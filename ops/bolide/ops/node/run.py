@@ -9,10 +9,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from bolide.core.errors import ConfigurationError
+from bolide.ops.loop import stop_signals
 from bolide.ops.node.listener import PortInUse, bind, url_of
 from bolide.ops.node.node_service import check_exposure, node_running
 from bolide.ops.node.reloader import run_reloading
-from bolide.ops.node.service import stop_signals
 from bolide.ops.node.tls import tls_of
 from bolide.ops.race import first_of
 from bolide.server.app import App
@@ -85,7 +85,9 @@ async def run_node(name: str, app: App, settings: Settings, say: Callable[[str],
             url = url_of(listener, settings.host, secure=tls is not None)
             say(f"Bolide {version('bolide')} serves {name} at {url}")
             if management is not None:
-                say(f"Health and metrics: {url_of(management, settings.management_host)}readyz")
+                is_secure = tls is not None and tls.managers is not None
+                where = url_of(management, settings.management_host, secure=is_secure)
+                say(f"Health and metrics: {where}readyz")
             if settings.insecure_dev:
                 say(INSECURE_DEV if shows_texts() else NOT_SHOWN)
             if tls is None:
@@ -97,6 +99,8 @@ async def run_node(name: str, app: App, settings: Settings, say: Callable[[str],
                     f"Warning: Redis {node.redis.link.state.because}. The node goes on without it,"
                     " and looks for it."
                 )
+            if tls is not None and tls.clients is not None:
+                say(f"Only balancers of the cluster {settings.cluster} may connect.")
             say(NOT_FOR_PHI)
             await stopped.wait()
 

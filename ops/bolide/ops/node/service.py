@@ -1,10 +1,9 @@
 """Serve an ASGI application until the operator says stop."""
 
 import asyncio
-import signal
 import socket
 import ssl
-from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from collections.abc import AsyncGenerator, Generator
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
@@ -13,49 +12,13 @@ from starlette.types import ASGIApp
 from bolide.server.limits import Limits
 from bolide.server.web.http_protocol import BolideHTTP
 from bolide.server.web.tls.server import TLSServer
+from bolide.server.web.tls.transport import Admit
 from bolide.server.web.websocket import BolideWebSocket
 
-__all__ = ["run_loop", "serving", "stop_signals"]
+__all__ = ["serving"]
 
 _GRACE_S = 10
 """How long open requests may take to end once the service stops, seconds."""
-_PATIENCE_S = 1.0
-"""`timeout` and terminals signal a process and its group, so the same wish may come twice."""
-# SIGHUP: the terminal was closed.
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-@contextmanager
-def stop_signals(*, patience_s: float = _PATIENCE_S) -> Generator[asyncio.Event]:
-    """Give an event that SIGINT, SIGTERM and SIGHUP set, for the time of the block.
-
-    The first signal only sets the event; one that comes later ends the process at once.
-
-    Args:
-        patience_s: How long further signals mean the same as the first, seconds.
-    """
-    stopped = asyncio.Event()
-    loop = asyncio.get_running_loop()
-
-    def forget() -> None:
-        for number in _SIGNALS:
-            loop.remove_signal_handler(number)
-
-    timers: list[asyncio.TimerHandle] = []
-
-    def stop() -> None:
-        if not stopped.is_set():
-            stopped.set()
-            timers.append(loop.call_later(patience_s, forget))
-
-    for number in _SIGNALS:
-        loop.add_signal_handler(number, stop)
-    try:
-        yield stopped
-    finally:
-        for timer in timers:
-            timer.cancel()
-        forget()
 
 
 @asynccontextmanager
@@ -65,6 +28,7 @@ async def serving(
     *,
     limits: Limits | None = None,
     tls: ssl.SSLContext | None = None,
+    admit: Admit | None = None,
 ) -> AsyncGenerator[None]:
     """Serve an application for the time of the block, which begins when it takes connections.
 
@@ -76,8 +40,9 @@ async def serving(
         listener: Its listening socket; closed at the end.
         limits: Of its sockets; None for the defaults.
         tls: For the server's side; None for plain HTTP.
+        admit: Who may connect, if ``tls`` asks for certificates; None for everybody.
     """
-    server = _Server(application, limits or Limits(), tls)
+    server = _Server(application, limits or Limits(), tls, admit)
     running = asyncio.create_task(server.serve([listener]))
     listening = asyncio.create_task(server.listening.wait())
     try:
@@ -91,25 +56,16 @@ async def serving(
         await running
 
 
-def run_loop(main: Callable[[], Coroutine[None, None, None]]) -> None:
-    """Run a coroutine function on the fastest event loop there is.
-
-    Args:
-        main: Called inside the loop.
-    """
-    factory = uvicorn.Config(_nothing, log_config=None).get_loop_factory()
-    with asyncio.Runner(loop_factory=factory) as runner:
-        runner.run(main())
-
-
-async def _nothing(*_: object) -> None:
-    """Stand for the application where only the configuration counts."""
-
-
 class _Server(TLSServer):
     """One of several servers in a process: signals are not its matter."""
 
-    def __init__(self, application: ASGIApp, limits: Limits, tls: ssl.SSLContext | None) -> None:
+    def __init__(
+        self,
+        application: ASGIApp,
+        limits: Limits,
+        tls: ssl.SSLContext | None,
+        admit: Admit | None,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 application,
@@ -129,6 +85,7 @@ class _Server(TLSServer):
                 ssl_context_factory=None if tls is None else lambda _config, _default: tls,
             ),
             limits=limits,
+            admit=admit,
         )
         self.listening = asyncio.Event()
 

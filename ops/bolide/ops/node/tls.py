@@ -1,18 +1,27 @@
 """Make a node's TLS from two PEM files, and find out before it listens that clients can use it.
 
-TLS 1.2 with ECDHE and AES-GCM, or TLS 1.3. Python 3.11 cannot choose the suites of TLS 1.3; the
-server's order counts, and there AES-GCM comes first.
+TLS 1.2 with ECDHE and AES-GCM, or TLS 1.3. Python 3.11 cannot choose the suites of TLS 1.3, nor
+the groups: ``bolide run`` begins with a configuration of OpenSSL that does, and what came of it is
+looked at here. In a process that began otherwise the server's order counts, and there AES-GCM comes
+first.
+
+A node behind a balancer also asks every client for a certificate of the cluster's authority.
 """
 
+import os
 import ssl
 import stat
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import Final, cast
 
+from bolide.balancer.tls.openssl_configuration import VARIABLE, check_server
 from bolide.core.errors import ConfigurationError
+from bolide.core.identity import BadIdentity, identity_of
 from bolide.server.settings import Settings
+from bolide.server.web.tls.admission import Admission
+from bolide.server.web.tls.denied_file import DeniedFile
 
 __all__ = ["NodeTLS", "tls_of"]
 
@@ -31,15 +40,19 @@ _KEYS_OF_ANOTHER: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class NodeTLS:
-    """The TLS of a listener.
+    """The TLS of a node's listeners.
 
     Attributes:
         context: For the server's side.
         warning: One line for the operator about the certificate, or None.
+        clients: Whom the node takes sessions from; None: everybody.
+        managers: Whom its management listener talks to; None: it is on loopback without TLS.
     """
 
     context: ssl.SSLContext
     warning: str | None
+    clients: Admission | None = None
+    managers: Admission | None = None
 
 
 def tls_of(settings: Settings, *, now: float | None = None) -> NodeTLS | None:
@@ -64,8 +77,28 @@ def tls_of(settings: Settings, *, now: float | None = None) -> NodeTLS | None:
             " key if they may have read it"
         )  # fmt: skip
     context = _context(cert, key)
-    warning = _probe(context, cert, time.time() if now is None else now)
-    return NodeTLS(context, warning)
+    warning = _probe(context, cert, time.time() if now is None else now, settings.cluster)
+    if os.environ.get(VARIABLE):
+        check_server(context)
+    if settings.tls_client_ca is None:
+        return NodeTLS(context, warning)
+    assert settings.cluster is not None  # Settings refuse one without the other
+    _demand_certificates(context, settings.tls_client_ca)
+    denied = None if settings.tls_denied is None else DeniedFile(settings.tls_denied)
+    clients = Admission(settings.cluster, frozenset({"balancer"}), denied)
+    managers = Admission(settings.cluster, frozenset({"balancer", "ops"}), denied)
+    return NodeTLS(context, warning, clients, managers)
+
+
+def _demand_certificates(context: ssl.SSLContext, authorities: str) -> None:
+    _check_readable("tls_client_ca", authorities)
+    try:
+        context.load_verify_locations(authorities)
+    except ssl.SSLError:
+        expected = "the authorities of the cluster as PEM text; `bolide ca create` makes one"
+        raise ConfigurationError("tls_client_ca", authorities, expected) from None
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.num_tickets = 1  # a balancer uses one for many connections
 
 
 def _check_readable(option: str, path: str) -> None:
@@ -110,7 +143,7 @@ def _context(cert: str, key: str) -> ssl.SSLContext:
     return context
 
 
-def _probe(context: ssl.SSLContext, cert: str, now: float) -> str | None:
+def _probe(context: ssl.SSLContext, cert: str, now: float, cluster: str | None) -> str | None:
     """Shake hands with ourselves as a client would; return what people should know.
 
     The certificate is its own authority here: who signed it is the clients' matter.
@@ -139,12 +172,23 @@ def _probe(context: ssl.SSLContext, cert: str, now: float) -> str | None:
             "tls_cert", cert, "used with TLS 1.2 or 1.3 and AES-GCM, which OpenSSL's own"
             " configuration on this machine does not allow"
         )  # fmt: skip
-    ends = (session.getpeercert() or {}).get("notAfter")
+    read = session.getpeercert() or {}  # empty of one that was warned of
+    if cluster is not None and read and not _is_of_node(read.get("subjectAltName", ()), cluster):
+        warning = f"the certificate is not that of a node of {cluster}; its balancers refuse it"
+    ends = read.get("notAfter")
     if isinstance(ends, str):
         days = int((ssl.cert_time_to_seconds(ends) - now) // _DAY_S)
         if days < _SOON_DAYS:
             warning = f"the certificate expires in {days} {'day' if days == 1 else 'days'}"
     return warning
+
+
+def _is_of_node(names: object, cluster: str) -> bool:
+    try:
+        identity = identity_of(cast("tuple[tuple[str, object], ...]", names))
+    except BadIdentity:
+        return False
+    return identity.role == "node" and identity.cluster == cluster
 
 
 def _shake_hands(

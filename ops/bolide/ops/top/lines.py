@@ -1,12 +1,12 @@
 """Write an overview of a node as lines: short ones for a terminal, whole ones for a pipe."""
 
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from typing import Final, Generic, TypeVar
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from rich.text import Text
 
 from bolide.ops.terminal.amounts import age_text, count_text, rate_text, size_text
+from bolide.ops.terminal.columns import GAP, Column, line, plural, rows, title
 from bolide.ops.terminal.printable import printable
 from bolide.ops.top.rates import LiveQueryRates, Rates, SessionRates
 from bolide.server.jobs.statistics import JobStatistics
@@ -30,70 +30,39 @@ WIDE: Final = 190
 """Columns from which on a live query has one line; below, the reason has a line of its own."""
 
 _MOST_OF_QUERY: Final = 52
-_GAP: Final = "  "
-_ROOMY: Final = 100
-"""Columns from which on everything is told of a session or live query."""
 
-_Item = TypeVar("_Item")
-
-
-@dataclass(frozen=True, slots=True)
-class _Column(Generic[_Item]):
-    """One column.
-
-    Attributes:
-        title: Its head.
-        width: Characters, or fewer if no cell needs them; longer cells push what follows.
-        cell: Makes a cell.
-        is_left: Aligned to the left.
-        is_spare: Left out on a narrow terminal.
-    """
-
-    title: str
-    width: int
-    cell: Callable[[_Item], str]
-    is_left: bool = False
-    is_spare: bool = False
-
-    def cells(self, items: Sequence[_Item]) -> Sequence[str]:
-        """Return the head and the cells, all of one width."""
-        texts = [self.title, *map(self.cell, items)]
-        width = min(self.width, max(map(len, texts)))
-        return [text.ljust(width) if self.is_left else text.rjust(width) for text in texts]
-
-
-_SESSION_COLUMNS: Final[Sequence[_Column[SessionRates]]] = (
-    _Column("session", 7, lambda one: printable(one.row.id), is_left=True),
-    _Column("address", 15, lambda one: printable(one.row.address or "unknown"), is_left=True),
-    _Column("user", 4, lambda one: "yes" if one.row.is_logged_in else "no"),
-    _Column("age", 6, lambda one: age_text(one.row.age_s, units=1)),
-    _Column("msg/s", 5, lambda one: rate_text(one.messages_per_s), is_spare=True),
-    _Column("calls", 5, lambda one: count_text(one.row.methods_in_flight), is_spare=True),
-    _Column("queue", 5, lambda one: count_text(one.row.queued_messages), is_spare=True),
-    _Column("subs", 4, lambda one: count_text(one.row.subscriptions)),
-    _Column("docs", 6, lambda one: count_text(one.row.documents)),
-    _Column("waits", 15, lambda one: _waiting(one.row), is_left=True),
+_SESSION_COLUMNS: Final[Sequence[Column[SessionRates]]] = (
+    Column("session", 7, lambda one: printable(one.row.id), is_left=True),
+    Column("address", 15, lambda one: printable(one.row.address or "unknown"), is_left=True),
+    Column("user", 4, lambda one: "yes" if one.row.is_logged_in else "no"),
+    Column("age", 6, lambda one: age_text(one.row.age_s, units=1)),
+    Column("msg/s", 5, lambda one: rate_text(one.messages_per_s), is_spare=True),
+    Column("calls", 5, lambda one: count_text(one.row.methods_in_flight), is_spare=True),
+    Column("queue", 5, lambda one: count_text(one.row.queued_messages), is_spare=True),
+    Column("subs", 4, lambda one: count_text(one.row.subscriptions)),
+    Column("docs", 6, lambda one: count_text(one.row.documents)),
+    Column("waits", 15, lambda one: _waiting(one.row), is_left=True),
 )
 
-_QUERY_COLUMNS: Final[Sequence[_Column[LiveQueryRates]]] = (
-    _Column("ms/s", 5, lambda one: rate_text(one.cost_ms_per_s)),
-    _Column("seen/s", 6, lambda one: rate_text(one.seen_per_s)),
-    _Column("told/s", 6, lambda one: rate_text(one.told_per_s)),
-    _Column("total", 7, lambda one: f"{one.row.cost_s:.2f} s", is_spare=True),
-    _Column("reads", 5, lambda one: count_text(one.row.rereads)),
-    _Column("subs", 5, lambda one: count_text(one.row.followers)),
-    _Column("step", 5, lambda one: count_text(one.row.in_step), is_spare=True),
-    _Column("docs", 6, lambda one: count_text(one.row.documents_held)),
+_QUERY_COLUMNS: Final[Sequence[Column[LiveQueryRates]]] = (
+    Column("ms/s", 5, lambda one: rate_text(one.cost_ms_per_s)),
+    Column("seen/s", 6, lambda one: rate_text(one.seen_per_s)),
+    Column("told/s", 6, lambda one: rate_text(one.told_per_s)),
+    Column("total", 7, lambda one: f"{one.row.cost_s:.2f} s", is_spare=True),
+    Column("reads", 5, lambda one: count_text(one.row.rereads)),
+    Column("subs", 5, lambda one: count_text(one.row.followers)),
+    Column("step", 5, lambda one: count_text(one.row.in_step), is_spare=True),
+    Column("docs", 6, lambda one: count_text(one.row.documents_held)),
 )
 
-_JOB_COLUMNS: Final[Sequence[_Column[JobStatistics]]] = (
-    _Column("state", 9, lambda one: printable(one.state), is_left=True),
-    _Column("time", 10, lambda one: _job_time(one)),
-    _Column("runs", 6, lambda one: count_text(one.runs)),
-    _Column("errors", 6, lambda one: count_text(one.errors)),
-    _Column("lost", 5, lambda one: count_text(one.losses), is_spare=True),
-    _Column("last", 16, lambda one: _job_outcome(one), is_left=True),
-    _Column("node", 24, lambda one: printable(one.node or "-"), is_left=True, is_spare=True),
+_JOB_COLUMNS: Final[Sequence[Column[JobStatistics]]] = (
+    Column("state", 9, lambda one: printable(one.state), is_left=True),
+    Column("time", 10, lambda one: _job_time(one)),
+    Column("runs", 6, lambda one: count_text(one.runs)),
+    Column("errors", 6, lambda one: count_text(one.errors)),
+    Column("lost", 5, lambda one: count_text(one.losses), is_spare=True),
+    Column("last", 16, lambda one: _job_outcome(one), is_left=True),
+    Column("node", 24, lambda one: printable(one.node or "-"), is_left=True, is_spare=True),
 )
 
 
@@ -152,12 +121,12 @@ def broadcast_lines(rates: Rates) -> Iterator[Text]:
     text.append("● channels", "yellow" if state.waits_because else "green")
     text.append(f"  {printable(state.path)}")
     if state.neighbours is not None and state.path != "in process":
-        text.append(f", {state.neighbours} other {_plural('node', state.neighbours)}")
+        text.append(f", {state.neighbours} other {plural('node', state.neighbours)}")
     if state.waits_because:
         text.append(f"  waits: {printable(state.waits_because)}", "yellow")
     text.append(
         f"  {count_text(state.listeners)} listen to {count_text(state.topics)}"
-        f" {_plural('topic', state.topics)}"
+        f" {plural('topic', state.topics)}"
         f"  {count_text(state.members)} present, {count_text(state.own_members)} here"
         f"  {count_text(state.published)} sent, {count_text(state.received)} received"
     )
@@ -185,7 +154,7 @@ def session_title(rates: Rates, shown: int) -> Text:
         parts.append(f"{rate_text(rates.messages_per_s)} messages/s")
     parts.append(f"{count_text(totals.subscriptions)} subscriptions")
     parts.append(f"{count_text(totals.documents)} documents")
-    return _title("Sessions", totals.count, shown, parts)
+    return title("Sessions", totals.count, shown, parts)
 
 
 def live_query_title(rates: Rates, shown: int) -> Text:
@@ -207,7 +176,7 @@ def live_query_title(rates: Rates, shown: int) -> Text:
         parts.append(f"{count_text(totals.rereads)} reads")
     parts.append(f"{count_text(totals.followers)} subscriptions")
     parts.append(f"{count_text(totals.in_step)} in step")
-    return _title("Live queries", totals.count, shown, parts)
+    return title("Live queries", totals.count, shown, parts)
 
 
 def job_title(rates: Rates, shown: int) -> Text:
@@ -223,7 +192,7 @@ def job_title(rates: Rates, shown: int) -> Text:
     parts.append(f"{count_text(sum(job.runs for job in jobs))} runs")
     if errors := sum(job.errors for job in jobs):
         parts.append(f"{count_text(errors)} errors")
-    return _title("Jobs", len(jobs), shown, parts)
+    return title("Jobs", len(jobs), shown, parts)
 
 
 def session_lines(sessions: Sequence[SessionRates], width: int | None = None) -> Iterator[Text]:
@@ -233,11 +202,11 @@ def session_lines(sessions: Sequence[SessionRates], width: int | None = None) ->
         sessions: In this order.
         width: Columns of the terminal; None: as many as it takes.
     """
-    head, *cells = _rows(_SESSION_COLUMNS, sessions, width)
-    yield _line(f"{head}publications", "dim")
+    head, *cells = rows(_SESSION_COLUMNS, sessions, width)
+    yield line(f"{head}publications", "dim")
     for one, text in zip(sessions, cells, strict=True):
         names = ", ".join(map(_publication, one.row.publications))
-        yield _line(f"{text}{names}".rstrip(), "red" if one.row.is_full else "")
+        yield line(f"{text}{names}".rstrip(), "red" if one.row.is_full else "")
 
 
 def live_query_lines(
@@ -254,16 +223,16 @@ def live_query_lines(
     is_wide = width is None or width >= WIDE
     if width is not None:
         query_width = min(query_width, _MOST_OF_QUERY)
-    head, *cells = _rows(_QUERY_COLUMNS, live_queries, width)
-    titles = f"{'query'.ljust(query_width)}{_GAP}why" if is_wide else "query"
-    yield _line(f"{head}{titles}", "dim")
+    head, *cells = rows(_QUERY_COLUMNS, live_queries, width)
+    titles = f"{'query'.ljust(query_width)}{GAP}why" if is_wide else "query"
+    yield line(f"{head}{titles}", "dim")
     for one, text, shape in zip(live_queries, cells, shapes, strict=True):
         if is_wide:
             cut = shape if len(shape) <= query_width else f"{shape[: query_width - 1]}…"
-            yield _line(f"{text}{cut.ljust(query_width)}{_GAP}").append_text(_why(one.row))
+            yield line(f"{text}{cut.ljust(query_width)}{GAP}").append_text(_why(one.row))
         else:
-            yield _line(f"{text}{shape}")
-            yield _line("  ").append_text(_why(one.row))
+            yield line(f"{text}{shape}")
+            yield line("  ").append_text(_why(one.row))
 
 
 def job_lines(jobs: Sequence[JobStatistics], width: int | None = None) -> Iterator[Text]:
@@ -273,36 +242,11 @@ def job_lines(jobs: Sequence[JobStatistics], width: int | None = None) -> Iterat
         jobs: In this order.
         width: Columns of the terminal; None: as many as it takes.
     """
-    head, *cells = _rows(_JOB_COLUMNS, jobs, width)
-    yield _line(f"{head}job", "dim")
+    head, *cells = rows(_JOB_COLUMNS, jobs, width)
+    yield line(f"{head}job", "dim")
     for job, text in zip(jobs, cells, strict=True):
         style = "red" if job.outcome in ("error", "lost") else ""
-        yield _line(f"{text}{printable(job.name)}, {printable(job.schedule)}", style)
-
-
-def _plural(noun: str, number: int) -> str:
-    return noun if number == 1 else f"{noun}s"
-
-
-def _title(name: str, count: int, shown: int, parts: Sequence[str]) -> Text:
-    text = Text(f"{name}  {count}", style="bold", no_wrap=True, overflow="ellipsis")
-    hidden = [f"{count - shown} not shown"] if count > shown else []
-    text.append(f"  {', '.join([*hidden, *parts])}", "not bold")
-    return text
-
-
-def _rows(
-    columns: Sequence[_Column[_Item]], items: Sequence[_Item], width: int | None
-) -> Iterator[str]:
-    """Yield the beginnings of the head's line and of the items' lines."""
-    is_roomy = width is None or width >= _ROOMY
-    kept = [column.cells(items) for column in columns if is_roomy or not column.is_spare]
-    for cells in zip(*kept, strict=True):
-        yield "".join(f"{cell}{_GAP}" for cell in cells)
-
-
-def _line(text: str, style: str = "") -> Text:
-    return Text(text, style=style, no_wrap=True, overflow="ellipsis")
+        yield line(f"{text}{printable(job.name)}, {printable(job.schedule)}", style)
 
 
 def _waiting(row: SessionRow) -> str:

@@ -1,16 +1,14 @@
 """Show a node on the whole terminal, or as plain lines."""
 
-import asyncio
-import signal
 from collections.abc import Iterator
 from types import TracebackType
 from typing import Final, Self
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.text import Text
 
 from bolide.ops.terminal.printable import printable
+from bolide.ops.terminal.screen import Screen
 from bolide.ops.terminal.tables import share
 from bolide.ops.top.lines import (
     WIDE,
@@ -71,14 +69,11 @@ class TopView:
         self._how = f"{url} every {interval_s:g} s, what costs most first; q ends"
         self._rates: Rates | None = None
         self._error: ManagementFailed | None = None
-        self._live = Live(
-            get_renderable=self.picture, console=console, screen=True, auto_refresh=False
-        )
+        self._screen = Screen(console, self.picture)
 
     def __enter__(self) -> Self:
         """Take the terminal; needs a running event loop."""
-        self._live.start()
-        asyncio.get_running_loop().add_signal_handler(signal.SIGWINCH, self._live.refresh)
+        self._screen.__enter__()
         return self
 
     def __exit__(
@@ -88,18 +83,17 @@ class TopView:
         traceback: TracebackType | None,
     ) -> None:
         """Give the terminal back as it was."""
-        asyncio.get_running_loop().remove_signal_handler(signal.SIGWINCH)
-        self._live.stop()
+        self._screen.__exit__(kind, error, traceback)
 
     def show(self, rates: Rates) -> None:
         """Draw what the node does now."""
         self._rates, self._error = rates, None
-        self._live.refresh()
+        self._screen.draw()
 
     def fail(self, error: ManagementFailed) -> None:
         """Draw that the node did not answer, above what is known from before."""
         self._error = error
-        self._live.refresh()
+        self._screen.draw()
 
     def picture(self) -> RenderableType:
         """Return the drawing for the size that the terminal has now."""

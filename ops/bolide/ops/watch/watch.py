@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import aclosing
+from ssl import SSLContext
 from typing import Protocol
 
 from bolide.client import Client, connect
@@ -31,7 +32,14 @@ class Display(Protocol):
         ...
 
 
-async def watch(url: str, name: str, args: Sequence[EJSONValue], display: Display) -> None:
+async def watch(
+    url: str,
+    name: str,
+    args: Sequence[EJSONValue],
+    display: Display,
+    *,
+    ssl: SSLContext | None = None,
+) -> None:
     """Subscribe and show what comes, through lost connections too, until cancelled.
 
     Args:
@@ -39,6 +47,7 @@ async def watch(url: str, name: str, args: Sequence[EJSONValue], display: Displa
         name: Name of the publication.
         args: Its arguments.
         display: Where it is shown.
+        ssl: For ``https``; None for the authorities of this machine.
 
     Raises:
         ConfigurationError: If ``url`` is no address.
@@ -56,7 +65,7 @@ async def watch(url: str, name: str, args: Sequence[EJSONValue], display: Displa
         await display.show(client)
         await asyncio.Event().wait()  # the client has ended: subscribe() tells why
 
-    async with connect(url, wait=False) as client:
+    async with connect(url, wait=False, ssl=ssl) as client:
         await first_of(subscribe(client), show(client))
 
 

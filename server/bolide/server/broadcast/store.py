@@ -293,8 +293,9 @@ class StoreBroadcast:
     async def _look(self) -> None:
         """Read who is there."""
         found = await self._store.read(Query(collection=MESSAGES, projection={"node": 1}))
-        for node in dict.fromkeys(document["node"] for document in found.documents):
-            if node != self.node_id:
+        nodes = dict.fromkeys(map(_writer, found.documents))
+        for node in nodes:
+            if node not in ("", self.node_id):
                 self._neighbours.heard(node)
 
     async def _send(self) -> None:
@@ -401,3 +402,9 @@ def _message(topic: object, payload: object) -> tuple[str, bytes]:
 
 def _stored(messages: Sequence[WaitingMessage]) -> list[list[Any]]:
     return [[message.topic, message.payload] for message in messages]
+
+
+def _writer(document: Document) -> str:
+    """Return the node that wrote a document; empty if no node did."""
+    node = document.get("node")
+    return node if isinstance(node, str) else ""

@@ -23,13 +23,15 @@ LAST_RETRY_S: Final = 10.0
 """Pause after a reading that failed, seconds: the first, doubled each time up to the last."""
 
 # MongoDB's numbers for: host unreachable or not found, unknown error (SQLite's file too), user
-# refused (an operator will mend it), time limit, network timeout, shutdown in progress, read
-# concern not yet available, primary stepped down, snapshot too old or unavailable, time limit, log
-# in again, socket error, not primary, interrupted, recovering, disk full.
+# refused (an operator will mend it), lock timeout, cursor not found, time limit, network timeout,
+# shutdown in progress, write conflict, read concern not yet available, capped position lost, query
+# plan killed, primary stepped down, cursor killed, snapshot too old or unavailable, time limits,
+# log in again, socket error, not primary, interrupted by shutdown, by somebody (killOp), by a
+# change of state, not primary, recovering, disk full.
 _PASSING_CODES: Final = frozenset(
     {
-        6, 7, 8, 13, 18, 50, 89, 91, 134, 189, 239, 246, 262, 391, 9001, 10107, 11600, 11602, 13435,
-        13436, 14031,
+        6, 7, 8, 13, 18, 24, 43, 50, 89, 91, 112, 134, 136, 175, 189, 237, 239, 246, 262, 290, 391,
+        9001, 10107, 11600, 11601, 11602, 13435, 13436, 14031,
     }
 )  # fmt: skip
 _PASSING_LABELS: Final = ("RetryableReadError", "TransientTransactionError")

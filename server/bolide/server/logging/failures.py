@@ -21,8 +21,9 @@ def failure_record(error: BaseException) -> list[dict[str, Any]]:
 
     Returns:
         The exception first and its causes after it, at most 10: ``{"type": name, "at":
-        ["file:line in function", ...]}`` with ``code`` for Bolide's errors, ``explanation`` where
-        the text names only what the app registered, and ``parts`` for an exception group.
+        ["file:line in function", ...]}`` with ``code`` for Bolide's and MongoDB's errors,
+        ``explanation`` where the text names only what the app registered, and ``parts`` for an
+        exception group.
     """
     return [_described(one) for one in _chain(error)]
 
@@ -48,6 +49,9 @@ def _described(error: BaseException) -> dict[str, Any]:
     }
     if isinstance(error, BolideError):
         described["code"] = error.code
+    elif kind.__module__ == "pymongo.errors" and isinstance(getattr(error, "code", None), int):
+        # MongoDB's number: the one thing that tells its errors apart.
+        described["code"] = cast(Any, error).code
     if isinstance(error, Explained):
         described["explanation"] = str(error)
     if isinstance(error, BaseExceptionGroup):

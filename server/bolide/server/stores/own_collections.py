@@ -6,7 +6,7 @@ that a node may not write to (docs/design/mongodb.md, Rights).
 
 from typing import Final
 
-__all__ = ["CALLS", "FENCES", "JOBS", "MESSAGES", "OWN_COLLECTIONS", "SECRETS"]
+__all__ = ["CALLS", "FENCES", "JOBS", "MESSAGES", "NODES", "OWN_COLLECTIONS", "SECRETS"]
 
 CALLS: Final = "_bolide_calls"
 """Calls that were claimed, and their outcomes."""
@@ -20,8 +20,11 @@ JOBS: Final = "_bolide_jobs"
 MESSAGES: Final = "_bolide_messages"
 """What nodes tell one another."""
 
+NODES: Final = "_bolide_nodes"
+"""What nodes say of themselves to balancers."""
+
 SECRETS: Final = "_bolide_secrets"
 """What nodes know and nobody else, such as Redis, is to know."""
 
-OWN_COLLECTIONS: Final = frozenset({CALLS, FENCES, JOBS, MESSAGES, SECRETS})
+OWN_COLLECTIONS: Final = frozenset({CALLS, FENCES, JOBS, MESSAGES, NODES, SECRETS})
 """All of them."""

@@ -14,6 +14,7 @@ import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 
 from bolide.server.limits import Limits
+from bolide.server.web.peer import PEER, client_of, peer_of
 from bolide.server.web.websocket.handshake import refusing
 
 __all__ = ["BolideHTTP"]
@@ -91,6 +92,12 @@ class BolideHTTP(HttpToolsProtocol):
         self._head_bytes = 0
         self._stop_waiting()
         self._watch_reader()
+        peer = peer_of(self.transport)
+        if peer is not None:
+            # uvicorn's type of a scope knows only what ASGI names.
+            scope = cast("dict[str, object]", self.scope)
+            scope[PEER] = peer
+            scope["client"] = client_of(self.transport, self.headers)
         super().on_headers_complete()
 
     def on_message_complete(self) -> None:

@@ -1,7 +1,7 @@
 """The management listener: is the node alive, may it get sessions, what does it do.
 
-A listener of its own, on loopback, so that no balancer can forward to it by mistake. Programs ask
-here; a page that a browser shows on the same machine may not.
+A listener of its own, so that no balancer can forward to it by mistake: on loopback, or where
+everybody shows a certificate of the cluster. Programs ask here; no page in a browser may.
 """
 
 from typing import Final
@@ -14,32 +14,40 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from bolide.core.identity import Identity
 from bolide.server.loopback import is_loopback
+from bolide.server.random_ids import random_id
 from bolide.server.telemetry.overview import DEFAULT_ROWS, MAX_ROWS, take_overview
 from bolide.server.web.application import NodeApplication
+from bolide.server.web.peer import PEER
 
 __all__ = ["MAX_DRAIN_S", "create_management"]
 
 MAX_DRAIN_S: Final = 3600.0
 """Longest time that a drain may take, seconds."""
 
+_OF_A_BALANCER: Final = frozenset({("GET", "/livez"), ("GET", "/readyz"), ("POST", "/drain")})
 _EXPOSITION = "text/plain; version=0.0.4; charset=utf-8"
 
 
-def create_management(application: NodeApplication) -> Starlette:
+def create_management(application: NodeApplication, *, asks_for_roles: bool = False) -> Starlette:
     """Return the ASGI application of the management listener.
 
     ``/livez`` answers 200 while the process can answer at all. ``/readyz`` answers 200 while the
-    node takes sessions and its store works, else 503; its JSON carries ``sessions``. ``/metrics``
-    is Prometheus' text format. ``/top`` is an
-    :class:`~bolide.server.telemetry.overview.Overview` as JSON;
-    ``?limit=`` says how many sessions and live queries it tells of. POST ``/drain`` with
+    node takes sessions and its store works, else 503; its JSON carries ``sessions``, and ``run``,
+    which is another one after the node was started again. ``/metrics`` is Prometheus' text format.
+    ``/top`` is an :class:`~bolide.server.telemetry.overview.Overview` as JSON; ``?limit=`` says how
+    many sessions and live queries it tells of. POST ``/drain`` with
     ``{"within": seconds}`` lets the node take no more sessions and asks its clients to go
     elsewhere; the answer says how many there are.
 
     Args:
         application: The application whose node is asked.
+        asks_for_roles: Whether the listener asks for certificates. Then ``ops`` may use everything,
+            ``balancer`` exactly GET ``/livez``, GET ``/readyz`` and POST ``/drain``, and nobody
+            else anything, from any machine. Otherwise everybody on this machine may.
     """
+    run = random_id()
 
     async def livez(request: Request) -> Response:
         return PlainTextResponse("ok\n")
@@ -48,7 +56,7 @@ def create_management(application: NodeApplication) -> Starlette:
         node = application.node
         ready = node is not None and await node.check_ready()
         return JSONResponse(
-            {"ready": ready, "sessions": node.session_count if node else 0},
+            {"ready": ready, "sessions": node.session_count if node else 0, "run": run},
             status_code=200 if ready else 503,
         )
 
@@ -91,8 +99,32 @@ def create_management(application: NodeApplication) -> Starlette:
             Route("/top", top),
             Route("/drain", drain, methods=["POST"]),
         ],
-        middleware=[Middleware(_NoPages)],
+        middleware=[Middleware(_Roles if asks_for_roles else _NoPages)],
     )
+
+
+class _Roles:
+    """Let each role do what is its own."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and not _may(scope):
+            text = "The role in your certificate may not do this here.\n"
+            await PlainTextResponse(text, status_code=403)(scope, receive, send)
+            return
+        await self._app(scope, receive, send)
+
+
+def _may(scope: Scope) -> bool:
+    """Tell whether the peer of a request may make it."""
+    peer: Identity | None = scope.get(PEER)
+    if peer is None or "origin" in HTTPConnection(scope).headers:
+        return False  # a page in the browser of an operator has the operator's certificate
+    if peer.role == "balancer":
+        return (scope["method"], scope["path"]) in _OF_A_BALANCER
+    return peer.role == "ops"
 
 
 class _NoPages:

@@ -145,3 +145,10 @@ def test_what_the_caller_gave_is_to_be_checked() -> None:
     assert failure.reason.endswith("; check the authorities of ssl=.")
     failure = explain(status(403), ADDRESS, timeout_s=10, has_headers=True)
     assert failure.reason.endswith("; check headers= and the server's origins.")
+
+
+def test_a_refusal_without_encryption_may_want_it() -> None:
+    plain = parse_address("ws://ward.example.org/websocket")
+    failure = explain(status(403), plain, timeout_s=10)
+    assert "; does it want https? Otherwise is it the node's own port " in failure.reason
+    assert "want https" not in explain(status(403), ADDRESS, timeout_s=10).reason

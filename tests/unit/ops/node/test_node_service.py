@@ -1,11 +1,13 @@
 """Node service: an app is served while the block lasts, and never in plain text to others."""
 
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 from tests.certificates import Authority
+from tests.cluster_certificates import CertificateAuthority
 
 from bolide.client import connect
 from bolide.core.errors import ConfigurationError
@@ -42,7 +44,7 @@ async def test_management_tells_health_on_a_listener_of_its_own(app: App) -> Non
         httpx.AsyncClient(trust_env=False) as client,
     ):
         health = await client.get(f"{url_of(management)}readyz")
-        assert health.json() == {"ready": True, "sessions": 0}
+        assert (health.json()["ready"], health.json()["sessions"]) == (True, 0)
         assert (await client.get(f"{url_of(listener)}readyz")).status_code == 404
 
 
@@ -100,6 +102,37 @@ async def test_node_with_tls_serves_nothing_without_it(app: App, tmp_path: Path)
             assert (await http.get(url_of(listener))).status_code == 400
 
 
+def test_a_node_of_a_cluster_is_managed_from_everywhere_and_named_as_its_balancer() -> None:
+    files: dict[str, Any] = {
+        "tls_cert": "c.pem", "tls_key": "k.pem", "tls_client_ca": "ca.pem", "cluster": "ward",
+        "management_host": "0.0.0.0", "management_port": 0,
+    }  # fmt: skip
+    check_exposure(Settings(public_url="https://ward.example.org", **files))
+    check_exposure(Settings(allowed_origins=["https://ward.example.org"], **files))
+    with pytest.raises(ConfigurationError, match=r"^public_url .*a balancer passes that name on"):
+        check_exposure(Settings(**files))
+
+
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1", "localhost"])
 def test_loopback_may_be_plain(host: str) -> None:
     check_exposure(Settings(host=host, management_port=0))
+
+
+async def test_node_that_cannot_sign_is_not_announced(app: App, tmp_path: Path) -> None:
+    cluster = CertificateAuthority(tmp_path)
+    own = cluster.issue("https://n1.example.org")
+    settings = Settings(
+        store="memory:",
+        public_url="https://ward.example.org",
+        cluster="ward",
+        tls_cert=own.chain,
+        tls_key=own.key,
+        tls_client_ca=cluster.pem,
+        announce="10.0.0.11",
+    )
+    with (
+        closing(bind("127.0.0.1", 0)) as listener,
+        pytest.raises(ConfigurationError, match="--role node"),
+    ):
+        async with node_running(app, settings, listener):
+            pytest.fail("the block began")

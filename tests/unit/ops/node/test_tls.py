@@ -8,6 +8,7 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
 from tests.certificates import Authority, Files
+from tests.cluster_certificates import CertificateAuthority
 
 from bolide.core.errors import ConfigurationError
 from bolide.ops.node import tls
@@ -223,3 +224,56 @@ def test_suite_without_aes_gcm_is_refused(
 
     monkeypatch.setattr(tls, "_context", only_1_2)
     assert "used with TLS 1.2 or 1.3 and AES-GCM" in refusal(authority.issue())
+
+
+class TestOfACluster:
+    @pytest.fixture
+    def cluster(self, tmp_path: Path) -> CertificateAuthority:
+        return CertificateAuthority(tmp_path)
+
+    def settings(self, cluster: CertificateAuthority, uri: str, **changes: str) -> Settings:
+        own = cluster.issue(uri, ends=NOW + timedelta(days=30))
+        values = {"tls_client_ca": cluster.pem, "cluster": "ward", **changes}
+        return Settings(tls_cert=own.chain, tls_key=own.key, **values)  # type: ignore[arg-type]
+
+    def made(self, cluster: CertificateAuthority, uri: str, **changes: str) -> NodeTLS:
+        found = tls_of(self.settings(cluster, uri, **changes))
+        assert found is not None
+        return found
+
+    def test_node_asks_for_certificates(self, cluster: CertificateAuthority) -> None:
+        found = self.made(cluster, "bolide://ward/node/n1")
+        assert found.context.verify_mode is ssl.CERT_REQUIRED
+        assert found.clients is not None
+        assert found.managers is not None
+        assert found.warning is None
+
+    def test_node_without_an_authority_asks_for_none(self, authority: Authority) -> None:
+        found = made(authority.issue())
+        assert found.context.verify_mode is ssl.CERT_NONE
+        assert found.clients is found.managers is None
+
+    @pytest.mark.parametrize(
+        "uri", ["bolide://other/node/n1", "bolide://ward/balancer/b1", "https://n1.example.org"]
+    )
+    def test_certificate_that_balancers_will_refuse_is_a_warning(
+        self, cluster: CertificateAuthority, uri: str
+    ) -> None:
+        text = "the certificate is not that of a node of ward; its balancers refuse it"
+        assert self.made(cluster, uri).warning == text
+
+    def test_authority_that_is_none_is_refused(
+        self, cluster: CertificateAuthority, tmp_path: Path
+    ) -> None:
+        rubbish = tmp_path / "rubbish.pem"
+        rubbish.write_text("rubbish")
+        for path, text in ((rubbish, "bolide ca create"), (tmp_path / "no.pem", "that exists")):
+            with pytest.raises(ConfigurationError, match=f"^tls_client_ca .*{text}"):
+                self.made(cluster, "bolide://ward/node/n1", tls_client_ca=str(path))
+
+    def test_list_that_is_none_is_refused(
+        self, cluster: CertificateAuthority, tmp_path: Path
+    ) -> None:
+        (tmp_path / "denied.txt").write_text("0123\n")
+        with pytest.raises(ConfigurationError, match=r"^tls_denied .*Line 1"):
+            self.made(cluster, "bolide://ward/node/n1", tls_denied=str(tmp_path / "denied.txt"))

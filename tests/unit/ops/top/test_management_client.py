@@ -1,6 +1,7 @@
 """The management client: whole answers, and one line about everything else."""
 
 import asyncio
+import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import closing
 
@@ -144,6 +145,22 @@ def test_what_is_no_url_is_refused_without_secrets(url: str) -> None:
         Management.at(url)
     assert "such as http://127.0.0.1:9300" in str(caught.value)
     assert "secret" not in str(caught.value)
+
+
+def test_a_url_of_tls_needs_the_files_of_an_operator() -> None:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    management = Management.at("https://[::1]:9300", lambda: context)
+    assert (management.url, management.context) == ("https://[::1]:9300", context)
+    assert Management.at("http://127.0.0.1:9300", lambda: context).context is None
+
+
+def test_a_node_of_a_cluster_is_not_asked_with_its_own_certificate() -> None:
+    settings = Settings(
+        tls_cert="n.pem", tls_key="n.key", tls_client_ca="ca.pem", cluster="ward",
+        management_port=9300,
+    )  # fmt: skip
+    with pytest.raises(NoManagement, match="an operator's --ca, --cert and --key"):
+        Management.of(settings)
 
 
 def test_the_settings_say_where_it_is() -> None:

@@ -358,3 +358,14 @@ async def test_a_store_that_fails_at_the_start_is_not_followed(store: FaultyStor
         await node.open()
     store.error = None
     await node.close()
+
+
+@pytest.mark.parametrize("document", [{"x": 1}, {"node": 7}, {"node": None}, {"node": ["a"]}])
+async def test_a_document_that_is_no_message_is_passed_over(
+    store: FaultyStore, clock: FakeClock, join: Join, document: Document
+) -> None:
+    await store.write(Insert(collection=MESSAGES, documents=({"_id": "forged", **document},)))
+    node = await asyncio.wait_for(join(), 5)
+    node.publish("ward/7", b"")
+    await quiet()
+    assert node.statistics.losses == 0

@@ -63,6 +63,8 @@ def labelled(label: str) -> PyMongoError:
         ConnectionResetError(),
         TimeoutError(),
         OperationFailure("no", 189),
+        # Cursor not found, query plan killed, capped position lost, cursor killed, killOp.
+        *(OperationFailure("no", code) for code in (43, 175, 136, 237, 11601)),
         labelled("RetryableReadError"),
     ],
     ids=str,

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from pymongo.errors import OperationFailure
 
 from bolide.core.errors import BolideError, ConfigurationError
 from bolide.server.access.invocation import UndecidedAccess
@@ -104,3 +105,14 @@ def test_our_own_errors_have_a_code_and_no_text() -> None:
 def test_a_mistake_of_the_apps_code_is_explained() -> None:
     (record,) = failure_record(UndecidedAccess("method m", "read beds"))
     assert record["explanation"].startswith("The method m read beds without a decision")
+
+
+def test_errors_of_mongodb_have_their_number_and_no_text() -> None:
+    (record,) = failure_record(OperationFailure(SECRET, 175, {"errmsg": SECRET}))
+    assert record == {"type": "pymongo.errors.OperationFailure", "at": [], "code": 175}
+
+
+def test_numbers_of_other_errors_are_theirs_to_keep() -> None:
+    error = ValueError(SECRET)
+    error.code = 4711  # type: ignore[attr-defined]
+    assert "code" not in failure_record(error)[0]

@@ -119,7 +119,7 @@ def explain(
         case ssl.SSLError():
             return Failure(f"TLS with {where} failed; is it really an https port?", is_lasting=True)
         case InvalidStatus():
-            return _refused(error.response.status_code, where, has_headers=has_headers)
+            return _refused(error.response.status_code, address, has_headers=has_headers)
         case ProxyError():
             return Failure(f"The proxy did not connect to {where}; check the proxy settings.")
         case InvalidMessage():
@@ -156,7 +156,8 @@ def _trust() -> str:
     return f"mend it there, or name a PEM file with its authority in {name}, which is {file} now"
 
 
-def _refused(status: int, where: str, *, has_headers: bool) -> Failure:
+def _refused(status: int, address: Address, *, has_headers: bool) -> Failure:
+    where = address.label
     if status == 404:
         return Failure(
             f"{where} has no DDP endpoint at this path (404); it is usually /websocket,"
@@ -166,6 +167,7 @@ def _refused(status: int, where: str, *, has_headers: bool) -> Failure:
     if status in (401, 403):
         return Failure(
             f"{where} refused the connection ({status}); "
+            + ("" if address.is_encrypted else "does it want https? Otherwise ")
             + (
                 "check headers= and the server's origins."
                 if has_headers

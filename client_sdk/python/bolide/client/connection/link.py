@@ -23,6 +23,7 @@ from websockets.exceptions import ConnectionClosed, WebSocketException
 
 from bolide.client.connection.address import Address
 from bolide.client.connection.backoff import Backoff
+from bolide.client.connection.cookie_jar import CookieJar
 from bolide.client.connection.dial import dial
 from bolide.client.connection.failure import Failure, explain, size_fault
 from bolide.client.connection.moves import Moves, Plan
@@ -104,6 +105,7 @@ class Link:
         self._hurry = asyncio.Event()
         self._timer: asyncio.TimerHandle | None = None
         self._address = options.addresses[0]
+        self._cookies = CookieJar()
         self._moves = Moves()
         self._move: asyncio.Task[None] | None = None
         self._quiet = asyncio.Event()  # no call is unanswered
@@ -240,13 +242,17 @@ class Link:
         return Failure(reason, is_lasting=event.is_refused, is_final=event.is_refused)
 
     async def _dial(self, address: Address, deadline: float) -> ClientConnection:
+        now = asyncio.get_running_loop().time()
         async with asyncio.timeout_at(deadline):
-            return await dial(
+            socket = await dial(
                 address,
-                headers=self._options.headers,
+                headers=self._cookies.headers(address, self._options.headers, now),
                 ssl_context=self._options.ssl_context,
                 max_frame_bytes=self._options.max_frame_bytes,
             )
+        if socket.response is not None:
+            self._cookies.take(address, socket.response.headers.get_all("Set-Cookie"), now)
+        return socket
 
     async def _prepare(self, plan: Plan) -> None:
         """Open the next socket, and end this connection when no call is unanswered."""

@@ -10,7 +10,7 @@ from typing import Any, Final
 from bson.timestamp import Timestamp
 
 __all__ = [
-    "is_high_water_mark",
+    "first_position",
     "last_write",
     "position_of",
     "seconds_between",
@@ -50,9 +50,17 @@ def token_position(token: Mapping[str, Any]) -> int:
     return int(data[2:18], 16)
 
 
-def is_high_water_mark(token: Mapping[str, Any]) -> bool:
-    """Tell whether a token stands for a time, and not for an event at that time."""
-    return bool(token["_data"][22:24] == _HIGH_WATER_MARK)
+def first_position(token: Mapping[str, Any]) -> int:
+    """Return the position of the first answer of a stream that begins now.
+
+    A token that stands for a time, and not for an event at it, leaves open whether an event at
+    that time comes later.
+
+    Raises:
+        ValueError: As :func:`token_position`.
+    """
+    position = token_position(token)
+    return position - 1 if token["_data"][22:24] == _HIGH_WATER_MARK else position
 
 
 def last_write(hello: Mapping[str, Any], which: str) -> int:

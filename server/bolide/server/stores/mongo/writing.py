@@ -26,7 +26,7 @@ from bolide.server.stores.base import (
 )
 from bolide.server.stores.bson_documents import encode, storable
 from bolide.server.stores.mongo.codec import as_values
-from bolide.server.stores.mongo.reading.queries import server_selector
+from bolide.server.stores.mongo.reading.queries import COLLATION, server_selector
 
 __all__ = ["Writer"]
 
@@ -93,7 +93,7 @@ class Writer:
     async def _delete(self, operation: Delete) -> Receipt:
         collection = self._collection(operation.collection)
         delete = collection.delete_many if operation.many else collection.delete_one
-        done = await delete(_selector(operation), session=self.session)
+        done = await delete(_selector(operation), session=self.session, collation=COLLATION)
         count = done.deleted_count
         return _receipt(operation, count > 0, deleted=count)
 
@@ -113,13 +113,13 @@ class Writer:
         for attempt in range(_ATTEMPTS):
             if replaces:
                 done = await collection.replace_one(
-                    selector, modifier, upsert=upserts, session=self.session
+                    selector, modifier, upsert=upserts, session=self.session, collation=COLLATION
                 )
             else:
                 update = collection.update_many if operation.many else collection.update_one
                 done = await update(
                     selector, modifier, upsert=upserts, session=self.session,
-                    array_filters=_array_filters(operation),
+                    array_filters=_array_filters(operation), collation=COLLATION,
                 )  # fmt: skip
             upserted_id = done.upserted_id
             if done.matched_count or upserted_id is not None or not makes_here:
@@ -142,6 +142,7 @@ class Writer:
             "projection": None if operation.projection is None else dict(operation.projection),
             "sort": with_id(operation.sort) if operation.sort else None,
             "session": self.session,
+            "collation": COLLATION,
         }
         if operation.modifier is None:
             found = await collection.find_one_and_delete(**options)

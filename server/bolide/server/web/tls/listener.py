@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable
 from typing import Final
 
-from bolide.server.web.tls.transport import TLSTransport
+from bolide.server.web.tls.transport import Admit, TLSTransport
 from bolide.server.web.tls.watchdog import Watchdog
 
 __all__ = ["TLSListener"]
@@ -36,6 +36,7 @@ class TLSListener:
         handshake_timeout_s: Time for a handshake, seconds.
         max_strays: Sockets that may be nobody's at the same time.
         max_read_ms: How long one connection may keep the loop reading, milliseconds.
+        admit: Who may connect; None for everybody.
     """
 
     def __init__(
@@ -48,6 +49,7 @@ class TLSListener:
         handshake_timeout_s: float,
         max_strays: int,
         max_read_ms: int,
+        admit: Admit | None = None,
     ) -> None:
         """Begin to listen."""
         self._loop = asyncio.get_running_loop()
@@ -56,6 +58,7 @@ class TLSListener:
         self._make_protocol = make_protocol
         self._handshake_timeout_s = handshake_timeout_s
         self._max_strays = max_strays
+        self._admit = admit
         self._watchdog = Watchdog(max_read_ms)
         self._strays: set[TLSTransport] = set()
         self._resuming: asyncio.TimerHandle | None = None
@@ -123,4 +126,5 @@ class TLSListener:
             self._strays,
             self._watchdog,
             handshake_timeout_s=self._handshake_timeout_s,
+            admit=self._admit,
         )

@@ -14,6 +14,7 @@ import uvicorn
 
 from bolide.server.limits import Limits
 from bolide.server.web.tls.listener import TLSListener
+from bolide.server.web.tls.transport import Admit
 
 __all__ = ["TLSServer"]
 
@@ -24,12 +25,16 @@ class TLSServer(uvicorn.Server):
     Args:
         config: uvicorn's.
         limits: Of a handshake, and of how many there are; None for the defaults.
+        admit: Who may connect, if its context asks for certificates; None for everybody.
     """
 
-    def __init__(self, config: uvicorn.Config, *, limits: Limits | None = None) -> None:
+    def __init__(
+        self, config: uvicorn.Config, *, limits: Limits | None = None, admit: Admit | None = None
+    ) -> None:
         """Wait to be started."""
         super().__init__(config)
         self._limits = limits or Limits()
+        self._admit = admit
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Begin to take connections."""
@@ -47,6 +52,7 @@ class TLSServer(uvicorn.Server):
                 handshake_timeout_s=self._limits.header_timeout_s,
                 max_strays=self._limits.max_connections,
                 max_read_ms=self._limits.max_tls_read_ms,
+                admit=self._admit,
             )
             for listener in sockets
         ]

@@ -28,9 +28,12 @@ from enum import IntEnum
 # Any: what asyncio's transports are declared with.
 from typing import Any, Final, TypeAlias
 
+from bolide.core.identity import Identity
+from bolide.server.web.peer import PEER
+from bolide.server.web.tls.admission import NotAdmitted
 from bolide.server.web.tls.watchdog import Watchdog
 
-__all__ = ["FLUSH_TIMEOUT_S", "LINGER_TIMEOUT_S", "TLSTransport"]
+__all__ = ["FLUSH_TIMEOUT_S", "LINGER_TIMEOUT_S", "Admit", "TLSTransport"]
 
 FLUSH_TIMEOUT_S: Final = 30.0
 """How long a peer may take to read what was written before the end, seconds; uvloop's figure."""
@@ -47,6 +50,8 @@ _ANSWER_TO_PLAIN_HTTP: Final = (
 )
 
 _Buffer: TypeAlias = bytes | bytearray | memoryview
+Admit: TypeAlias = Callable[[ssl.SSLSocket], Identity]
+"""Returns who connects; raises :class:`~bolide.server.web.tls.admission.NotAdmitted`."""
 
 
 class _State(IntEnum):
@@ -73,12 +78,13 @@ class TLSTransport(Transport):
             after the protocol heard of the end.
         watchdog: Ends what keeps the loop reading.
         handshake_timeout_s: Time for the handshake, seconds.
+        admit: Called after the handshake, before there is a protocol; None lets everybody in.
     """
 
     __slots__ = (
-        "_connection", "_data_received", "_fd", "_has_ended", "_high", "_is_paused", "_is_reading",
-        "_loop", "_low", "_make_protocol", "_owes_answer", "_pending", "_protocol", "_send",
-        "_state", "_strays", "_timer", "_watch",
+        "_admit", "_connection", "_data_received", "_fd", "_has_ended", "_high", "_is_paused",
+        "_is_reading", "_loop", "_low", "_make_protocol", "_owes_answer", "_peer", "_pending",
+        "_protocol", "_send", "_state", "_strays", "_timer", "_watch",
     )  # fmt: skip
 
     def __init__(
@@ -90,6 +96,7 @@ class TLSTransport(Transport):
         watchdog: Watchdog,
         *,
         handshake_timeout_s: float,
+        admit: Admit | None = None,
     ) -> None:
         """Wait for the peer's handshake."""
         super().__init__()
@@ -97,6 +104,8 @@ class TLSTransport(Transport):
         self._connection = connection
         self._fd = connection.fileno()
         self._make_protocol = make_protocol
+        self._admit = admit
+        self._peer: Identity | None = None
         self._strays = strays
         self._watch = watchdog.watch
         self._state = _SHAKING
@@ -117,10 +126,15 @@ class TLSTransport(Transport):
     # What a protocol calls.
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Return what asyncio's TLS transports tell, ``default`` if it is not known."""
+        """Return what asyncio's TLS transports tell, ``default`` if it is not known.
+
+        Beside that, :data:`~bolide.server.web.peer.PEER` is who was let in.
+        """
         connection = self._connection
         try:
             match name:
+                case _ if name == PEER:
+                    return default if self._peer is None else self._peer
                 case "socket" | "ssl_object":
                     return connection
                 case "sslcontext":
@@ -234,6 +248,12 @@ class TLSTransport(Transport):
             else:
                 self._finish()  # OpenSSL has told the peer why
             return
+        if self._admit is not None:
+            try:
+                self._peer = self._admit(self._connection)
+            except NotAdmitted:
+                self._finish()
+                return
         self._strays.discard(self)
         self._stop_timer()
         self._state = _OPEN

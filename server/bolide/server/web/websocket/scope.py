@@ -6,8 +6,9 @@ from urllib.parse import unquote
 
 from starlette.types import Scope
 from uvicorn.config import Config
-from uvicorn.protocols.utils import get_local_addr, get_remote_addr, is_ssl
+from uvicorn.protocols.utils import get_local_addr, is_ssl
 
+from bolide.server.web.peer import client_of
 from bolide.server.web.websocket.handshake import Handshake
 
 __all__ = ["websocket_scope"]
@@ -38,7 +39,7 @@ def websocket_scope(
         "http_version": "1.1",
         "scheme": "wss" if is_ssl(transport) else "ws",
         "server": get_local_addr(transport),
-        "client": get_remote_addr(transport),
+        "client": client_of(transport, handshake.headers),
         "root_path": root_path,
         "path": root_path + unquote(raw_path.decode()),
         "raw_path": root_path.encode() + raw_path,

@@ -2,7 +2,7 @@ import pytest
 from bson.timestamp import Timestamp
 
 from bolide.server.stores.mongo.cluster_time import (
-    is_high_water_mark,
+    first_position,
     last_write,
     position_of,
     seconds_between,
@@ -24,8 +24,11 @@ def test_a_position_is_a_cluster_time_in_its_order() -> None:
 
 def test_a_token_holds_its_time() -> None:
     assert token_position(HIGH_WATER) == token_position(EVENT) == position_of(TIME)
-    assert is_high_water_mark(HIGH_WATER)
-    assert not is_high_water_mark(EVENT)
+
+
+def test_a_stream_begins_before_the_time_of_its_first_token_unless_that_is_an_events() -> None:
+    assert first_position(HIGH_WATER) == position_of(TIME) - 1
+    assert first_position(EVENT) == position_of(TIME)
 
 
 @pytest.mark.parametrize("token", [{}, {"_data": 1}, {"_data": "82"}, {"_data": "99" * 20}])

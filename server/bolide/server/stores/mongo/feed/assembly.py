@@ -17,11 +17,7 @@ from typing import Any, Final, TypeAlias
 from bolide.core.keys import key_of
 from bolide.core.values import Document
 from bolide.server.stores.base import Change, ChangeKind
-from bolide.server.stores.mongo.cluster_time import (
-    is_high_water_mark,
-    position_of,
-    token_position,
-)
+from bolide.server.stores.mongo.cluster_time import position_of
 from bolide.server.stores.mongo.events import SIZE
 from bolide.server.stores.mongo.feed.cache import DocumentCache, DocumentKey
 from bolide.server.stores.mongo.feed.delta import applied
@@ -108,20 +104,13 @@ class Assembly:
         """Forget what was held: a stream begins again where nothing was held, or with a gap."""
         self._held.clear()
 
-    def take(
-        self, events: Sequence[Event], token: Mapping[str, Any], *, is_new: bool = False
-    ) -> Assembled:
+    def take(self, events: Sequence[Event], position: int) -> Assembled:
         """Take an answer of the stream.
 
         Args:
             events: In order.
-            token: Its ``postBatchResumeToken``.
-            is_new: It is the first of a stream that was not resumed: an event at the time of its
-                token may still come.
+            position: What its token says: whatever was up to there is in it, or was before.
         """
-        position = token_position(token)
-        if is_new and is_high_water_mark(token):
-            position -= 1
         complete: Iterable[Event] = chain(self._held, events) if self._held else events
         self._held = []
         # An answer without events, or a later time, proves that a transaction is complete.

@@ -18,7 +18,7 @@ import structlog
 from bson.timestamp import Timestamp
 from pymongo.asynchronous.client_session import AsyncClientSession
 from pymongo.asynchronous.database import AsyncDatabase
-from pymongo.errors import PyMongoError
+from pymongo.errors import OperationFailure, PyMongoError
 
 from bolide.core.keys import key_of
 from bolide.core.values import Document
@@ -26,7 +26,11 @@ from bolide.server.logging.log import describe_failure
 from bolide.server.stores.base import ChangeBatch
 from bolide.server.stores.feed import Feed
 from bolide.server.stores.feed_health import FeedHealth
-from bolide.server.stores.mongo.cluster_time import seconds_between, token_position
+from bolide.server.stores.mongo.cluster_time import (
+    first_position,
+    seconds_between,
+    token_position,
+)
 from bolide.server.stores.mongo.codec import run_stream_command
 from bolide.server.stores.mongo.feed.assembly import Assembled, Assembly
 from bolide.server.stores.mongo.feed.cache import DocumentCache, DocumentKey
@@ -39,8 +43,12 @@ from bolide.server.stores.mongo.feed.interruptions import (
     loss_of,
     words,
 )
-from bolide.server.stores.mongo.reading.queries import BATCH
-from bolide.server.stores.mongo.reading.snapshots import Found, SnapshotReader
+from bolide.server.stores.mongo.reading.queries import BATCH, COLLATION
+from bolide.server.stores.mongo.reading.snapshots import (
+    SNAPSHOT_UNAVAILABLE,
+    Found,
+    SnapshotReader,
+)
 from bolide.server.stores.mongo.tasks import end
 from bolide.server.stores.own_collections import FENCES
 
@@ -51,6 +59,8 @@ QUIET_S: Final = 2.0
 """Time in which a server that has nothing to tell answers, seconds."""
 _SILENCE_S: Final = 3.0
 """How much longer than asked the server may be silent before the stream is opened again."""
+_LATE_S: Final = 1.0
+"""How much later than that it may be."""
 _FENCE_AFTER_S: Final = 0.005
 _FIRST_PAUSE_S: Final = 0.05
 _LAST_PAUSE_S: Final = 2.0
@@ -238,9 +248,11 @@ class ChangeStream:
                          {"$project": _PROJECTION}],
             "cursor": {"batchSize": BATCH},
         }  # fmt: skip
-        cursor: Mapping[str, Any] = (await self._run(command, _SILENCE_S + 10))["cursor"]
+        async with asyncio.timeout(_SILENCE_S + 10):
+            cursor: Mapping[str, Any] = (await self._run(command))["cursor"]
         token = cursor["postBatchResumeToken"]
-        assembled = self._assembly.take(cursor["firstBatch"], token, is_new=is_new)
+        position = first_position(token) if is_new else token_position(token)
+        assembled = self._assembly.take(cursor["firstBatch"], position)
         if is_new:
             self.started = assembled.position
         if self._feed is None:
@@ -269,39 +281,44 @@ class ChangeStream:
         return {"$or": [{"ns.coll": ours}, {"to.coll": ours}, {"operationType": "dropDatabase"}]}
 
     async def _read_on(self, cursor: Mapping[str, Any]) -> None:
-        while cursor["id"]:  # 0 after the database was dropped
-            wait_ms = 1 if self._assembly.is_in_transaction else _WAIT_MS
-            more = {
-                "getMore": cursor["id"],
-                "collection": "$cmd.aggregate",
-                "batchSize": BATCH,
-                "maxTimeMS": wait_ms,
-            }
-            reply = await self._run(more, wait_ms / 1000 + _SILENCE_S)
-            cursor = reply["cursor"]
-            self._errors = 0
-            self._measure(cursor["postBatchResumeToken"], reply["operationTime"])
-            events, token = cursor["nextBatch"], cursor["postBatchResumeToken"]
-            await self._tell(self._assembly.take(events, token), token)
-            if len(events) >= _MANY_EVENTS:
-                await self._rest()
+        async with asyncio.timeout(None) as limit:
+            while cursor["id"]:  # 0 after the database was dropped
+                wait_ms = 1 if self._assembly.is_in_transaction else _WAIT_MS
+                more = {
+                    "getMore": cursor["id"],
+                    "collection": "$cmd.aggregate",
+                    "batchSize": BATCH,
+                    "maxTimeMS": wait_ms,
+                }
+                _put_off(limit, wait_ms / 1000 + _SILENCE_S)
+                reply = await self._run(more)
+                cursor = reply["cursor"]
+                self._errors = 0
+                events, token = cursor["nextBatch"], cursor["postBatchResumeToken"]
+                position = token_position(token)
+                self._measure(position, reply["operationTime"])
+                assembled = self._assembly.take(events, position)
+                if assembled.missing:
+                    limit.reschedule(None)  # it is not the stream that is waited for
+                await self._tell(assembled, token)
+                if len(events) >= _MANY_EVENTS:
+                    await self._rest()
 
-    def _measure(self, token: Mapping[str, Any], now: Timestamp) -> None:
+    def _measure(self, position: int, now: Timestamp) -> None:
         """Note how far an answer is behind what the database held when it gave it.
 
         Raises:
             FeedTooFarBehind: If that is too far.
         """
-        lag_s = seconds_between(token_position(token), now)
+        lag_s = seconds_between(position, now)
         self._health.heard(lag_s)
         if lag_s > self._max_lag_s:
             raise FeedTooFarBehind
 
-    async def _run(self, command: Mapping[str, Any], timeout_s: float) -> Mapping[str, Any]:
+    async def _run(self, command: Mapping[str, Any]) -> Mapping[str, Any]:
         session = self._session
         assert session is not None
-        async with asyncio.timeout(timeout_s):
-            return await run_stream_command(self.database, command, session)
+        return await run_stream_command(self.database, command, session)
 
     async def _tell(self, assembled: Assembled, token: Mapping[str, Any]) -> None:
         for collection, how in assembled.lost:
@@ -324,23 +341,34 @@ class ChangeStream:
             by_collection.setdefault(collection, []).append(id)
         found: dict[DocumentKey, Document] = {}
         for collection, ids in by_collection.items():
-            command = {"find": collection, "filter": {"_id": {"$in": ids}}, "batchSize": BATCH}
+            command = {
+                "find": collection,
+                "filter": {"_id": {"$in": ids}},
+                "batchSize": BATCH,
+                "collation": COLLATION,
+            }
             read = await self._read_at(command, assembled.position)
-            if not read.is_exact:
+            if read is None or not read.is_exact:
                 # It is not there any more: what it held at that position cannot be told.
                 self._assembly.lose(assembled, collection)
-            for document in read.documents:
+            for document in read.documents if read is not None else ():
                 found[collection, key_of(document["_id"])] = document
         return found
 
-    async def _read_at(self, command: Mapping[str, Any], position: int) -> Found:
-        """Read at a position, as often as it takes: what was taken from the stream is not lost."""
+    async def _read_at(self, command: Mapping[str, Any], position: int) -> Found | None:
+        """Read at a position, as often as it takes: what was taken from the stream is not lost.
+
+        Returns:
+            What was found; None if the collection is another one since then.
+        """
         while True:
             try:
                 found = await self._reader.read(command, at=position)
                 self._health.go_on()
                 return found
             except PyMongoError as error:
+                if isinstance(error, OperationFailure) and error.code == SNAPSHOT_UNAVAILABLE:
+                    return None
                 interruption = interruption_of(error)
                 if interruption in (Interruption.HISTORY_LOST, Interruption.SERVER_ERROR):
                     raise Gap from error
@@ -362,6 +390,22 @@ class ChangeStream:
                 await self._hurry.wait()
         except TimeoutError:
             pass
+
+
+def _put_off(limit: asyncio.Timeout, seconds: float) -> None:
+    """Let a limit end in so many seconds, or a little later.
+
+    A timer for each answer costs more than the rest of what is done for an answer without events;
+    a timer that may go off a little late is set anew once in a while only.
+
+    Raises:
+        TimeoutError: If it ended, and nobody noticed.
+    """
+    if limit.expired():
+        raise TimeoutError
+    ends = asyncio.get_running_loop().time() + seconds
+    if (limit.when() or 0.0) < ends:
+        limit.reschedule(ends + _LATE_S)
 
 
 def _described(error: Exception, interruption: Interruption) -> Mapping[str, Any]:

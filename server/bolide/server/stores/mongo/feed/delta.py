@@ -66,6 +66,9 @@ class _Change:
     def put(self, path: str, value: Any) -> None:
         parent, last = self._parent(path)
         if isinstance(parent, dict):
+            # A new name may be the end of a path, or the end of a name that holds a dot.
+            if last not in parent and last != path:
+                raise _Doubt
             parent[last] = value
             return
         index = _index(last)

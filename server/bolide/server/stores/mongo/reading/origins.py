@@ -19,7 +19,11 @@ _MAX_VIEWS: Final = 20
 
 
 class Origins:
-    """Finds out where documents come from, once for each collection; a listener of the feed.
+    """Finds out where documents come from; a listener of the feed.
+
+    A collection that the feed tells of is asked for once. A view may be defined anew, and a
+    collection that is only joined dropped and made anew as a view, without a word of the feed: they
+    are asked for each time, for an access scope depends on it.
 
     Args:
         database: Of a client that is connected.
@@ -48,7 +52,10 @@ class Origins:
         if not found:
             return self._plain(collection, CollectionKind.COLLECTION)
         origin = await self._described(collection, found[0], depth)
-        self._known[collection] = origin
+        # The stream tells when one of these is not what it was, and of no other.
+        is_told = self._declared is None or collection in self._declared
+        if is_told and origin.kind in (CollectionKind.COLLECTION, CollectionKind.CAPPED):
+            self._known[collection] = origin
         return origin
 
     def is_capped(self, collection: str) -> bool:

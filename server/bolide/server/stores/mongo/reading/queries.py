@@ -17,6 +17,7 @@ from bolide.server.stores.pipelines import restricted_pipeline
 
 __all__ = [
     "BATCH",
+    "COLLATION",
     "aggregate_command",
     "count_command",
     "distinct_command",
@@ -26,6 +27,10 @@ __all__ = [
 
 BATCH: Final = 1000
 """Documents in one answer."""
+
+COLLATION: Final[dict[str, Any]] = {"locale": "simple"}
+"""How texts are compared, whatever a collection's own collation says: byte for byte, as everywhere
+else in Bolide. With another one an access scope would let in what only looks alike."""
 
 _BAD_VALUE: Final = 2
 # As in Meteor a false ``_id`` is a mistake, and finds nothing.
@@ -52,6 +57,7 @@ def find_command(query: Query) -> dict[str, Any]:
         "find": query.collection,
         "filter": server_selector(effective_selector(query)),
         "batchSize": BATCH,
+        "collation": COLLATION,
     }
     if query.sort:
         command["sort"] = dict(with_id(query.sort))
@@ -71,6 +77,7 @@ def aggregate_command(aggregation: Aggregation) -> dict[str, Any]:
         "aggregate": aggregation.collection,
         "pipeline": [storable(stage) for stage in stages],
         "cursor": {"batchSize": BATCH},
+        "collation": COLLATION,
     }
 
 
@@ -82,9 +89,19 @@ def count_command(query: Query) -> dict[str, Any]:
     if query.limit:
         pipeline.append({"$limit": query.limit})
     pipeline.append({"$count": "count"})
-    return {"aggregate": query.collection, "pipeline": pipeline, "cursor": {}}
+    return {
+        "aggregate": query.collection,
+        "pipeline": pipeline,
+        "cursor": {},
+        "collation": COLLATION,
+    }
 
 
 def distinct_command(collection: str, path: str, selector: Mapping[str, Any]) -> dict[str, Any]:
     """Return the command that tells the different values at a path."""
-    return {"distinct": collection, "key": path, "query": server_selector(selector)}
+    return {
+        "distinct": collection,
+        "key": path,
+        "query": server_selector(selector),
+        "collation": COLLATION,
+    }

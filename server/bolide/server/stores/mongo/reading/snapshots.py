@@ -19,7 +19,13 @@ from bolide.server.stores.mongo.codec import run_command
 from bolide.server.stores.mongo.reading.queries import BATCH
 from bolide.server.stores.slowness import QueryTooSlow, is_too_slow
 
-__all__ = ["READ_TIMEOUT_S", "CappedCollection", "Found", "SnapshotReader"]
+__all__ = [
+    "READ_TIMEOUT_S",
+    "SNAPSHOT_UNAVAILABLE",
+    "CappedCollection",
+    "Found",
+    "SnapshotReader",
+]
 
 READ_TIMEOUT_S: Final = 30.0
 """Longest time a reading may take, all attempts included, seconds."""
@@ -31,11 +37,16 @@ _FIRST_PAUSE_S: Final = 0.01
 _LAST_PAUSE_S: Final = 1.0
 
 # MongoDB's numbers for: cursor not found (it was on another primary), snapshot unavailable (the
-# collection was just made), snapshot too old, time limit exceeded.
+# collection was just made), snapshot too old, time limit exceeded, query plan killed (the
+# collection was dropped while it was read).
 _SNAPSHOT_TOO_OLD: Final = 239
 _TIME_LIMIT: Final = 50
-_SNAPSHOT_UNAVAILABLE: Final = 246
-_AGAIN: Final = frozenset({43, _SNAPSHOT_TOO_OLD, _SNAPSHOT_UNAVAILABLE, _TIME_LIMIT})
+SNAPSHOT_UNAVAILABLE: Final = 246
+"""A collection is not what it was at the time that was asked for: made anew, indexed, capped."""
+_QUERY_PLAN_KILLED: Final = 175
+_AGAIN: Final = frozenset(
+    {43, _SNAPSHOT_TOO_OLD, SNAPSHOT_UNAVAILABLE, _TIME_LIMIT, _QUERY_PLAN_KILLED}
+)
 _LABELS: Final = ("RetryableError", "RetryableReadError", "TransientTransactionError")
 
 
@@ -59,7 +70,7 @@ class CappedCollection(OperationFailure):
 
     def __init__(self) -> None:
         """Say so."""
-        super().__init__("A capped collection has no snapshots.", _SNAPSHOT_UNAVAILABLE)
+        super().__init__("A capped collection has no snapshots.", SNAPSHOT_UNAVAILABLE)
 
 
 class SnapshotReader:
@@ -124,8 +135,9 @@ class SnapshotReader:
                     raise CappedCollection from error
                 if is_too_slow(error, command):
                     raise QueryTooSlow from error
-                too_old = is_exact and getattr(error, "code", None) == _SNAPSHOT_TOO_OLD
-                if too_old or not _may_pass(error) or loop.time() + pause >= deadline:
+                code = getattr(error, "code", None)
+                is_over = is_exact and code in (_SNAPSHOT_TOO_OLD, SNAPSHOT_UNAVAILABLE)
+                if is_over or not _may_pass(error) or loop.time() + pause >= deadline:
                     raise
                 if error.timeout:
                     attempt_s *= 2
@@ -176,7 +188,7 @@ def _lower_bound(command: Mapping[str, Any]) -> Timestamp:
 
 def _is_of_capped(error: PyMongoError) -> bool:
     # A collection that was just made gives the same number for a moment.
-    is_unavailable = isinstance(error, OperationFailure) and error.code == _SNAPSHOT_UNAVAILABLE
+    is_unavailable = isinstance(error, OperationFailure) and error.code == SNAPSHOT_UNAVAILABLE
     return is_unavailable and "capped" in str(error)
 
 

@@ -22,10 +22,6 @@ INSERT, UPDATE, REPLACE, DELETE, LOST = (
 DESCRIPTIONS = {"updatedFields": {"n": 2}}
 
 
-def token(time: int, *, is_event: bool = False) -> dict[str, str]:
-    return {"_data": f"82{0:08x}{time:08x}2B" + ("022C0100" if is_event else "042929")}
-
-
 def event(kind: str, time: int, id: Any = 1, **more: Any) -> dict[str, Any]:
     made: dict[str, Any] = {
         "operationType": kind,
@@ -54,8 +50,8 @@ class Stream:
         self.asked.append((collection, id, *paths))
         return self.is_wanted
 
-    def take(self, *events: dict[str, Any], time: int, **options: Any) -> Assembled:
-        return self.assembly.take(events, token(time, is_event=bool(events)), **options)
+    def take(self, *events: dict[str, Any], time: int) -> Assembled:
+        return self.assembly.take(events, time)
 
     def told(self, *events: dict[str, Any], time: int, found: Any = None) -> list[Any]:
         assembled = self.take(*events, time=time)
@@ -155,11 +151,6 @@ def test_a_stream_that_is_resumed_before_a_transaction_tells_nothing_twice() -> 
     stream.assembly.restart()
     again = stream.take(*events, event("insert", 5, 3, txnNumber=1), event("insert", 6, 4), time=6)
     assert [change.id for change in stream.assembly.finish(again, {})] == [2, 3, 4]
-
-
-def test_a_new_stream_begins_before_its_first_token() -> None:
-    assert Stream().take(time=5, is_new=True).position == 4
-    assert Stream().take(event("insert", 5), time=5, is_new=True).position == 5
 
 
 def test_a_collection_that_is_lost_takes_along_what_is_missing_of_it() -> None:

@@ -77,3 +77,9 @@ def test_a_number_is_a_name_in_an_object_and_an_index_in_an_array() -> None:
         "a": {"0": 2},
     }
     assert applied({"_id": 1, "a": [1]}, {"updatedFields": {"a.0": 2}}) == {"_id": 1, "a": [2]}
+
+
+def test_a_new_name_in_an_object_may_be_a_name_with_a_dot() -> None:
+    assert applied({"a": {"x": 1}}, {"updatedFields": {"a.b": 5}}) is None
+    assert applied({"a": {"b": 1}}, {"updatedFields": {"a.b": 5}}) == {"a": {"b": 5}}
+    assert applied({"a": 1}, {"updatedFields": {"b": 5}}) == {"a": 1, "b": 5}

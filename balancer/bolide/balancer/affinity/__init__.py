@@ -1,0 +1,1 @@
+"""The cookie that brings a client back to its node."""

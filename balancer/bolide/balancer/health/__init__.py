@@ -1,0 +1,1 @@
+"""How well nodes are: what probes and workers noticed becomes their state."""

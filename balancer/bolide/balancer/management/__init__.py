@@ -1,0 +1,1 @@
+"""What operators and their programs ask a balancer, over a Unix socket."""

@@ -1,0 +1,1 @@
+"""The configuration of a balancer: one TOML file, checked before anything is done with it."""

@@ -1,0 +1,1 @@
+"""The supervisor: it keeps sockets and workers, and tells workers which nodes there are."""

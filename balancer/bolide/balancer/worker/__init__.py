@@ -1,0 +1,1 @@
+"""A worker process: what it is told, and what it does with it."""

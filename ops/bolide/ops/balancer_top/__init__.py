@@ -1,0 +1,1 @@
+"""``bolide top --balancer``: what a balancer does, live."""

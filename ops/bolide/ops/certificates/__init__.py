@@ -1,0 +1,1 @@
+"""``bolide ca``: the private authority of a cluster."""

@@ -1,0 +1,1 @@
+"""The registry in the store, as a balancer's source of members."""

@@ -1,0 +1,1 @@
+"""``bolide up``: a balancer and several nodes on one machine."""

@@ -1,0 +1,1 @@
+"""The registry in the store: nodes announce themselves, balancers read it."""
