@@ -2,8 +2,8 @@
 
 import asyncio
 from collections import Counter, deque
-from collections.abc import AsyncGenerator, Collection, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Collection, Generator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from typing import Any
 
@@ -58,6 +58,9 @@ class FaultyStore:
         self._holds_feed = self._holds_reads = False
         self._held_reads: list[asyncio.Future[None]] = []
         self._to_lose = 0
+        self._writing = 0
+        self._at_rest = asyncio.Event()
+        self._at_rest.set()
 
     # What the port has beyond this goes straight through.
     def __getattr__(self, name: str) -> Any:
@@ -123,16 +126,27 @@ class FaultyStore:
         return snapshot
 
     async def write(self, operation: WriteOperation, **options: Any) -> Receipt:
-        receipt: Receipt = await self.store.write(operation, **options)
-        self._note(receipt)
-        return receipt
+        with self._under_way():
+            receipt: Receipt = await self.store.write(operation, **options)
+            self._note(receipt)
+            return receipt
 
     @asynccontextmanager
     async def transaction(self) -> AsyncGenerator[Transaction]:
-        async with self.store.transaction() as transaction:
-            yield transaction
-        if transaction.receipt is not None:
-            self._note(transaction.receipt)
+        with self._under_way():
+            async with self.store.transaction() as transaction:
+                yield transaction
+            if transaction.receipt is not None:
+                self._note(transaction.receipt)
+
+    @property
+    def is_writing(self) -> bool:
+        """Whether a write was begun whose receipt has not been noted down."""
+        return not self._at_rest.is_set()
+
+    async def at_rest(self) -> None:
+        """Wait until nothing is being written: also nodes write, to each other."""
+        await self._at_rest.wait()
 
     @property
     def feed_position(self) -> Any:
@@ -170,6 +184,17 @@ class FaultyStore:
         )
 
     # Inside
+
+    @contextmanager
+    def _under_way(self) -> Generator[None]:
+        self._writing += 1
+        self._at_rest.clear()
+        try:
+            yield
+        finally:
+            self._writing -= 1
+            if not self._writing:
+                self._at_rest.set()
 
     def _wanted(self, changes: Sequence[Change]) -> Sequence[Change]:
         wanted: list[Change] = []

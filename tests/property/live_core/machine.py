@@ -269,6 +269,8 @@ class World:
         assert not self._reports, self._reports
         if isinstance(self.history, MongoHistory):
             await self.history.catch_up()
+        while writing := [one for one in (*self._stores, self._outside) if one.is_writing]:
+            await writing[0].at_rest()
         self.history.complete()
         await self._check_stores()
         runs = [run for app in self._apps for some in app.calls.values() for run in some]
