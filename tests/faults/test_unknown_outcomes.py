@@ -32,6 +32,7 @@ from bolide.server.stores.base import (
     WriteOutcomeUnknown,
 )
 from bolide.server.stores.mongo import MongoStore, store
+from bolide.server.stores.mongo.reading import snapshots
 from bolide.server.testing import TestNode
 
 TIMEOUT_S = 60
@@ -336,7 +337,10 @@ async def test_a_call_that_is_repeated_on_another_node_is_not_done_twice(
         assert await second.counted() == [{"_id": 1, "n": 2}]
 
 
-async def test_a_call_is_not_done_if_no_server_was_found(new_database: Callable[[], str]) -> None:
+async def test_a_write_is_not_done_if_no_server_was_found(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(store, "WRITE_TIMEOUT_S", 0.5)
     with ReplicaSet(1) as short_lived:
         url = short_lived.url("ward", serverSelectionTimeoutMS="200")
         opened = MongoStore(url)
@@ -347,3 +351,18 @@ async def test_a_call_is_not_done_if_no_server_was_found(new_database: Callable[
         with pytest.raises(ServerSelectionTimeoutError):
             await opened.write(ONE)
         await opened.close()
+
+
+async def test_a_client_is_told_that_the_database_is_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(snapshots, "READ_TIMEOUT_S", 0.5)
+    monkeypatch.setattr(store, "WRITE_TIMEOUT_S", 0.5)
+    with ReplicaSet(1) as short_lived:
+        counter = Counter(short_lived.url("ward", serverSelectionTimeoutMS="200"))
+        async with asyncio.timeout(TIMEOUT_S), counter.node:
+            assert await counter.call("1") == "counted"
+            short_lived.kill(short_lived.members[0])
+            # By a connection that is not known to be gone, perhaps.
+            assert await counter.call("2") in ("write-outcome-unknown", "database-unavailable")
+            assert await counter.call("3") == "database-unavailable"

@@ -3,6 +3,7 @@
 import re
 from typing import Final
 
+from pymongo.errors import ConnectionFailure
 from structlog.typing import FilteringBoundLogger
 
 from bolide.core.ddp.codec import serialize
@@ -17,6 +18,9 @@ _NAME: Final = re.compile(r"[A-Za-z_]{1,31}[0-9]{0,2}([-.:/][A-Za-z_]{1,31}[0-9]
 _NUMBERS_END: Final = 1_000
 _HIDDEN: Final = "?"
 _INTERNAL = WireError(500, "Internal server error")
+_NO_DATABASE = WireError(
+    "database-unavailable", "The database cannot be reached now. Try again a little later."
+)
 
 
 def wire_error(error: BaseException) -> WireError:
@@ -24,7 +28,8 @@ def wire_error(error: BaseException) -> WireError:
 
     Args:
         error: What a handler raised. The text of a ``MethodError`` goes out as it is; a refusal
-            is 403 or ``too-many-requests``; all else is 500, whatever it says.
+            is 403 or ``too-many-requests``; a database that does not answer is
+            ``database-unavailable``; all else is 500, whatever it says.
     """
     if isinstance(error, MethodError):
         wire = WireError(error.error, error.reason, error.details)
@@ -34,6 +39,8 @@ def wire_error(error: BaseException) -> WireError:
     if isinstance(error, RateLimited):
         details: dict[str, Details] = {"timeToReset": round(error.retry_after_s * 1000)}
         return WireError("too-many-requests", str(error), details)
+    if isinstance(error, ConnectionFailure):
+        return _NO_DATABASE
     return _INTERNAL
 
 

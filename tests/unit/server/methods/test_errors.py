@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 import structlog
-from pymongo.errors import DuplicateKeyError
+from pymongo.errors import AutoReconnect, DuplicateKeyError, ServerSelectionTimeoutError
 from structlog.testing import capture_logs
 
 from bolide.core.ddp.messages import WireError
@@ -13,6 +13,9 @@ from bolide.server.access.invocation import UndecidedAccess
 from bolide.server.methods.errors import log_failure, wire_error
 
 SECRET = "Aunt Emmy, HIV+"
+NO_DATABASE = WireError(
+    "database-unavailable", "The database cannot be reached now. Try again a little later."
+)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +33,8 @@ SECRET = "Aunt Emmy, HIV+"
                 "too-many-requests", "Too many requests; try again in 1.5 s.", {"timeToReset": 1500}
             ),
         ),
+        (ServerSelectionTimeoutError(SECRET), NO_DATABASE),
+        (AutoReconnect(SECRET), NO_DATABASE),
         (DuplicateKeyError(SECRET), WireError(500, "Internal server error")),
         (ValueError(SECRET), WireError(500, "Internal server error")),
         (UndecidedAccess("method m", "read beds"), WireError(500, "Internal server error")),
