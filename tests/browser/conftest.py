@@ -219,7 +219,7 @@ class StartNode:
         )
 
         async def stop() -> None:
-            process.send_signal(signal.SIGINT)
+            process.terminate()
             async with asyncio.timeout(TIMEOUT_S):
                 await process.wait()
 
