@@ -69,12 +69,14 @@ def test_an_answer_that_looks_different_is_not_cut(shown: dict[str, Any]) -> Non
     assert cut(bson.encode(shown), CODEC_OPTIONS) is None
 
 
-def test_events_before_one_that_cannot_be_decoded_can_be() -> None:
-    raw = bson.encode(answer(event(1), {"text": "abc"}))
+@pytest.mark.parametrize("before", [1, 15, 16, 17, 40])
+def test_events_before_one_that_cannot_be_decoded_can_be(before: int) -> None:
+    raw = bson.encode(answer(*map(event, range(1, before + 1)), {"text": "abc"}, event(0)))
     broken = raw.replace(b"\x04\0\0\0abc\0", b"\x09\0\0\0abc\0")
     found = cut(broken, CODEC_OPTIONS)
     assert found is not None
     events = iter(found["cursor"]["nextBatch"])
-    assert next(events)["fullDocument"] == {"_id": 1, "text": "x"}
+    for number in range(1, before + 1):
+        assert next(events)["fullDocument"] == {"_id": number, "text": "x" * number}
     with pytest.raises(InvalidBSON):
         next(events)
