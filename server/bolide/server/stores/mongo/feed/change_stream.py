@@ -120,6 +120,7 @@ class ChangeStream:
         self._assembly = Assembly(cache, declared, self._wants)
         self._session: AsyncClientSession | None = None
         self._token: Mapping[str, Any] | None = None
+        self._began = 0  # what the token of a stream said that began without one
         self._lost_because: Loss | None = None
         self._feed: Feed | None = None
         self._hurry = asyncio.Event()
@@ -251,7 +252,9 @@ class ChangeStream:
         async with asyncio.timeout(_SILENCE_S + 10):
             cursor: Mapping[str, Any] = (await self._run(command))["cursor"]
         token = cursor["postBatchResumeToken"]
-        position = first_position(token) if is_new else token_position(token)
+        if is_new:
+            self._began = token_position(token)
+        position = self._position(token)
         assembled = self._assembly.take(cursor["firstBatch"], position)
         if is_new:
             self.started = assembled.position
@@ -295,7 +298,7 @@ class ChangeStream:
                 cursor = reply["cursor"]
                 self._errors = 0
                 events, token = cursor["nextBatch"], cursor["postBatchResumeToken"]
-                position = token_position(token)
+                position = self._position(token)
                 self._measure(position, reply["operationTime"])
                 assembled = self._assembly.take(events, position)
                 if assembled.missing:
@@ -303,6 +306,15 @@ class ChangeStream:
                 await self._tell(assembled, token)
                 if len(events) >= _MANY_EVENTS:
                     await self._rest()
+
+    def _position(self, token: Mapping[str, Any]) -> int:
+        """Return up to where everything was told.
+
+        A stream that begins now begins one tick after the newest write, and its token says so until
+        something happens. The next write may have just that time.
+        """
+        position = token_position(token)
+        return first_position(token) if position == self._began else position
 
     def _measure(self, position: int, now: Timestamp) -> None:
         """Note how far an answer is behind what the database held when it gave it.
