@@ -1,13 +1,13 @@
 """What tests of several folders share: real servers, started once for all."""
 
 import asyncio
-import gc
 import os
 import secrets
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TypeAlias
 
 import pytest
+from tests.driver_sockets import forgiven, let_go
 from tests.mongo_roles import run_printed_commands
 from tests.redis_server import RedisServer, find_redis_server
 from tests.replica_set import ReplicaSet, find_mongod
@@ -15,9 +15,6 @@ from tests.replica_set import ReplicaSet, find_mongod
 from bolide.ops.doctor.mongo_roles import mongo_role_lines
 from bolide.server.stores.base import Store
 from bolide.server.stores.mongo import MongoStore
-
-LEFT_OPEN = "ignore:unclosed <socket:ResourceWarning"
-"""A test that says so lets the driver leave sockets open, as it does if it is cancelled."""
 
 COLLECTIONS = (
     "a", "b", "beds", "c", "calls", "notes", "patients", "plain", "runs", "sides", "tasks",
@@ -34,24 +31,15 @@ def replica_set(request: pytest.FixtureRequest) -> Iterator[ReplicaSet]:
     if find_mongod() is None and not os.environ.get("CI"):
         pytest.skip("no mongod: set BOLIDE_MONGOD")
     with ReplicaSet(has_users=True, has_tls=True) as replica_set:
-        # The driver leaves a socket to a member open if it is cancelled while it connects.
-        ports = "|".join(member.address.rpartition(":")[2] for member in replica_set.members)
-        # If the member has gone meanwhile, the socket does not say any more whose it was.
-        peer = rf"(raddr=.'127.0.0.1', ({ports})|laddr=.'127.0.0.1', [0-9]+).>"
-        left_open = rf"Exception ignored in. <.*ocket.* {peer}"
-        category = "pytest.PytestUnraisableExceptionWarning"
-        request.config.addinivalue_line("filterwarnings", f"ignore:{left_open}:{category}")
+        request.config.addinivalue_line("filterwarnings", forgiven(replica_set.members))
         yield replica_set
 
 
 @pytest.fixture(autouse=True)
 def leaves_no_socket_to_others(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Let go of what the driver left open in a test that allows it, not in a later one."""
+    """Let go of what the driver left open in the test that allows it."""
     yield
-    for mark in request.node.iter_markers("filterwarnings"):
-        if LEFT_OPEN in mark.args:
-            gc.collect()
-            return
+    let_go(request.node)
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,8 @@ import re
 import shutil
 import signal
 import sys
-from collections.abc import AsyncGenerator
-from contextlib import AsyncExitStack, suppress
+from collections.abc import AsyncGenerator, Generator
+from contextlib import AsyncExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -153,6 +153,15 @@ class Cluster:
     async def kill(self, name: str) -> None:
         """End a node in the middle of what it does."""
         os.kill(_pid_of(self._state / "cluster" / f"{name}.pem"), signal.SIGKILL)
+
+    @contextmanager
+    def starting_nothing(self) -> Generator[None]:
+        """Let nothing that ended be started again in the block."""
+        self._process.send_signal(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self._process.send_signal(signal.SIGCONT)
 
     async def stop(self) -> None:
         if self._process.returncode is None:

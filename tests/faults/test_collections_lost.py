@@ -2,13 +2,13 @@
 
 import asyncio
 
-import pytest
+from tests.driver_sockets import MAY_BE_LEFT
 from tests.faults.ward import ward
 from tests.replica_set import ReplicaSet
 
 from bolide.server.stores.base import Insert
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+pytestmark = MAY_BE_LEFT
 
 
 async def test_a_view_follows_what_becomes_of_its_collection() -> None:

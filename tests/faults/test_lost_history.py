@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from bson.errors import InvalidBSON
+from tests.driver_sockets import MAY_BE_LEFT
 from tests.faults.ward import Ward, ward
 from tests.replica_set import ReplicaSet
 
@@ -27,7 +28,7 @@ CODES = {
     239: Loss.SNAPSHOT_TOO_OLD,
 }
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+pytestmark = MAY_BE_LEFT
 
 
 def rereads(it: Ward) -> float | None:

@@ -4,11 +4,12 @@ import asyncio
 from collections.abc import Callable, Iterator
 
 import pytest
+from tests.driver_sockets import MAY_BE_LEFT
 from tests.faults.ward import ward
 from tests.replica_set import ReplicaSet
 
 # A connection that is given up with its server is closed by the collector.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+pytestmark = MAY_BE_LEFT
 
 
 @pytest.fixture

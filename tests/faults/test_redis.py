@@ -67,7 +67,6 @@ class Writer:
             self.slowest_s = max(self.slowest_s, time.perf_counter() - began)
             self.count += 1
             self._news.set()
-            await asyncio.sleep(0)
 
     async def more(self, count: int) -> None:
         """Wait for so many more."""

@@ -16,6 +16,7 @@ from pymongo.errors import (
     PyMongoError,
     ServerSelectionTimeoutError,
 )
+from tests.driver_sockets import MAY_BE_LEFT
 from tests.replica_set import ReplicaSet
 
 from bolide.core.ddp.messages import Added, CallId, Result, Updated
@@ -43,7 +44,7 @@ UPDATE = Update(collection="beds", selector={"_id": "old"}, modifier={"$set": {"
 UPDATE_MANY = Update(collection="beds", selector={}, modifier={"$set": {"n": 1}}, many=True)
 DELETE_MANY = Delete(collection="beds", selector={}, many=True)
 
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+pytestmark = MAY_BE_LEFT
 
 
 @pytest.fixture

@@ -14,6 +14,7 @@ from dns import asyncresolver, message, rcode, rdatatype, rrset
 from pymongo import MongoClient
 from structlog.testing import capture_logs
 from tests.certificates import Authority
+from tests.driver_sockets import MAY_BE_LEFT
 from tests.integration.mongodb.posing import posing
 from tests.replica_set import ReplicaSet
 
@@ -37,7 +38,7 @@ async def refusal(url: str, **options: object) -> str:
 
 
 # The driver forgets the sockets of connections that come to nothing.
-pytestmark = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+pytestmark = MAY_BE_LEFT
 
 
 @pytest.fixture(autouse=True)

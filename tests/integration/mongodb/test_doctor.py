@@ -5,13 +5,14 @@ import socket
 from collections.abc import Callable
 
 import pytest
+from tests.driver_sockets import MAY_BE_LEFT
 from typer.testing import CliRunner
 
 from bolide.ops.cli import app
 
 # The driver forgets the sockets of connections that come to nothing, here and in tests before.
 pytestmark = [
-    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
+    MAY_BE_LEFT,
     pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning"),
 ]
 

@@ -16,6 +16,7 @@ from typing import TypeAlias
 import pytest
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
+from tests.driver_sockets import MAY_BE_LEFT
 from tests.property.live_core.machine import READERS, Step, run_schedule
 from tests.property.live_core.model import BEDS, IDS, NAMES, USERS, WARDS
 
@@ -162,9 +163,7 @@ def run(new_kind: Callable[[], str]) -> Callable[[], None]:
 
 
 # The driver forgets a socket if what waits for it is cancelled while it connects.
-_MONGODB = pytest.param(
-    "mongodb", marks=pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
-)
+_MONGODB = pytest.param("mongodb", marks=MAY_BE_LEFT)
 
 
 @pytest.mark.parametrize("kind", ["memory", "sqlite", _MONGODB])
